@@ -1,0 +1,58 @@
+package httpclient
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
+)
+
+// assertionLife is how long an assertion is valid: the most that Maskinporten
+// takes, because a long one bears with a clock that is slow.
+const assertionLife = 120 * time.Second
+
+// tokenRequest is what a token is asked for: all that varies between requests
+// of one client. It is comparable, so that a cache can be keyed by it.
+type tokenRequest struct {
+	scope       string // normalized
+	resource    string
+	consumerOrg string
+}
+
+// claims is the assertion's payload: what Maskinporten's documentation of the
+// JWT grant lists, and nothing more, since it answers other claims with 400.
+// https://docs.digdir.no/docs/Maskinporten/maskinporten_protocol_jwtgrant
+type claims struct {
+	Audience    string `json:"aud"`
+	Issuer      string `json:"iss"`
+	Scope       string `json:"scope"`
+	Resource    string `json:"resource,omitempty"`
+	ConsumerOrg string `json:"consumer_org,omitempty"`
+	IssuedAt    int64  `json:"iat"`
+	Expires     int64  `json:"exp"`
+	ID          string `json:"jti"`
+}
+
+// assertion signs a grant of its own for every attempt: a jti is good for one.
+func assertion(key *signingKey, audience, clientID string, request tokenRequest, now time.Time) (string, error) {
+	payload, err := json.Marshal(claims{
+		Audience:    audience,
+		Issuer:      clientID,
+		Scope:       request.scope,
+		Resource:    request.resource,
+		ConsumerOrg: request.consumerOrg,
+		IssuedAt:    now.Unix(),
+		Expires:     now.Add(assertionLife).Unix(),
+		ID:          rand.Text(),
+	})
+	if err != nil {
+		return "", fmt.Errorf("httpclient: assertion: %w", err)
+	}
+	signed, err := jose.Sign(payload, key.signer, key.alg, jose.Header{KeyID: key.kid, Chain: key.chain})
+	if err != nil {
+		return "", fmt.Errorf("httpclient: assertion with %s: %w", key.setting, err)
+	}
+	return signed, nil
+}

@@ -1,0 +1,52 @@
+// Package httpclient makes [http.Client]s whose requests carry a token of
+// Maskinporten, Norway's authorization server for machine-to-machine APIs, or
+// an Altinn token that it is exchanged for.
+//
+// # The way of a token
+//
+// A configuration section becomes settings ([ParseSettings]); settings become a
+// token source ([NewTokenSource]) or at once a client ([New]). At its first
+// request the source signs an assertion with the client's private key, posts it
+// to Maskinporten as a JWT bearer grant (RFC 7523), exchanges the token at the
+// Altinn platform where ExhangeToAltinnToken says so, and keeps it.
+//
+//	settings, warnings, err := httpclient.ParseSettings(section)
+//	client, err := httpclient.New(settings)
+//	resp, err := client.Get("https://platform.tt02.altinn.no/storage/api/v1/instances")
+//
+// For credentials that are not an HTTP header, [TokenSource.Token] gives the
+// token itself; for chains of RoundTrippers there is [TokenSource.Transport].
+//
+// # A token's life
+//
+// A token lives as long as the server says, counted from the start of the
+// request for it, by whichever of the monotonic and the wall clock runs out
+// first. In the last 15 % of its life (at most 5 minutes) one request starts a
+// refresh in the background and none waits; in the last 5 % (at most 10
+// seconds) it is not used any more. A refresh that fails keeps the good token.
+//
+// One fetch is under way at a time, however many callers want it. It is
+// detached from them and bounded to 20 seconds, in which it tries at most three
+// times per endpoint; a caller waits no longer than its own context allows.
+// After a failure nobody asks again for 1 to 5 seconds: callers get the
+// remembered error, which says since when it fails and when the next try is due.
+//
+// A refusal because of this machine's clock is repeated once with the clock
+// corrected by the server's, which one warning tells; later assertions are
+// corrected as well.
+//
+// # Where a token may go
+//
+// To the scheme, host and port that a request started at, over https or to this
+// machine itself. The first host is free: a program that takes URLs from
+// outside should list the hosts it means with [WithAllowedHosts]. Token requests
+// follow no redirects and share nothing with the API's requests.
+//
+// Settings, tokens, sources and transports print themselves without secrets.
+// Errors and logs hold no token, no assertion and no key.
+//
+// # Concurrency
+//
+// Sources, transports, clients and tokens are safe for concurrent use. A source
+// starts no goroutine but for a fetch; [TokenSource.Close] ends those.
+package httpclient

@@ -1,0 +1,243 @@
+package httpclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// entry is one kind of token: the one in use, the fetch under way, and what is
+// known of the last failure. Reading a fresh token is one atomic load.
+type entry struct {
+	request tokenRequest
+	current atomic.Pointer[Token]
+
+	mu      sync.Mutex
+	flight  *flight // nil: no fetch is under way
+	failure failure
+	renewed instant // when a rejected token may be replaced again
+
+	grant *Token // behind an Altinn token; owned by the fetch under way
+}
+
+// flight is a fetch that any number of callers wait for, each with its own
+// context. The fetch itself is detached from all of them.
+type flight struct {
+	done  chan struct{}
+	token *Token
+	err   error
+}
+
+// failure remembers that fetching failed, so that a broken set-up or a server
+// in trouble is not asked on behalf of every caller.
+type failure struct {
+	err   error // nil: the last fetch succeeded
+	count int
+	since instant
+	next  instant // nobody asks before
+}
+
+const (
+	// firstPause and longestPause bound how long a failure is remembered.
+	firstPause   = time.Second
+	longestPause = 5 * time.Second
+	// renewPause is how long after replacing a rejected token the next
+	// rejection is believed: an API that says 401 to everything must not cause
+	// a token request for each.
+	renewPause = 10 * time.Second
+)
+
+func (f *failure) record(err error, now instant) {
+	if f.count == 0 {
+		f.since = now
+	}
+	f.err = err
+	pause := min(firstPause<<min(f.count, 8), longestPause)
+	f.count++
+	f.next = now.add(pause)
+}
+
+// report is the remembered error, with when it began and when it ends.
+func (f *failure) report() error {
+	var known *TokenError
+	if !errors.As(f.err, &known) {
+		return f.err
+	}
+	dated := *known
+	dated.Since, dated.RetryAt = f.since.time(), f.next.time()
+	return &dated
+}
+
+// token returns the entry's token. Where it is merely due for a refresh, one
+// caller starts that and nobody waits.
+func (s *TokenSource) token(ctx context.Context, e *entry) (*Token, error) {
+	if e == nil {
+		return nil, ErrClosed
+	}
+	now := s.clock()
+	current := e.current.Load()
+	switch {
+	case current.fresh(now):
+		if s.log.enabled(ctx) {
+			s.log.step(ctx, "token from the cache", slog.String("client_id", s.clientID), slog.Any("token", current))
+		}
+		return current, nil
+	case current.usable(now):
+		s.refresh(e, now)
+		return current, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, waiting(ctx)
+	}
+	f, err := s.join(e)
+	if err != nil {
+		return nil, err
+	}
+	return f.wait(ctx)
+}
+
+func (f *flight) wait(ctx context.Context) (*Token, error) {
+	select {
+	case <-f.done:
+		return f.token, f.err
+	case <-ctx.Done():
+		return nil, waiting(ctx)
+	}
+}
+
+func waiting(ctx context.Context) error {
+	return fmt.Errorf("httpclient: waiting for a token: %w", context.Cause(ctx))
+}
+
+// refresh starts a fetch ahead of need, unless one is under way or has just
+// failed. It never waits, not even for the lock.
+func (s *TokenSource) refresh(e *entry, now instant) {
+	if !e.mu.TryLock() {
+		return
+	}
+	defer e.mu.Unlock()
+	if e.flight == nil && e.mayAsk(now) && e.current.Load().refresh.reached(now) {
+		_ = s.launch(e, false)
+	}
+}
+
+func (e *entry) mayAsk(now instant) bool { return e.failure.err == nil || e.failure.next.reached(now) }
+
+// join gives the fetch that will answer a caller without a usable token.
+func (s *TokenSource) join(e *entry) (*flight, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := s.clock()
+	if current := e.current.Load(); current.usable(now) {
+		return landed(current), nil
+	}
+	if e.flight != nil {
+		return e.flight, nil
+	}
+	if !e.mayAsk(now) {
+		return nil, e.failure.report()
+	}
+	if err := s.launch(e, false); err != nil {
+		return nil, err
+	}
+	return e.flight, nil
+}
+
+// replace gives a newer token than the one that an API rejected. However many
+// callers bring the same one, it is replaced once.
+func (s *TokenSource) replace(ctx context.Context, e *entry, rejected *Token) (*Token, error) {
+	e.mu.Lock()
+	now := s.clock()
+	current, f := e.current.Load(), e.flight
+	switch {
+	case current != rejected && current.usable(now):
+		f = landed(current)
+	case f != nil:
+	case !e.mayAsk(now) || !e.renewed.reached(now):
+		e.mu.Unlock()
+		return nil, errRejectedAgain
+	default:
+		if err := s.launch(e, true); err != nil {
+			e.mu.Unlock()
+			return nil, err
+		}
+		e.renewed = now.add(renewPause)
+		f = e.flight
+	}
+	e.mu.Unlock()
+	return f.wait(ctx)
+}
+
+var errRejectedAgain = errors.New("httpclient: the token was replaced a moment ago")
+
+// landed is a flight that is over.
+func landed(token *Token) *flight {
+	f := &flight{done: make(chan struct{}), token: token}
+	close(f.done)
+	return f
+}
+
+// launch starts the entry's fetch. The caller holds the entry's lock.
+func (s *TokenSource) launch(e *entry, renew bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+	f := &flight{done: make(chan struct{})}
+	s.mu.Lock()
+	if !s.open {
+		s.mu.Unlock()
+		cancel()
+		return ErrClosed
+	}
+	s.cancels[f] = cancel
+	s.flights.Add(1)
+	s.mu.Unlock()
+	e.flight = f
+	go s.fly(ctx, e, f, renew)
+	return nil
+}
+
+func (s *TokenSource) fly(ctx context.Context, e *entry, f *flight, renew bool) {
+	defer s.flights.Done()
+	f.token, f.err = s.fetch(ctx, e, renew)
+
+	s.mu.Lock()
+	cancel := s.cancels[f]
+	delete(s.cancels, f)
+	open := s.open
+	s.mu.Unlock()
+	cancel()
+	if !open {
+		f.token, f.err = nil, ErrClosed
+	}
+
+	e.mu.Lock()
+	e.flight = nil
+	now := s.clock()
+	switch {
+	case f.err == nil:
+		e.current.Store(f.token)
+		e.failure = failure{}
+	case open:
+		e.failure.record(f.err, now)
+		f.err = e.failure.report()
+	}
+	failing := e.failure
+	e.mu.Unlock()
+	close(f.done)
+
+	if current := e.current.Load(); failing.err != nil && current.usable(now) {
+		s.log.warn(ctx, "could not refresh the token; the one in use is kept", slog.String("client_id", s.clientID),
+			slog.Any("token", current), slog.String("error", failing.err.Error()))
+	}
+}
+
+// drop forgets the tokens, once no fetch is under way any more.
+func (e *entry) drop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.current.Store(nil)
+	e.grant, e.failure = nil, failure{}
+}

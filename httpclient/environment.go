@@ -1,0 +1,142 @@
+package httpclient
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// environment is one of Maskinporten's own, whose endpoints need no discovery.
+// https://docs.digdir.no/docs/Maskinporten/maskinporten_func_wellknown
+type environment struct {
+	name     string
+	issuer   string
+	platform string // the Altinn platform that takes its tokens
+	retired  bool   // shut down on 2024-06-10
+}
+
+var environments = []environment{
+	{name: "prod", issuer: "https://maskinporten.no/", platform: "https://platform.altinn.no"},
+	{name: "test", issuer: "https://test.maskinporten.no/", platform: "https://platform.tt02.altinn.no"},
+	{name: "ver1", issuer: "https://ver1.maskinporten.no/", platform: "https://platform.tt02.altinn.no", retired: true},
+	{name: "ver2", issuer: "https://ver2.maskinporten.no/", platform: "https://platform.tt02.altinn.no", retired: true},
+}
+
+// platforms are the names that TokenExchangeEnvironment takes besides those of
+// the environments.
+var platforms = map[string]string{
+	"tt02": "https://platform.tt02.altinn.no",
+	"at21": "https://platform.at21.altinn.cloud",
+	"at22": "https://platform.at22.altinn.cloud",
+	"at23": "https://platform.at23.altinn.cloud",
+	"at24": "https://platform.at24.altinn.cloud",
+	"yt01": "https://platform.yt01.altinn.cloud",
+}
+
+// environment finds the issuer that the settings name.
+func (s *MaskinportenSettings) environment() (environment, error) {
+	setting, value := s.name("Environment"), s.Environment
+	if s.Authority != "" {
+		if value != "" {
+			named, err := lookupEnvironment(value)
+			other, err2 := lookupEnvironment(s.Authority)
+			if err != nil || err2 != nil || named.issuer != other.issuer {
+				return environment{}, fmt.Errorf("%s and %s name different issuers: keep one of them", setting, s.name("Authority"))
+			}
+		}
+		setting, value = s.name("Authority"), s.Authority
+	}
+	if value == "" {
+		return environment{}, fmt.Errorf(`%s is missing: set it to "test" or "prod", or to the URL of an issuer`, setting)
+	}
+	env, err := lookupEnvironment(value)
+	if err != nil {
+		return environment{}, fmt.Errorf("%s %w", setting, err)
+	}
+	return env, nil
+}
+
+// lookupEnvironment takes a name or an issuer's URL. An issuer that is not
+// Maskinporten's own comes back without a name.
+func lookupEnvironment(value string) (environment, error) {
+	for _, env := range environments {
+		if strings.EqualFold(value, env.name) || strings.TrimSuffix(value, "/") == strings.TrimSuffix(env.issuer, "/") {
+			return env, nil
+		}
+	}
+	if !strings.Contains(value, "/") {
+		return environment{}, fmt.Errorf(`is %q: use "test" or "prod", or the URL of an issuer`, value)
+	}
+	if err := checkURL(value); err != nil {
+		return environment{}, err
+	}
+	return environment{issuer: strings.TrimSuffix(value, "/") + "/"}, nil
+}
+
+// platform finds the Altinn platform that exchanges the tokens of env.
+func (s *MaskinportenSettings) platform(env environment) (string, error) {
+	setting, value := s.name("TokenExchangeEnvironment"), s.TokenExchangeEnvironment
+	if value == "" {
+		if env.platform == "" {
+			return "", fmt.Errorf(`%s is missing: %s exchanges tokens and the issuer is not Maskinporten's own; `+
+				`set it to "tt02", "prod" or the platform's base URL`, setting, s.name("ExhangeToAltinnToken"))
+		}
+		return env.platform, nil
+	}
+	if base, ok := platforms[strings.ToLower(value)]; ok {
+		return base, nil
+	}
+	for _, env := range environments {
+		if strings.EqualFold(value, env.name) {
+			return env.platform, nil
+		}
+	}
+	if !strings.Contains(value, "/") {
+		return "", fmt.Errorf(`%s is %q: use "tt02", "prod", another environment of Altinn's, or the platform's base URL`, setting, value)
+	}
+	if err := checkURL(value); err != nil {
+		return "", fmt.Errorf("%s %w", setting, err)
+	}
+	return strings.TrimSuffix(value, "/"), nil
+}
+
+// checkURL admits what a secret may be sent to: https, or http to this machine.
+func checkURL(value string) error {
+	u, err := url.Parse(value)
+	switch {
+	case err != nil:
+		return errors.New("is not a URL")
+	case u.User != nil:
+		return errors.New("holds a user name or password: remove it")
+	case u.Host == "":
+		return fmt.Errorf("is %q: a URL starts with https:// and a host", value)
+	case u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("is %q: remove what follows the path", u.Scheme+"://"+u.Host+u.Path)
+	case u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()):
+		return nil
+	}
+	return fmt.Errorf("is %q: use https; plain http would show the token to the network", value)
+}
+
+// isLoopback reports whether host is this machine by its literal name: a name
+// that needs a look-up could be made to point elsewhere.
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// origin is the scheme, host and port that a token is bound to (RFC 6454
+// section 4), spelt one way. A host with a trailing dot is another host.
+func origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[strings.ToLower(u.Scheme)]
+	}
+	return strings.ToLower(u.Scheme) + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}

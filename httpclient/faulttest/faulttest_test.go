@@ -1,0 +1,200 @@
+package faulttest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+)
+
+var hello = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	fmt.Fprintf(w, "hello %s%s", r.Host, body)
+})
+
+func get(ctx context.Context, client *http.Client, url string) (int, string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(""))
+	if err != nil {
+		return 0, "", err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body), err
+}
+
+// servers runs a test against both ways of serving.
+func servers(t *testing.T, h http.Handler, test func(t *testing.T, srv *faulttest.Server)) {
+	t.Run("tls", func(t *testing.T) {
+		t.Parallel()
+		srv := faulttest.StartTLS(h, "vault.example")
+		defer srv.Close()
+		test(t, srv)
+	})
+	t.Run("pipe", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			srv := faulttest.StartPipe(h)
+			defer srv.Close()
+			test(t, srv)
+		})
+	})
+}
+
+func TestServesItsNames(t *testing.T) {
+	t.Parallel()
+	servers(t, hello, func(t *testing.T, srv *faulttest.Server) {
+		for _, url := range []string{srv.URL, "https://vault.example/"} {
+			status, body, err := get(t.Context(), srv.Client(), url)
+			if err != nil || status != 200 || !strings.HasPrefix(body, "hello ") {
+				t.Errorf("%s: got %d %q %v", url, status, body, err)
+			}
+		}
+	})
+}
+
+func TestReachesNothingElse(t *testing.T) {
+	t.Parallel()
+	srv := faulttest.StartTLS(hello)
+	defer srv.Close()
+	_, _, err := get(t.Context(), srv.Client(), "https://other.example/")
+	var dns *net.DNSError
+	if !errors.As(err, &dns) || !dns.IsNotFound {
+		t.Errorf("got %v, want a DNS error", err)
+	}
+	if _, _, err := get(t.Context(), &http.Client{Transport: &http.Transport{}}, srv.URL); err == nil {
+		t.Error("a client that does not know the certificate was served")
+	}
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name    string
+		fault   faulttest.Fault
+		status  int
+		body    string
+		wantErr bool
+	}{
+		{name: "status", fault: faulttest.Fault{Status: 503, Body: "busy", Header: http.Header{"retry-after": {"3"}}}, status: 503, body: "busy"},
+		{name: "delay only", fault: faulttest.Fault{Delay: time.Millisecond}, status: 200, body: "hello x"},
+		{name: "slow body", fault: faulttest.Fault{Status: 200, Body: "late", SlowBody: time.Millisecond}, status: 200, body: "late"},
+		{name: "drop", fault: faulttest.Fault{Drop: true, Times: -1}, wantErr: true},
+		{name: "truncate", fault: faulttest.Fault{Status: 200, Body: "{", Truncate: true}, wantErr: true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var q faulttest.Queue
+			srv := faulttest.StartTLS(q.Wrap(hello))
+			defer srv.Close()
+			q.Add(c.fault)
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, nil)
+			req.Host = "x"
+			resp, err := srv.Client().Do(req)
+			var body []byte
+			if err == nil {
+				body, err = io.ReadAll(resp.Body)
+				resp.Body.Close()
+			}
+			if c.wantErr {
+				if err == nil {
+					t.Fatalf("got %d %q, want an error", resp.StatusCode, body)
+				}
+				return
+			}
+			if err != nil || resp.StatusCode != c.status || string(body) != c.body {
+				t.Fatalf("got %d %q %v, want %d %q", resp.StatusCode, body, err, c.status, c.body)
+			}
+			if c.fault.Header != nil && resp.Header.Get("Retry-After") != "3" {
+				t.Errorf("Retry-After is %q", resp.Header.Get("Retry-After"))
+			}
+			if q.Pending() != 0 || q.Hits() != 1 {
+				t.Errorf("pending %d, hits %d, want 0 and 1", q.Pending(), q.Hits())
+			}
+		})
+	}
+}
+
+func TestHangEndsWithTheClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var q faulttest.Queue
+		srv := faulttest.StartPipe(q.Wrap(hello))
+		defer srv.Close()
+		q.Add(faulttest.Fault{Hang: true})
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		req, _ := http.NewRequestWithContext(ctx, http.MethodPost, srv.URL, strings.NewReader("a=b"))
+		_, err := srv.Client().Do(req)
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 50*time.Millisecond {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+func TestQueueOrderAndMatch(t *testing.T) {
+	t.Parallel()
+	var q faulttest.Queue
+	srv := faulttest.StartTLS(q.Wrap(hello))
+	defer srv.Close()
+	q.Add(
+		faulttest.Fault{Status: 418, Match: func(r *http.Request) bool { return r.URL.Path == "/tea" }, Times: 2},
+		faulttest.Fault{Status: 500},
+	)
+	var got []int
+	for _, path := range []string{"/tea", "/", "/tea", "/tea"} {
+		status, _, err := get(t.Context(), srv.Client(), srv.URL+path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, status)
+	}
+	if want := fmt.Sprint([]int{418, 500, 418, 200}); fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	q.Add(faulttest.Fault{Status: 500, Times: -1})
+	q.Clear()
+	if status, _, _ := get(t.Context(), srv.Client(), srv.URL); status != 200 {
+		t.Errorf("after Clear: %d", status)
+	}
+}
+
+func TestCloseEndsHangingRequests(t *testing.T) {
+	t.Parallel()
+	var q faulttest.Queue
+	arrived := make(chan struct{}, 1)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		q.Wrap(hello).ServeHTTP(w, r)
+	})
+	for name, start := range map[string]func() *faulttest.Server{
+		"tls":  func() *faulttest.Server { return faulttest.StartTLS(handler) },
+		"pipe": func() *faulttest.Server { return faulttest.StartPipe(handler) },
+	} {
+		q.Add(faulttest.Fault{Hang: true})
+		srv := start()
+		done := make(chan error, 1)
+		go func() {
+			_, _, err := get(t.Context(), srv.Client(), srv.URL)
+			done <- err
+		}()
+		<-arrived
+		srv.Close()
+		if err := <-done; err == nil {
+			t.Errorf("%s: the hanging request succeeded", name)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package httpclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// granter asks Maskinporten for tokens with the JWT bearer grant (RFC 7523).
+type granter struct {
+	client   *http.Client
+	issuer   *issuer
+	clientID string
+	key      *signingKey
+	clock    clock
+	log      stepLog
+	// skew is what to add to this machine's clock to get Maskinporten's, in
+	// nanoseconds: 0 until a refusal showed otherwise.
+	skew atomic.Int64
+}
+
+const (
+	grantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	// minSkew is a difference that cannot be the cause of a refusal: the
+	// answer's Date has whole seconds and took some time to arrive.
+	minSkew = 2 * time.Second
+)
+
+// grant gets a token, trying again what may pass by itself.
+func (g *granter) grant(ctx context.Context, request tokenRequest) (*Token, error) {
+	corrected := false
+	return retry(ctx, func(ctx context.Context) (*Token, error) {
+		token, date, err := g.attempt(ctx, request)
+		if !corrected && errors.Is(err, ErrClockSkew) && g.correct(ctx, date) {
+			corrected = true
+			token, _, err = g.attempt(ctx, request)
+		}
+		return token, err
+	})
+}
+
+// correct measures the clock's error by the server's clock at the refusal and
+// reports whether that may have been its cause.
+func (g *granter) correct(ctx context.Context, date time.Time) bool {
+	if date.IsZero() {
+		return false
+	}
+	skew := date.Sub(g.clock().time())
+	if (skew - time.Duration(g.skew.Load())).Abs() < minSkew {
+		return false
+	}
+	g.skew.Store(int64(skew))
+	direction := "behind"
+	if skew < 0 {
+		direction = "ahead of"
+	}
+	g.log.warn(ctx, "this machine's clock is "+skew.Abs().Round(time.Second).String()+" "+direction+
+		" Maskinporten's; assertions are corrected for it, but synchronise the clock", slog.Duration("skew", skew))
+	return true
+}
+
+// attempt makes one token request. The date is the server's, where it answered.
+func (g *granter) attempt(ctx context.Context, request tokenRequest) (token *Token, date time.Time, err error) {
+	endpoints, err := g.issuer.endpoints(ctx)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	failed := &TokenError{Step: "token request", URL: endpoints.token, ClientID: g.clientID}
+	start := g.clock()
+	signed, err := assertion(g.key, endpoints.issuer, g.clientID, request, start.time().Add(time.Duration(g.skew.Load())))
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	form := url.Values{"grant_type": {grantType}, "assertion": {signed}}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoints.token, strings.NewReader(form))
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("httpclient: token request: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	g.log.step(ctx, "asking for a Maskinporten token", slog.String("url", endpoints.token), slog.String("issuer", endpoints.issuer),
+		slog.String("client_id", g.clientID), slog.String("key", g.key.String()), slog.String("scope", request.scope))
+	a, err := send(ctx, g.client, req)
+	if err != nil {
+		failed.unreachable(err)
+		return nil, time.Time{}, failed
+	}
+	date, _ = a.date()
+	if a.status != http.StatusOK {
+		failed.refused(a, signed, start.time())
+		failed.explain(g.key)
+		return nil, date, failed
+	}
+	token, err = parseGrant(a.body, request.scope, start)
+	if err != nil {
+		failed.StatusCode, failed.Err, failed.Temporary = a.status, err, true
+		failed.Hint = "something between here and Maskinporten answers in its place, or the settings name another server"
+		return nil, date, failed
+	}
+	g.log.step(ctx, "got a Maskinporten token", slog.Any("token", token), slog.Duration("lifetime", token.life))
+	return token, date, nil
+}
+
+// parseGrant reads the answer to a token request (RFC 6749 section 5.1). Its
+// errors never quote the body.
+func parseGrant(body []byte, asked string, start instant) (*Token, error) {
+	var fields struct {
+		AccessToken string          `json:"access_token"`
+		TokenType   string          `json:"token_type"`
+		ExpiresIn   json.RawMessage `json:"expires_in"`
+		Scope       string          `json:"scope"`
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, errors.New("the answer is empty")
+	}
+	if json.Unmarshal(body, &fields) != nil {
+		return nil, errors.New("the answer is not the JSON of a token")
+	}
+	if !isTokenText(fields.AccessToken) {
+		return nil, errors.New("the answer holds no usable access_token")
+	}
+	if fields.TokenType != "" && !strings.EqualFold(fields.TokenType, "Bearer") {
+		return nil, errors.New("the answer's token_type is not Bearer")
+	}
+	life, err := parseLife(fields.ExpiresIn)
+	if err != nil {
+		return nil, err
+	}
+	scope := normalizeScope(fields.Scope)
+	if scope == "" {
+		scope = asked // RFC 6749 section 5.1: left out where it is as asked
+	}
+	return newToken(fields.AccessToken, scope, start, life, rand.Float64()), nil
+}
+
+// maxLife is longer than any token lives; it keeps arithmetic from overflowing.
+const maxLife = 365 * 24 * time.Hour
+
+// parseLife reads expires_in, seconds, as a number or as a number in a string.
+func parseLife(raw json.RawMessage) (time.Duration, error) {
+	text := strings.Trim(string(raw), `"`)
+	if text == "" || text == "null" {
+		return 0, errors.New("the answer has no expires_in")
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(seconds) {
+		return 0, errors.New("the answer's expires_in is not a number")
+	}
+	if seconds <= 0 {
+		return 0, errors.New("the answer's expires_in is not positive")
+	}
+	return time.Duration(min(seconds, maxLife.Seconds()) * float64(time.Second)), nil
+}

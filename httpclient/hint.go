@@ -1,0 +1,141 @@
+package httpclient
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+)
+
+// refusal is one way in which Maskinporten says no. Its code is often absent
+// from the answer, so its text is recognised as well.
+// https://docs.digdir.no/docs/Maskinporten/maskinporten_guide_apikonsument
+type refusal struct {
+	code  string   // Maskinporten's own; may be empty
+	texts []string // parts of error_description, lower case
+	kind  error
+	cure  string
+}
+
+var refusals = []refusal{
+	{"", []string{"unknown key identifier", "unknown kid"}, ErrUnknownKey,
+		"{key}: its key id is not registered on the client; a new key takes up to 2 minutes to work"},
+	{"MP-100", []string{"client authentication failed", "client not found"}, ErrUnknownClient,
+		"check ClientId: it is misspelt, or the client belongs to another environment than Environment"},
+	{"MP-110", []string{"invalid jwt claim aud", "claim aud"}, nil,
+		"check Environment: the assertion was made for another environment's issuer"},
+	{"MP-120", []string{"invalid certificate"}, nil,
+		"{key}: a test certificate does not work in production, nor the reverse"},
+	{"MP-121", []string{"expired key", "key is expired", "key has expired"}, ErrExpiredKey,
+		"{key}: keys live for a year; register it again or make a new one"},
+	{"MP-130", []string{"jwt is expired", "jwt has expired"}, ErrClockSkew,
+		"this machine's clock is behind: synchronise it"},
+	{"", []string{"issue time is after now", "issued in the future", "issue time is in the future", "in the future"}, ErrClockSkew,
+		"this machine's clock is ahead: synchronise it"},
+	{"", []string{"too long lifetime"}, nil,
+		"the assertion lives longer than the server allows: report this as a bug"},
+	{"MP-122", []string{"organization number"}, nil,
+		"{key}: use an enterprise certificate of the organisation that owns the client"},
+	{"MP-123", []string{"x5c"}, nil,
+		"{key}: the certificate chain is malformed; export it again with its chain"},
+	{"MP-124", []string{"signature"}, ErrUnknownKey,
+		"{key}: the private key is not the one registered under this key id"},
+	{"MP-012", []string{"grant is used before"}, nil,
+		"the assertion was used before: report this as a bug"},
+	{"MP-011", []string{"invalid parameter value"}, nil,
+		"the request was malformed: check Resource and ConsumerOrgNo"},
+	{"MP-200", nil, ErrScopeNotGranted,
+		"check Scope: it is misspelt, or not registered on the client"},
+	{"MP-201", nil, ErrScopeNotGranted,
+		"check Scope: a client of this type may not have it"},
+	{"MP-250", []string{"has not been granted access"}, ErrScopeNotGranted,
+		"check Scope: ask the API's owner to grant your organisation access"},
+	{"MP-251", []string{"has not delegated"}, ErrNotDelegated,
+		"ask the organisation in ConsumerOrgNo to delegate the access in Altinn; a delegation in production does not hold in test"},
+	{"", []string{"consumer_org in claim"}, nil,
+		"remove ConsumerOrgNo: it is the client's own organisation"},
+	{"MP-301", nil, nil, "the type of the authorization details is unknown"},
+	{"MP-302", nil, nil, "a field of the authorization details is unknown"},
+	{"MP-303", nil, nil, "a value of the authorization details is wrong"},
+	{"", []string{"invalid scope"}, ErrScopeNotGranted,
+		"check Scope: it is misspelt, or not registered on the client"},
+}
+
+// explain fills in the error's kind and cure from what Maskinporten answered.
+func (e *TokenError) explain(key *signingKey) {
+	description := strings.ToLower(e.Description)
+	for _, r := range refusals {
+		if !r.matches(e.MPCode, description) {
+			continue
+		}
+		if r.kind != nil {
+			e.Err = r.kind
+		}
+		e.Hint = strings.ReplaceAll(r.cure, "{key}", "check "+key.setting)
+		return
+	}
+	if e.Code == "invalid_scope" {
+		e.Err = ErrScopeNotGranted
+		e.Hint = "check Scope: it is misspelt, or not registered on the client"
+	}
+}
+
+func (r refusal) matches(code, description string) bool {
+	if r.code != "" && r.code == code {
+		return true
+	}
+	for _, text := range r.texts {
+		if strings.Contains(description, text) {
+			return true
+		}
+	}
+	return false
+}
+
+// statusHint is the cure where only the status is known.
+func statusHint(status int) string {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return "too many requests: it is tried again later"
+	case status >= 500:
+		return "the server is in trouble: it is tried again later"
+	case status >= 300 && status < 400:
+		return "redirects of token requests are not followed: check the URL in the settings"
+	case status == http.StatusNotFound:
+		return "the endpoint does not exist: check the URL in the settings"
+	}
+	return ""
+}
+
+// networkHint is the cure where there was no answer.
+func networkHint(err error) string {
+	var dns *net.DNSError
+	var unknownAuthority x509.UnknownAuthorityError
+	var hostname x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &dns):
+		return "the host name does not resolve: check the spelling in the settings, and this machine's DNS and egress rules"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing answers at that address: check the URL, the proxy and the egress rules"
+	case errors.As(err, &unknownAuthority), errors.As(err, &hostname), errors.As(err, &invalid):
+		return "the server's certificate is not trusted: a proxy that opens TLS needs its root certificate installed on this machine"
+	case errors.As(err, &record):
+		return "the server does not speak TLS: check the URL's scheme and port"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time: check the network, the proxy and the egress rules"
+	}
+	return ""
+}
+
+// isPermanentNetwork reports whether trying again cannot help.
+func isPermanentNetwork(err error) bool {
+	var verification *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	return errors.As(err, &verification) || errors.As(err, &record)
+}

@@ -1,0 +1,198 @@
+// Package jose reads private JSON Web Keys and signs JSON Web Tokens. It is the
+// only package of this project that imports jwx, so that a move to another
+// version of jwx touches this folder alone.
+//
+// jwx prints private key material under %v and in slog records. Nothing of jwx
+// leaves this package: keys come out as *rsa.PrivateKey, errors are our own.
+package jose
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/lestrrat-go/jwx/v2/cert"
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jwk"
+	"github.com/lestrrat-go/jwx/v2/jws"
+)
+
+// MinBits is the smallest RSA modulus that is accepted, in bits. RFC 7518
+// section 3.3 requires 2048.
+const MinBits = 2048
+
+// DefaultAlgorithm signs where the key does not say otherwise.
+const DefaultAlgorithm = "RS256"
+
+// PrivateKey is a checked RSA key with what its JWK said about it.
+type PrivateKey struct {
+	Key       *rsa.PrivateKey
+	KeyID     string // "kid"; may be empty
+	Algorithm string // RS256, RS384 or RS512
+}
+
+// The reasons for refusing a JWK. Their texts complete the sentence "the key …".
+var (
+	ErrNotJSON     = errors.New("is not JSON")
+	ErrNoKey       = errors.New("holds no key")
+	ErrPublicOnly  = errors.New(`is a public key (member "d" is missing): export the private key`)
+	ErrSeveralKeys = errors.New("is a set with more than one private key: keep only the one to sign with")
+	ErrNotRSA      = errors.New("is not an RSA key: Maskinporten takes RSA keys only")
+	ErrTooSmall    = fmt.Errorf("is under %d bits: make a new key", MinBits)
+	ErrNumbers     = errors.New("has numbers that do not fit together: export it again")
+	ErrPrimes      = errors.New(`lacks its primes (members "p" and "q"): export the whole key`)
+	ErrAlgorithm   = errors.New("asks for an algorithm that Maskinporten does not take: use RS256, RS384 or RS512")
+)
+
+// ParsePrivateKey reads a JWK, a JWK Set or a JSON array of JWKs that holds one
+// private RSA key, and checks the key's numbers, which jwx does not. Its errors
+// never quote the input.
+func ParsePrivateKey(data []byte) (PrivateKey, error) {
+	members, err := privateMember(data)
+	if err != nil {
+		return PrivateKey{}, err
+	}
+	var head struct {
+		Kty string `json:"kty"`
+		Kid string `json:"kid"`
+		Alg string `json:"alg"`
+		P   string `json:"p"`
+		Q   string `json:"q"`
+	}
+	if err := json.Unmarshal(members, &head); err != nil {
+		return PrivateKey{}, ErrNotJSON
+	}
+	switch {
+	case head.Kty != "RSA":
+		return PrivateKey{}, ErrNotRSA
+	case head.P == "" || head.Q == "":
+		return PrivateKey{}, ErrPrimes
+	}
+	alg := head.Alg
+	if alg == "" {
+		alg = DefaultAlgorithm
+	}
+	if _, err := algorithm(alg); err != nil {
+		return PrivateKey{}, err
+	}
+	parsed, err := jwk.ParseKey(members)
+	if err != nil {
+		return PrivateKey{}, ErrNumbers
+	}
+	var key rsa.PrivateKey
+	if err := parsed.Raw(&key); err != nil {
+		return PrivateKey{}, ErrNumbers
+	}
+	if err := Check(&key); err != nil {
+		return PrivateKey{}, err
+	}
+	return PrivateKey{Key: &key, KeyID: head.Kid, Algorithm: alg}, nil
+}
+
+// Check refuses an RSA key that is too small or whose numbers do not fit
+// together, and prepares it for fast signing.
+func Check(key *rsa.PrivateKey) error {
+	if key.N == nil || key.D == nil || len(key.Primes) < 2 {
+		return ErrNumbers
+	}
+	if key.N.BitLen() < MinBits {
+		return ErrTooSmall
+	}
+	// The JWK's own CRT numbers are not trusted: they are computed anew.
+	key.Precomputed = rsa.PrecomputedValues{}
+	key.Precompute()
+	if key.Validate() != nil {
+		return ErrNumbers
+	}
+	return nil
+}
+
+// privateMember finds the one private key in a JWK, a set or an array.
+func privateMember(data []byte) (json.RawMessage, error) {
+	var all []json.RawMessage
+	var set struct {
+		Keys *[]json.RawMessage `json:"keys"`
+	}
+	switch {
+	case !json.Valid(data):
+		return nil, ErrNotJSON
+	case json.Unmarshal(data, &all) == nil:
+	case json.Unmarshal(data, &set) != nil:
+		return nil, ErrNoKey
+	case set.Keys != nil:
+		all = *set.Keys
+	default:
+		all = []json.RawMessage{data}
+	}
+	var private []json.RawMessage
+	for _, member := range all {
+		var has struct {
+			Kty *json.RawMessage `json:"kty"`
+			D   *json.RawMessage `json:"d"`
+		}
+		if json.Unmarshal(member, &has) != nil || has.Kty == nil {
+			return nil, ErrNoKey
+		}
+		if has.D != nil {
+			private = append(private, member)
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return nil, ErrNoKey
+	case len(private) == 0:
+		return nil, ErrPublicOnly
+	case len(private) > 1:
+		return nil, ErrSeveralKeys
+	}
+	return private[0], nil
+}
+
+// Header is what a token's protected header says besides the algorithm. Exactly
+// one of the two is set for Maskinporten.
+type Header struct {
+	KeyID string   // "kid"
+	Chain []string // "x5c": standard base64 of DER, leaf first
+}
+
+// Sign returns the compact serialization (RFC 7515 section 7.1) of payload
+// signed by signer, whose public key must be RSA.
+func Sign(payload []byte, signer crypto.Signer, alg string, header Header) (string, error) {
+	algorithm, err := algorithm(alg)
+	if err != nil {
+		return "", err
+	}
+	protected := jws.NewHeaders()
+	if header.KeyID != "" {
+		if err := protected.Set(jws.KeyIDKey, header.KeyID); err != nil {
+			return "", errors.New("set kid")
+		}
+	}
+	if len(header.Chain) > 0 {
+		var chain cert.Chain
+		for _, der := range header.Chain {
+			if err := chain.AddString(der); err != nil {
+				return "", errors.New("set x5c")
+			}
+		}
+		if err := protected.Set(jws.X509CertChainKey, &chain); err != nil {
+			return "", errors.New("set x5c")
+		}
+	}
+	signed, err := jws.Sign(payload, jws.WithKey(algorithm, signer, jws.WithProtectedHeaders(protected)))
+	if err != nil {
+		return "", fmt.Errorf("sign: %w", err)
+	}
+	return string(signed), nil
+}
+
+// algorithm admits what Maskinporten's documentation lists.
+func algorithm(name string) (jwa.SignatureAlgorithm, error) {
+	switch alg := jwa.SignatureAlgorithm(name); alg {
+	case jwa.RS256, jwa.RS384, jwa.RS512:
+		return alg, nil
+	}
+	return "", ErrAlgorithm
+}

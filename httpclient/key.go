@@ -1,0 +1,129 @@
+package httpclient
+
+import (
+	"bytes"
+	"crypto"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
+)
+
+// signingKey is a private key with what its signatures' header says about it.
+// It is always held by pointer, and prints nothing of the key.
+type signingKey struct {
+	signer   crypto.Signer
+	alg      string
+	kid      string
+	chain    []string  // x5c, leaf first; empty where kid identifies the key
+	setting  string    // where it came from, for hints
+	notAfter time.Time // of the leaf certificate
+}
+
+// String names the key by its id.
+func (k *signingKey) String() string {
+	if len(k.chain) > 0 {
+		return "certificate key (" + k.alg + ")"
+	}
+	return "key " + k.kid + " (" + k.alg + ")"
+}
+
+// Format implements [fmt.Formatter]: every verb prints what String returns.
+func (k *signingKey) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, k.String()) }
+
+// key makes the signing key that the settings hold.
+func (s *MaskinportenSettings) key(now time.Time) (*signingKey, error) {
+	if s.CertificateStoreThumbprint != "" {
+		return nil, fmt.Errorf("%s works on Windows with .NET only: export the certificate with its key and set CertificatePkcs12Path or EncodedX509",
+			s.name("CertificateStoreThumbprint"))
+	}
+	hasJWK := s.EncodedJWK != "" || s.JWK != ""
+	var given []string
+	if hasJWK {
+		given = append(given, s.jwkSetting())
+	}
+	if s.EncodedX509 != "" {
+		given = append(given, s.name("EncodedX509"))
+	}
+	if s.CertificatePkcs12Path != "" {
+		given = append(given, s.name("CertificatePkcs12Path"))
+	}
+	switch {
+	case len(given) == 0:
+		return nil, fmt.Errorf("%s is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)",
+			s.name("EncodedJwk"))
+	case len(given) > 1:
+		return nil, fmt.Errorf("%s each hold a key: keep one of them", strings.Join(given, " and "))
+	case hasJWK:
+		return s.jwkKey()
+	default:
+		return s.certificateKey(now)
+	}
+}
+
+// jwkSetting is the setting that the JWK comes from.
+func (s *MaskinportenSettings) jwkSetting() string {
+	if s.EncodedJWK != "" {
+		return s.name("EncodedJwk")
+	}
+	return s.name("Jwk")
+}
+
+func (s *MaskinportenSettings) jwkKey() (*signingKey, error) {
+	setting, encoded := s.jwkSetting(), s.EncodedJWK
+	if encoded == "" {
+		encoded = s.JWK
+	}
+	data, err := decodeJWK(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", setting, err)
+	}
+	parsed, err := jose.ParsePrivateKey(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", setting, err)
+	}
+	kid := parsed.KeyID
+	if s.Kid != "" {
+		kid = s.Kid
+	}
+	if kid == "" {
+		return nil, fmt.Errorf(`%s has no key id (member "kid"): set Kid to the id that the key is registered under`, setting)
+	}
+	return &signingKey{signer: parsed.Key, alg: parsed.Algorithm, kid: kid, setting: setting}, nil
+}
+
+var utf8BOM = []byte("\xef\xbb\xbf")
+
+// decodeJWK unwraps JSON from base64 of any alphabet, padded or not, broken
+// into lines or not. Plain JSON is taken as it is.
+func decodeJWK(value string) ([]byte, error) {
+	data := bytes.TrimSpace(bytes.TrimPrefix([]byte(value), utf8BOM))
+	if isJSONStart(data) {
+		return data, nil
+	}
+	if bytes.Count(data, []byte(".")) == 2 {
+		return nil, errors.New("is a token (JWT), not a key: set it to the base64 of the client's private JWK")
+	}
+	decoded, err := decodeBase64(string(data))
+	if err != nil {
+		return nil, errors.New("is not base64: set it to the base64 of the client's private JWK")
+	}
+	decoded = bytes.TrimSpace(bytes.TrimPrefix(decoded, utf8BOM))
+	if !isJSONStart(decoded) {
+		return nil, errors.New("is base64, but not of JSON: set it to the base64 of the client's private JWK")
+	}
+	return decoded, nil
+}
+
+func isJSONStart(data []byte) bool {
+	return len(data) > 0 && (data[0] == '{' || data[0] == '[')
+}
+
+var urlToStandard = strings.NewReplacer("-", "+", "_", "/", "=", "", " ", "", "\t", "", "\r", "", "\n", "")
+
+func decodeBase64(value string) ([]byte, error) {
+	return base64.RawStdEncoding.DecodeString(urlToStandard.Replace(value))
+}

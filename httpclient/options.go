@@ -1,0 +1,61 @@
+package httpclient
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+)
+
+// Option changes how a token source works. The default is always the safe one.
+type Option func(*options)
+
+type options struct {
+	logger         *slog.Logger
+	base           http.RoundTripper
+	tokenTransport http.RoundTripper
+	hosts          map[string]bool
+	allowHTTP      bool
+	clock          clock
+}
+
+// WithLogger sends warnings, and the steps that EnableDebugLog makes visible,
+// to logger. The default is [slog.Default], so that warnings do not vanish.
+func WithLogger(logger *slog.Logger) Option {
+	return func(o *options) { o.logger = logger }
+}
+
+// WithBaseTransport sends the API's requests through base, under the token:
+// the place for a proxy, for retries or for telemetry. The default is
+// [http.DefaultTransport]. Token requests do not use it.
+func WithBaseTransport(base http.RoundTripper) Option {
+	return func(o *options) { o.base = base }
+}
+
+// WithTokenTransport sends the requests to Maskinporten and to Altinn's
+// exchange through transport: for a proxy of their own, or a test double. It
+// sees assertions and tokens. The default is a transport of the source's own,
+// with TLS 1.2 or later and the environment's proxy settings. Redirects are
+// followed in no case.
+func WithTokenTransport(transport http.RoundTripper) Option {
+	return func(o *options) { o.tokenTransport = transport }
+}
+
+// WithAllowedHosts lists the only host names, without ports, that tokens may be
+// sent to; a request to another one fails with [ErrHostNotAllowed]. Without
+// this option a token goes to whichever host the program asks for: list the
+// hosts where URLs come from outside of the program.
+func WithAllowedHosts(hosts ...string) Option {
+	return func(o *options) {
+		o.hosts = make(map[string]bool, len(hosts))
+		for _, host := range hosts {
+			o.hosts[strings.ToLower(host)] = true
+		}
+	}
+}
+
+// InsecureAllowHTTP lets tokens travel over plain http to other machines, where
+// everybody on the way can read and use them. It is for a network that encrypts
+// by itself, such as a service mesh, and for nothing else.
+func InsecureAllowHTTP() Option {
+	return func(o *options) { o.allowHTTP = true }
+}

@@ -1,0 +1,207 @@
+package httpclient
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ParseSettings makes settings from a configuration section, such as koanf,
+// encoding/json or a map of one's own gives. Keys are found in any case and in
+// every spelling that Altinn's guides use, ExhangeToAltinnToken and
+// ExchangeToAltinnToken alike. Booleans may be strings, as Key Vault's values
+// always are; Scope may be a list; Jwk may be an object or its JSON. Blank
+// strings and nulls count as not set.
+//
+// The warnings name keys that mean nothing here, each with the nearest key that
+// does. The error joins every value of a wrong type and every pair of keys that
+// contradict one another. What is missing or malformed is for
+// [MaskinportenSettings.Validate] to say, so that the settings may be completed
+// in code in between. No value of a secret setting is ever quoted.
+func ParseSettings(section map[string]any) (settings MaskinportenSettings, warnings []string, err error) {
+	settings.spelt = map[string]string{}
+	var problems []error
+	for _, key := range slices.Sorted(maps.Keys(section)) {
+		field, known := fieldNamed(key)
+		if !known {
+			warnings = append(warnings, unknownKey(key))
+			continue
+		}
+		if err := field.set(&settings, key, section[key]); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return settings, warnings, fmt.Errorf("httpclient: settings: %w", err)
+	}
+	return settings, warnings, nil
+}
+
+func fieldNamed(key string) (settingField, bool) {
+	for _, f := range settingFields {
+		for _, name := range f.names {
+			if strings.EqualFold(name, key) {
+				return f, true
+			}
+		}
+	}
+	return settingField{}, false
+}
+
+// set stores a value, unless another spelling of the same setting has already
+// given another one.
+func (f settingField) set(s *MaskinportenSettings, key string, value any) error {
+	if value == nil {
+		return nil
+	}
+	canonical := f.names[0]
+	before, seen := s.spelt[canonical]
+	var conflict bool
+	switch p := f.target(s).(type) {
+	case *string:
+		v, err := textValue(canonical, value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		if v == "" {
+			return nil
+		}
+		conflict = seen && *p != v
+		*p = v
+	case *bool:
+		v, set, err := boolValue(value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		if !set {
+			return nil
+		}
+		conflict = seen && *p != v
+		*p = v
+	}
+	if conflict {
+		return fmt.Errorf("%s and %s contradict one another: keep one of them", before, key)
+	}
+	s.spelt[canonical] = key
+	return nil
+}
+
+// textValue accepts what a configuration file may hold where a text is meant.
+func textValue(canonical string, value any) (string, error) {
+	switch v := value.(type) {
+	case string:
+		return strings.TrimSpace(v), nil
+	case json.Number:
+		return v.String(), nil
+	case int:
+		return strconv.Itoa(v), nil
+	case int64:
+		return strconv.FormatInt(v, 10), nil
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), nil
+	case map[string]any:
+		if canonical == "Jwk" {
+			encoded, err := json.Marshal(v)
+			if err != nil {
+				return "", errors.New("cannot be written as JSON")
+			}
+			return string(encoded), nil
+		}
+	case []any:
+		if canonical == "Scope" {
+			return scopeList(v)
+		}
+	case []string:
+		if canonical == "Scope" {
+			return strings.Join(v, " "), nil
+		}
+	}
+	return "", fmt.Errorf("is %s where a text is wanted", kindOf(value))
+}
+
+func scopeList(list []any) (string, error) {
+	scopes := make([]string, 0, len(list))
+	for i, v := range list {
+		scope, ok := v.(string)
+		if !ok {
+			return "", fmt.Errorf("element %d is %s where a text is wanted", i, kindOf(v))
+		}
+		scopes = append(scopes, scope)
+	}
+	return strings.Join(scopes, " "), nil
+}
+
+// boolValue reports whether value says anything, and what.
+func boolValue(value any) (v, set bool, err error) {
+	switch b := value.(type) {
+	case bool:
+		return b, true, nil
+	case string:
+		switch strings.ToLower(strings.TrimSpace(b)) {
+		case "":
+			return false, false, nil
+		case "true", "1":
+			return true, true, nil
+		case "false", "0":
+			return false, true, nil
+		}
+		return false, false, errors.New(`is neither "true" nor "false"`)
+	}
+	return false, false, fmt.Errorf("is %s where true or false is wanted", kindOf(value))
+}
+
+func kindOf(value any) string {
+	switch value.(type) {
+	case bool:
+		return "a boolean"
+	case string:
+		return "a text"
+	case map[string]any:
+		return "a section"
+	case []any, []string:
+		return "a list"
+	}
+	return "a number"
+}
+
+// unknownKey words the warning about a key, with the nearest one that is known.
+func unknownKey(key string) string {
+	best, distance := "", len(key)
+	for _, f := range settingFields {
+		for _, name := range f.names {
+			if d := editDistance(strings.ToLower(key), strings.ToLower(name)); d < distance {
+				best, distance = name, d
+			}
+		}
+	}
+	if distance > max(2, len(best)/3) {
+		return fmt.Sprintf("%q: unknown setting, ignored", key)
+	}
+	return fmt.Sprintf("%q: unknown setting, ignored; did you mean %s?", key, best)
+}
+
+// editDistance is Levenshtein's: the fewest insertions, deletions and
+// replacements of bytes that turn a into b.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

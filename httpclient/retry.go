@@ -1,0 +1,45 @@
+package httpclient
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// attempts is how often one fetch asks before it gives up.
+	attempts = 3
+	// attemptTimeout bounds each of them.
+	attemptTimeout = 8 * time.Second
+	// fetchTimeout bounds them all, the exchange and the waiting in between.
+	fetchTimeout = 20 * time.Second
+
+	firstBackoff = 200 * time.Millisecond
+)
+
+// retry calls attempt until it succeeds, fails for good, or the attempts or the
+// context's time are used up. It waits in between, doubling and jittered, or as
+// long as the server asked; where that would take too long it gives up at once.
+func retry[T any](ctx context.Context, attempt func(context.Context) (T, error)) (T, error) {
+	backoff := firstBackoff
+	for n := 1; ; n++ {
+		result, err := attempt(ctx)
+		var failed *TokenError
+		if err == nil || n == attempts || !errors.As(err, &failed) || !failed.Temporary || ctx.Err() != nil {
+			return result, err
+		}
+		wait := max(failed.RetryAfter, backoff/2+rand.N(backoff/2))
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+			return result, err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return result, err
+		}
+		backoff *= 2
+	}
+}

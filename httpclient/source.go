@@ -1,0 +1,155 @@
+package httpclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+)
+
+// TokenSource gets tokens with one set of settings, keeps them, and refreshes
+// them ahead of their end. It is safe for concurrent use, starts nothing on its
+// own, and makes no network call before the first token is asked for. Make one
+// with [NewTokenSource]; the zero value answers every call with [ErrClosed].
+type TokenSource struct {
+	clientID  string
+	overwrite bool // a caller's own Authorization header is replaced
+	hosts     map[string]bool
+	allowHTTP bool
+	base      http.RoundTripper // under the API's requests; nil: the default
+	log       stepLog
+	clock     clock
+
+	tokenClient *http.Client
+	granter     *granter
+	exchanger   *exchanger // nil: Maskinporten's own tokens are used
+
+	own *entry // the token that the settings ask for
+
+	mu      sync.Mutex
+	open    bool
+	cancels map[*flight]context.CancelFunc
+	flights sync.WaitGroup
+}
+
+// NewTokenSource checks the settings, all problems at once, and makes a token
+// source of them. It makes no network call. Warnings, such as about a retired
+// environment, go to the logger.
+func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource, error) {
+	o := options{clock: systemClock()}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	p, err := settings.plan(o.clock().time())
+	if err != nil {
+		return nil, err
+	}
+	log := newStepLog(o.logger, settings.EnableDebugLog)
+	for _, warning := range p.warnings {
+		log.warn(context.Background(), warning, slog.String("client_id", p.clientID))
+	}
+	client := newTokenClient(o.tokenTransport)
+	s := &TokenSource{
+		clientID:  p.clientID,
+		overwrite: settings.OverwriteAuthorizationHeader,
+		hosts:     o.hosts,
+		allowHTTP: o.allowHTTP,
+		base:      o.base,
+		log:       log,
+		clock:     o.clock,
+
+		tokenClient: client,
+		granter: &granter{
+			client: client, issuer: newIssuer(p.environment, client, o.clock, log),
+			clientID: p.clientID, key: p.key, clock: o.clock, log: log,
+		},
+		own:     &entry{request: p.request},
+		open:    true,
+		cancels: map[*flight]context.CancelFunc{},
+	}
+	if p.exchange != nil {
+		s.exchanger = &exchanger{client: client, plan: p.exchange, clientID: p.clientID, clock: o.clock, log: log}
+	}
+	return s, nil
+}
+
+// New makes an [http.Client] whose requests carry a token of the given
+// settings. It is [NewTokenSource] and [TokenSource.Client] in one; use those
+// two where you want to close the source or read its tokens.
+func New(settings MaskinportenSettings, opts ...Option) (*http.Client, error) {
+	source, err := NewTokenSource(settings, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return source.Client(), nil
+}
+
+// Client makes an [http.Client] over [TokenSource.Transport] with the transport
+// that [WithBaseTransport] named. It has no Timeout of its own: give each
+// request a context with a deadline.
+func (s *TokenSource) Client() *http.Client { return &http.Client{Transport: s.Transport(s.base)} }
+
+// Token returns a token that may be sent now, from the cache where it holds
+// one. It is for credentials that do not travel in an HTTP request of
+// [TokenSource.Client]: gRPC metadata, a message queue.
+//
+// A caller waits only where there is no usable token, and no longer than its
+// context allows; the fetch itself goes on for the others. The error is a
+// [*TokenError] where Maskinporten or Altinn is the cause.
+func (s *TokenSource) Token(ctx context.Context) (*Token, error) { return s.token(ctx, s.own) }
+
+// Close ends the fetches under way and waits for them, drops every token and
+// closes idle connections. Later calls fail with [ErrClosed], requests of its
+// clients included. It may be called more than once.
+func (s *TokenSource) Close() {
+	s.mu.Lock()
+	s.open = false
+	for _, cancel := range s.cancels {
+		cancel()
+	}
+	s.mu.Unlock()
+	s.flights.Wait()
+	if s.own != nil {
+		s.own.drop()
+	}
+	if s.tokenClient != nil {
+		s.tokenClient.CloseIdleConnections()
+	}
+}
+
+// Format implements [fmt.Formatter]: every verb prints the client's id alone.
+func (s *TokenSource) Format(f fmt.State, _ rune) {
+	if s == nil {
+		_, _ = fmt.Fprint(f, "<nil>")
+		return
+	}
+	_, _ = fmt.Fprintf(f, "httpclient.TokenSource(%s)", s.clientID)
+}
+
+// fetch gets the token of an entry from the servers. renew asks for a new
+// Maskinporten token too, though the one behind an Altinn token may still live.
+func (s *TokenSource) fetch(ctx context.Context, e *entry, renew bool) (*Token, error) {
+	if s.exchanger == nil {
+		return s.granter.grant(ctx, e.request)
+	}
+	grant := e.grant
+	kept := !renew && grant.usable(s.clock())
+	for {
+		if !kept {
+			var err error
+			if grant, err = s.granter.grant(ctx, e.request); err != nil {
+				return nil, err
+			}
+			e.grant = grant
+		}
+		token, err := s.exchanger.exchange(ctx, grant)
+		var refused *TokenError
+		if kept && errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized {
+			kept = false // it was revoked in the meantime: once more with a new one
+			continue
+		}
+		return token, err
+	}
+}

@@ -1,0 +1,138 @@
+package httpclient
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Validate checks everything that can be checked without the network and
+// reports all problems at once, each with the setting's name as the
+// configuration spelt it and the cure. It reads the file that
+// CertificatePkcs12Path names. [NewTokenSource] does the same.
+func (s MaskinportenSettings) Validate() error {
+	_, err := s.plan(time.Now())
+	return err
+}
+
+// plan is what the settings amount to once they are checked: everything that a
+// token source needs, in the form in which it is used.
+type plan struct {
+	environment environment
+	clientID    string
+	key         *signingKey
+	request     tokenRequest
+	exchange    *exchangePlan // nil: Maskinporten's own tokens are used
+	warnings    []string
+}
+
+// exchangePlan is how to exchange a token at an Altinn platform.
+type exchangePlan struct {
+	platform       string
+	testOrg        bool
+	enterpriseUser string // base64 of user:password; secret
+}
+
+// Format implements [fmt.Formatter]: every verb prints the platform alone.
+func (p *exchangePlan) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, p.platform) }
+
+func (s *MaskinportenSettings) plan(now time.Time) (plan, error) {
+	var p plan
+	var problems []error
+	check := func(err error) {
+		if err != nil {
+			problems = append(problems, err)
+		}
+	}
+	var err error
+	p.environment, err = s.environment()
+	check(err)
+	envKnown := err == nil
+	if p.environment.retired {
+		p.warnings = append(p.warnings, fmt.Sprintf(`%s is %q, which was shut down on 2024-06-10: use "test" instead`,
+			s.name("Environment"), p.environment.name))
+	}
+	if p.clientID = s.ClientID; p.clientID == "" {
+		check(fmt.Errorf("%s is missing: set it to the client's id in Maskinporten", s.name("ClientId")))
+	}
+	p.key, err = s.key(now)
+	check(err)
+	if p.key != nil {
+		p.warnings = append(p.warnings, s.keyWarnings(p.key, now)...)
+	}
+	p.request, err = s.request()
+	check(err)
+	if s.ExchangeToAltinnToken && envKnown {
+		p.exchange, err = s.exchange(p.environment)
+		check(err)
+	}
+	if !s.ExchangeToAltinnToken && (s.UseAltinnTestOrg || s.TokenExchangeEnvironment != "") {
+		p.warnings = append(p.warnings, fmt.Sprintf("UseAltinnTestOrg and TokenExchangeEnvironment have no effect without %s",
+			s.name("ExhangeToAltinnToken")))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return plan{}, fmt.Errorf("httpclient: settings: %w", err)
+	}
+	return p, nil
+}
+
+func (s *MaskinportenSettings) keyWarnings(key *signingKey, now time.Time) []string {
+	if key.notAfter.IsZero() {
+		return nil
+	}
+	var warnings []string
+	if left := key.notAfter.Sub(now); left < certificateWarning {
+		warnings = append(warnings, fmt.Sprintf("%s: the certificate expires on %s, in %d days: order a new one",
+			key.setting, key.notAfter.Format("2006-01-02"), int(left.Hours()/24)))
+	}
+	if s.Kid != "" {
+		warnings = append(warnings, fmt.Sprintf("%s has no effect beside a certificate", s.name("Kid")))
+	}
+	return warnings
+}
+
+// request is the token request that the settings make on their own.
+func (s *MaskinportenSettings) request() (tokenRequest, error) {
+	scope := normalizeScope(s.Scope)
+	var problems []error
+	if scope == "" {
+		problems = append(problems, fmt.Errorf("%s is missing: list the scopes that the API asks for, separated by spaces", s.name("Scope")))
+	}
+	if s.ConsumerOrgNo != "" && !isOrgNo(s.ConsumerOrgNo) {
+		problems = append(problems, fmt.Errorf("%s is not an organisation number: nine digits", s.name("ConsumerOrgNo")))
+	}
+	return tokenRequest{scope: scope, resource: s.Resource, consumerOrg: s.ConsumerOrgNo}, errors.Join(problems...)
+}
+
+func (s *MaskinportenSettings) exchange(env environment) (*exchangePlan, error) {
+	platform, err := s.platform(env)
+	if err != nil {
+		return nil, err
+	}
+	p := &exchangePlan{platform: platform, testOrg: s.UseAltinnTestOrg}
+	switch user, password := s.EnterpriseUserName, s.EnterpriseUserPassword; {
+	case user == "" && password == "":
+	case user == "":
+		return nil, fmt.Errorf("%s is missing beside %s", s.name("EnterpriseUserName"), s.name("EnterpriseUserPassword"))
+	case password == "":
+		return nil, fmt.Errorf("%s is missing beside %s", s.name("EnterpriseUserPassword"), s.name("EnterpriseUserName"))
+	default:
+		p.enterpriseUser = base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+	}
+	return p, nil
+}
+
+// normalizeScope lists each scope once, sorted, separated by single spaces: the
+// order of scopes carries no meaning (RFC 6749 section 3.3).
+func normalizeScope(scope string) string {
+	scopes := strings.FieldsFunc(scope, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r' })
+	slices.Sort(scopes)
+	return strings.Join(slices.Compact(scopes), " ")
+}
+
+func isOrgNo(value string) bool {
+	return len(value) == 9 && strings.Trim(value, "0123456789") == ""
+}
