@@ -43,7 +43,7 @@ func (x *exchanger) attempt(ctx context.Context, grant *Token) (*Token, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpclient: token exchange: %w", err)
 	}
-	req.Header["Authorization"] = grant.header
+	req.Header["Authorization"] = grant.secret.header
 	if x.plan.enterpriseUser != "" {
 		req.Header.Set("X-Altinn-EnterpriseUser-Authentication", x.plan.enterpriseUser)
 	}

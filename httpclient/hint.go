@@ -24,8 +24,6 @@ type refusal struct {
 var refusals = []refusal{
 	{"", []string{"unknown key identifier", "unknown kid"}, ErrUnknownKey,
 		"{key}: its key id is not registered on the client; a new key takes up to 2 minutes to work"},
-	{"MP-100", []string{"client authentication failed", "client not found"}, ErrUnknownClient,
-		"check ClientId: it is misspelt, or the client belongs to another environment than Environment"},
 	{"MP-110", []string{"invalid jwt claim aud", "claim aud"}, nil,
 		"check Environment: the assertion was made for another environment's issuer"},
 	{"MP-120", []string{"invalid certificate"}, nil,
@@ -63,6 +61,9 @@ var refusals = []refusal{
 	{"MP-303", nil, nil, "a value of the authorization details is wrong"},
 	{"", []string{"invalid scope"}, ErrScopeNotGranted,
 		"check Scope: it is misspelt, or not registered on the client"},
+	// Last, because Maskinporten opens many a refusal's text with these words.
+	{"MP-100", []string{"client authentication failed", "client not found"}, ErrUnknownClient,
+		"check ClientId: it is misspelt, or the client belongs to another environment than Environment"},
 }
 
 // explain fills in the error's kind and cure from what Maskinporten answered.

@@ -17,9 +17,10 @@ import (
 // else may stay zero.
 //
 // A value of this type prints itself with its secrets replaced, through every
-// verb of package fmt, log/slog and encoding/json. Package fmt cannot do so
-// where the value sits in an unexported field of another struct: keep a pointer
-// there instead.
+// verb of package fmt, log/slog and encoding/json. Package fmt does not ask it to
+// where the value, or a pointer to it, sits in an unexported field of another
+// struct: a type that keeps settings so needs a Format method of its own. No type
+// of this package keeps them.
 type MaskinportenSettings struct {
 	// Environment is a name ("prod" or "test"; the retired "ver1" and "ver2"
 	// are accepted and warned about) or an issuer's URL.

@@ -11,7 +11,7 @@ import (
 // change; a pointer to it may be shared. It prints itself without the token,
 // through every verb of package fmt, log/slog and encoding/json.
 type Token struct {
-	header []string // the ready Authorization header
+	secret *secret
 	scope  string
 	altinn bool
 	life   time.Duration
@@ -21,6 +21,13 @@ type Token struct {
 	stale   instant // from here on it is not used
 }
 
+// secret is behind a pointer of its own because package fmt prints what the
+// pointer in another struct's unexported field points to, under a verb that
+// does not fit it, without asking that type's Format.
+type secret struct {
+	header []string // the ready Authorization header
+}
+
 const bearer = "Bearer "
 
 // newToken makes a token of the given life, counted from the start of the
@@ -28,7 +35,7 @@ const bearer = "Bearer "
 func newToken(value, scope string, issued instant, life time.Duration, jitter float64) *Token {
 	refresh, stale := schedule(life, jitter)
 	return &Token{
-		header: []string{bearer + value}, scope: scope, life: life,
+		secret: &secret{header: []string{bearer + value}}, scope: scope, life: life,
 		issued: issued, refresh: issued.add(refresh), stale: issued.add(stale),
 	}
 }
@@ -61,7 +68,7 @@ func (t *Token) usable(now instant) bool { return t != nil && !t.stale.reached(n
 // AccessToken is the bearer token itself: opaque, and a secret. Send it in the
 // header "Authorization: Bearer …" (RFC 6750), or as a gRPC or queue's
 // credential, to the API that it is meant for, and nowhere else.
-func (t *Token) AccessToken() string { return t.header[0][len(bearer):] }
+func (t *Token) AccessToken() string { return t.secret.header[0][len(bearer):] }
 
 // Expires is when the token's life ends by this machine's wall clock. The
 // source stops using it a little earlier.

@@ -43,7 +43,11 @@ var _ http.RoundTripper = (*transport)(nil)
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !t.takesToken(req) {
-		return t.base.RoundTrip(req)
+		resp, err := t.base.RoundTrip(req)
+		if resp != nil && resp.Request == nil {
+			resp.Request = req // so that the next hop can tell where it began
+		}
+		return resp, err
 	}
 	if err := t.source.checkDestination(req); err != nil {
 		closeBody(req)
@@ -101,7 +105,7 @@ func (t *transport) send(req *http.Request, token *Token) (*http.Response, error
 	for name, values := range req.Header {
 		authorized.Header[name] = values
 	}
-	authorized.Header["Authorization"] = token.header
+	authorized.Header["Authorization"] = token.secret.header
 	resp, err := t.base.RoundTrip(&authorized)
 	if resp != nil {
 		resp.Request = req

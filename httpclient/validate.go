@@ -69,9 +69,8 @@ func (s *MaskinportenSettings) plan(now time.Time) (plan, error) {
 		p.exchange, err = s.exchange(p.environment)
 		check(err)
 	}
-	if !s.ExchangeToAltinnToken && (s.UseAltinnTestOrg || s.TokenExchangeEnvironment != "") {
-		p.warnings = append(p.warnings, fmt.Sprintf("UseAltinnTestOrg and TokenExchangeEnvironment have no effect without %s",
-			s.name("ExhangeToAltinnToken")))
+	if !s.ExchangeToAltinnToken && s.UseAltinnTestOrg {
+		p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect without %s", s.name("UseAltinnTestOrg"), s.name("ExhangeToAltinnToken")))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return plan{}, fmt.Errorf("httpclient: settings: %w", err)

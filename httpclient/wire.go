@@ -117,7 +117,7 @@ func (e *TokenError) refused(a *answer, sent string, now time.Time) {
 		return
 	}
 	e.Code, e.Description, e.URI = quote(fields.Error, sent), quote(fields.Description, sent), quote(fields.URI, sent)
-	e.MPCode = mpCode.FindString(e.Description)
+	e.MPCode = mpCode.FindString(e.Description + " " + e.URI)
 	if m := traceID.FindStringSubmatch(e.Description); m != nil {
 		e.TraceID = m[1]
 	}

@@ -1,0 +1,175 @@
+package httpclient_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"software.sslmate.com/src/go-pkcs12"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+)
+
+// authority is a certificate with its key, for tests only.
+type authority struct {
+	cert *x509.Certificate
+	key  any
+}
+
+func issue(t testing.TB, name string, parent *authority, key, public any, from, to time.Time) authority {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: to,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	signer := authority{template, key}
+	if parent != nil {
+		signer = *parent
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, signer.cert, public, signer.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authority{cert, key}
+}
+
+// enterprise is a chain root, middle, leaf; the leaf's key is the tests' own.
+func enterprise(t testing.TB, from, to time.Time) (leaf authority, authorities []*x509.Certificate) {
+	t.Helper()
+	long := time.Now().Add(24 * 365 * time.Hour)
+	rootKey, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	middleKey, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	leafKey := clientKey(t).Signer().(*rsa.PrivateKey)
+	root := issue(t, "root, for tests only", nil, rootKey, rootKey.Public(), time.Unix(0, 0), long)
+	middle := issue(t, "middle, for tests only", &root, middleKey, middleKey.Public(), time.Unix(0, 0), long)
+	leaf = issue(t, "leaf, for tests only", &middle, leafKey, leafKey.Public(), from, to)
+	return leaf, []*x509.Certificate{root.cert, middle.cert} // not in order
+}
+
+func archive(t testing.TB, encoder *pkcs12.Encoder, key any, cert *x509.Certificate, authorities []*x509.Certificate, password string) []byte {
+	t.Helper()
+	data, err := encoder.Encode(key, cert, authorities, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func chainText(certs ...*x509.Certificate) []any {
+	var chain []any
+	for _, c := range certs {
+		chain = append(chain, base64.StdEncoding.EncodeToString(c.Raw))
+	}
+	return chain
+}
+
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	leaf, authorities := enterprise(t, time.Now().Add(-time.Hour), time.Now().Add(20*24*time.Hour))
+	dir := t.TempDir()
+	file := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	cases := []struct {
+		name    string
+		changes map[string]any
+	}{
+		{"EncodedX509", map[string]any{"EncodedX509": base64.StdEncoding.EncodeToString(archive(t, pkcs12.Modern, leaf.key, leaf.cert, authorities, ""))}},
+		{"a file, modern encryption", map[string]any{
+			"CertificatePkcs12Path":     file("modern.p12", archive(t, pkcs12.Modern, leaf.key, leaf.cert, authorities, "pw")),
+			"CertificatePkcs12Password": "pw",
+		}},
+		{"a file, triple DES", map[string]any{
+			"CertificatePkcs12Path":     file("des.p12", archive(t, pkcs12.LegacyDES, leaf.key, leaf.cert, authorities, "pw")),
+			"CertificatePkcs12Password": "pw",
+		}},
+		{"a file, RC2", map[string]any{
+			"CertificatePkcs12Path":     file("rc2.p12", archive(t, pkcs12.LegacyRC2, leaf.key, leaf.cert, authorities, "pw")),
+			"CertificatePkcs12Password": "pw",
+		}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := newDouble(t)
+			var out logs
+			c.changes["EncodedJwk"] = ""
+			c.changes["Kid"] = "ignored"
+			source := sourceOf(t, srv, c.changes, httpclient.WithLogger(out.logger(0)))
+			_, err := source.Token(t.Context())
+			header := srv.Stats().LastAssertion.Header
+			want := map[string]any{"alg": "RS256", "x5c": chainText(leaf.cert, authorities[1], authorities[0])}
+			if diff := cmp.Diff(want, header); diff != "" {
+				t.Errorf("header: %s\nerror: %v", diff, err)
+			}
+			for _, warning := range []string{"the certificate expires on " + leaf.cert.NotAfter.Format("2006-01-02") + ", in 19 days", "Kid has no effect beside a certificate"} {
+				if !strings.Contains(out.String(), warning) {
+					t.Errorf("no warning %q in\n%s", warning, out.String())
+				}
+			}
+		})
+	}
+}
+
+func TestRefusedCertificates(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	leaf, authorities := enterprise(t, now.Add(-time.Hour), now.Add(time.Hour))
+	old, _ := enterprise(t, now.Add(-48*time.Hour), now.Add(-24*time.Hour))
+	coming, _ := enterprise(t, now.Add(24*time.Hour), now.Add(48*time.Hour))
+	ecKey, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ec := issue(t, "ec, for tests only", nil, ecKey, ecKey.Public(), now.Add(-time.Hour), now.Add(time.Hour))
+	b64 := func(data []byte) string { return base64.StdEncoding.EncodeToString(data) }
+	dir := t.TempDir()
+	path := filepath.Join(dir, "locked.p12")
+	if err := os.WriteFile(path, archive(t, pkcs12.Modern, leaf.key, leaf.cert, authorities, "right"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const day = "2006-01-02"
+	cases := []struct {
+		name     string
+		settings httpclient.MaskinportenSettings
+		want     string
+	}{
+		{"not base64", httpclient.MaskinportenSettings{EncodedX509: "%CANARY%"}, "EncodedX509 is not base64: set it to the base64 of a PKCS#12 archive (.p12, .pfx)"},
+		{"not an archive", httpclient.MaskinportenSettings{EncodedX509: encoded("CANARY")}, "EncodedX509 is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key"},
+		{"a password where none can be given", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, leaf.key, leaf.cert, nil, "pw"))}, "EncodedX509 has a password: export it without one, or use CertificatePkcs12Path and CertificatePkcs12Password"},
+		{"a wrong password", httpclient.MaskinportenSettings{CertificatePkcs12Path: path, CertificatePkcs12Password: "CANARY"}, "CertificatePkcs12Path does not open with CertificatePkcs12Password"},
+		{"no file", httpclient.MaskinportenSettings{CertificatePkcs12Path: filepath.Join("no", "such.p12")}, "CertificatePkcs12Path cannot be read: open " + filepath.Join("no", "such.p12") + ": no such file or directory"},
+		{"expired", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, old.key, old.cert, nil, ""))}, "EncodedX509: the certificate expired on " + old.cert.NotAfter.Format(day) + ": order a new one"},
+		{"not yet valid", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, coming.key, coming.cert, nil, ""))}, "EncodedX509: the certificate is not valid before " + coming.cert.NotBefore.Format(day)},
+		{"an elliptic curve", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, ec.key, ec.cert, nil, ""))}, "EncodedX509: the key is not an RSA key: Maskinporten takes RSA keys only"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.settings.Environment, c.settings.ClientID, c.settings.Scope = "test", "id", "s"
+			err := c.settings.Validate()
+			if want := "httpclient: settings: " + c.want; message(err) != want {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+			if strings.Contains(prints(err), "CANARY") {
+				t.Error("the error quotes a secret")
+			}
+		})
+	}
+}

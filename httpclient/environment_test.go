@@ -1,0 +1,95 @@
+package httpclient_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
+)
+
+// Every built-in environment costs no discovery, and its assertions and
+// exchanges go where the documentation says.
+func TestEnvironments(t *testing.T) {
+	t.Parallel()
+	const tt02 = "https://platform.tt02.altinn.no"
+	cases := []struct {
+		name                       string
+		environment, authority, at string // settings
+		issuer, platform           string
+		warns                      bool
+	}{
+		{name: "prod", environment: "prod", issuer: "https://maskinporten.no/", platform: "https://platform.altinn.no"},
+		{name: "test", environment: "test", issuer: "https://test.maskinporten.no/", platform: tt02},
+		{name: "any case", environment: "Test", issuer: "https://test.maskinporten.no/", platform: tt02},
+		{name: "ver1 is retired", environment: "ver1", issuer: "https://ver1.maskinporten.no/", platform: tt02, warns: true},
+		{name: "ver2 is retired", environment: "ver2", issuer: "https://ver2.maskinporten.no/", platform: tt02, warns: true},
+		{name: "an issuer's URL", environment: "https://test.maskinporten.no", issuer: "https://test.maskinporten.no/", platform: tt02},
+		{name: "an authority", authority: "https://maskinporten.no/", issuer: "https://maskinporten.no/", platform: "https://platform.altinn.no"},
+		{name: "both, the same", environment: "prod", authority: "https://maskinporten.no", issuer: "https://maskinporten.no/", platform: "https://platform.altinn.no"},
+		{name: "exchange in at22", environment: "test", at: "AT22", issuer: "https://test.maskinporten.no/", platform: "https://platform.at22.altinn.cloud"},
+		{name: "exchange in prod", environment: "test", at: "prod", issuer: "https://test.maskinporten.no/", platform: "https://platform.altinn.no"},
+		{name: "exchange at a URL", environment: "test", at: "https://platform.local.example/", issuer: "https://test.maskinporten.no/", platform: "https://platform.local.example"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := newDouble(t, maskinportentest.WithIssuer(c.issuer), maskinportentest.WithPlatform(c.platform))
+			var out logs
+			source := sourceOf(t, srv, map[string]any{
+				"Environment": c.environment, "Authority": c.authority, "TokenExchangeEnvironment": c.at, "ExhangeToAltinnToken": true,
+			}, httpclient.WithLogger(out.logger(0)))
+			if _, err := source.Token(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := srv.Stats(); got.Metadata != 0 || got.TokenRequests != 1 || got.Exchanges != 1 || got.Refused != 0 {
+				t.Errorf("%+v, refusals %q", got, srv.Refusals())
+			}
+			const warning = `which was shut down on 2024-06-10: use \"test\" instead`
+			if warned := strings.Contains(out.String(), warning); warned != c.warns {
+				t.Errorf("warned is %v in:\n%s", warned, out.String())
+			}
+		})
+	}
+}
+
+func TestRefusedURLs(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name    string
+		changes map[string]any
+		want    string
+	}{
+		{"plain http", map[string]any{"Environment": "http://issuer.example/"}, `Environment is "http://issuer.example/": use https; plain http would show the token to the network`},
+		{"a name that looks local", map[string]any{"Environment": "http://localhost.example/"}, `Environment is "http://localhost.example/": use https; plain http would show the token to the network`},
+		{"another scheme", map[string]any{"Authority": "ftp://issuer.example/"}, `Authority is "ftp://issuer.example/": use https; plain http would show the token to the network`},
+		{"user and password", map[string]any{"Environment": "https://u:CANARY@issuer.example/"}, "Environment holds a user name or password: remove it"},
+		{"no host", map[string]any{"Environment": "https:///x"}, `Environment is "https:///x": a URL starts with https:// and a host`},
+		{"a query", map[string]any{"Environment": "https://issuer.example/?code=CANARY"}, `Environment is "https://issuer.example/": remove what follows the path`},
+		{"not a URL", map[string]any{"Environment": "https://issuer.example/%zz"}, "Environment is not a URL"},
+		{"two issuers", map[string]any{"Environment": "test", "Authority": "https://maskinporten.no/"}, "Environment and Authority name different issuers: keep one of them"},
+		{"an unknown platform", map[string]any{"TokenExchangeEnvironment": "tt2"}, `TokenExchangeEnvironment is "tt2": use "tt02", "prod", another environment of Altinn's, or the platform's base URL`},
+		{"an insecure platform", map[string]any{"TokenExchangeEnvironment": "http://p.example"}, `TokenExchangeEnvironment is "http://p.example": use https; plain http would show the token to the network`},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			section := map[string]any{
+				"ClientId": "id", "Scope": "s", "EncodedJwk": encoded(keyFile(t, "client.jwk.json")), "ExhangeToAltinnToken": true,
+			}
+			if c.changes["Authority"] == nil {
+				section["Environment"] = "test"
+			}
+			for k, v := range c.changes {
+				section[k] = v
+			}
+			s, _, err := httpclient.ParseSettings(section)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := message(s.Validate()), "httpclient: settings: "+c.want; got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,163 @@
+package httpclient_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
+)
+
+// A client without fx and without koanf: a section becomes settings, settings
+// become a client, and every request of the client carries a token. The stand-in
+// plays Maskinporten, Altinn's exchange and the API.
+func Example() {
+	srv := maskinportentest.NewServer()
+	defer srv.Close()
+	srv.Handle("/storage/api/v1/instances", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "3 instances")
+	}), "altinn:serviceowner/instances.read")
+
+	section := map[string]any{
+		"Environment":              srv.Issuer(), // "test" or "prod" in real life
+		"TokenExchangeEnvironment": srv.PlatformURL(),
+		"ClientId":                 srv.ClientID(),
+		"EncodedJwk":               srv.EncodedJWK(),
+		"Scope":                    "altinn:serviceowner/instances.read",
+		"ExhangeToAltinnToken":     "true",
+	}
+	settings, warnings, err := httpclient.ParseSettings(section)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, warning := range warnings {
+		fmt.Println("warning:", warning)
+	}
+	client, err := httpclient.New(settings,
+		httpclient.WithTokenTransport(srv.Transport()), // these two only because
+		httpclient.WithBaseTransport(srv.Transport()),  // the servers are stand-ins
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	resp, err := client.Get(srv.PlatformURL() + "/storage/api/v1/instances")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, _ := io.ReadAll(resp.Body)
+	fmt.Println(resp.StatusCode, string(body))
+	// Output: 200 3 instances
+}
+
+// The token itself, for a credential that is not an HTTP header.
+func ExampleTokenSource_Token() {
+	srv := maskinportentest.NewServer()
+	defer srv.Close()
+	settings, _, err := httpclient.ParseSettings(srv.Section())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(srv.Transport()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer source.Close()
+
+	token, err := source.Token(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	metadata := map[string]string{"authorization": "Bearer " + token.AccessToken()}
+	fmt.Println(len(metadata), "credential for", token.Scopes(), "living", token.Lifetime())
+	// Output: 1 credential for [altinn:serviceowner/instances.read] living 2m0s
+}
+
+// What is wrong with the settings is told all at once.
+func ExampleMaskinportenSettings_Validate() {
+	settings := httpclient.MaskinportenSettings{Environment: "tset", ClientID: "a-client", EncodedJWK: "eyJhbGciOiJSUzI1NiJ9.e30.c2ln"}
+	fmt.Println(settings.Validate())
+	// Output:
+	// httpclient: settings: Environment is "tset": use "test" or "prod", or the URL of an issuer
+	// EncodedJwk is a token (JWT), not a key: set it to the base64 of the client's private JWK
+	// Scope is missing: list the scopes that the API asks for, separated by spaces
+}
+
+// Keys are known by every spelling; a misspelt one is pointed out.
+func ExampleParseSettings() {
+	settings, warnings, err := httpclient.ParseSettings(map[string]any{
+		"clientId":             "a-client",
+		"ExhangeToAltinnToken": true,
+		"EnableDebugLogg":      true,
+	})
+	fmt.Println(settings, warnings, err)
+	// Output: MaskinportenSettings{ClientId:a-client ExhangeToAltinnToken:true} ["EnableDebugLogg": unknown setting, ignored; did you mean EnableDebugLog?] <nil>
+}
+
+// A program may branch on why there is no token.
+func ExampleTokenError() {
+	srv := maskinportentest.NewServer()
+	defer srv.Close()
+	section := srv.Section()
+	section["Scope"] = "altinn:serviceowner/instances.write"
+	settings, _, _ := httpclient.ParseSettings(section)
+	client, err := httpclient.New(settings, httpclient.WithTokenTransport(srv.Transport()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	_, err = client.Get("https://platform.tt02.altinn.no/storage/api/v1/instances")
+	var failed *httpclient.TokenError
+	switch {
+	case errors.Is(err, httpclient.ErrTemporary):
+		fmt.Println("try again later")
+	case errors.As(err, &failed):
+		fmt.Println(failed.StatusCode, failed.Code)
+		fmt.Println(failed.Hint)
+	}
+	// Output:
+	// 400 invalid_scope
+	// check Scope: it is misspelt, or not registered on the client
+}
+
+// A chain of RoundTrippers: what is passed to Transport lies under the token and
+// sees the request as it is sent.
+func ExampleTokenSource_Transport() {
+	srv := maskinportentest.NewServer()
+	defer srv.Close()
+	srv.Handle("/", http.NotFoundHandler())
+	settings, _, _ := httpclient.ParseSettings(srv.Section())
+	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(srv.Transport()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer source.Close()
+
+	counting := roundTripper(func(r *http.Request) (*http.Response, error) {
+		fmt.Println("calling", r.URL.Path)
+		return srv.Transport().RoundTrip(r)
+	})
+	client := &http.Client{Transport: source.Transport(counting)}
+	resp, err := client.Get(srv.PlatformURL() + "/nothing/here")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = resp.Body.Close()
+	fmt.Println(resp.Status)
+	// Output:
+	// calling /nothing/here
+	// 404 Not Found
+}

@@ -1,0 +1,16 @@
+package httpclient
+
+import "time"
+
+// WithClocks injects the two clocks, which synctest cannot set apart.
+func WithClocks(wall func() time.Time, monotonic func() time.Duration) Option {
+	return func(o *options) {
+		o.clock = func() instant { return instant{wall: wall().UnixNano(), monotonic: int64(monotonic())} }
+	}
+}
+
+// Schedule lets tests check the life of tokens of every length.
+var Schedule = schedule
+
+// Redacted is what stands in place of a secret.
+const Redacted = redacted

@@ -1,0 +1,168 @@
+package httpclient_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+)
+
+// jwkWith is the test key with members replaced, or removed where nil.
+func jwkWith(t testing.TB, changes map[string]any) string {
+	t.Helper()
+	var jwk map[string]any
+	if err := json.Unmarshal([]byte(keyFile(t, "client.jwk.json")), &jwk); err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(jwk, changes)
+	maps.DeleteFunc(jwk, func(_ string, v any) bool { return v == nil })
+	data, err := json.Marshal(jwk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func compact(t testing.TB, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Compact(&b, []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+var publicOnly = map[string]any{"d": nil, "p": nil, "q": nil, "dp": nil, "dq": nil, "qi": nil}
+
+// Every shape in which users have been seen to keep a key leads to a token.
+func TestEncodedJWKShapes(t *testing.T) {
+	t.Parallel()
+	pretty := keyFile(t, "client.jwk.json")
+	oneLine := compact(t, pretty)
+	std := encoded(oneLine)
+	cases := []struct {
+		name    string
+		changes map[string]any
+	}{
+		{"pretty-printed, as Digdir's guide makes it", map[string]any{"EncodedJwk": encoded(pretty)}},
+		{"compact, which looks like a JWT", map[string]any{"EncodedJwk": std}},
+		{"URL-safe without padding", map[string]any{"EncodedJwk": base64.RawURLEncoding.EncodeToString([]byte(oneLine))}},
+		{"standard without padding", map[string]any{"EncodedJwk": strings.TrimRight(std, "=")}},
+		{"broken into lines", map[string]any{"EncodedJwk": std[:76] + "\r\n" + std[76:152] + "\n" + std[152:] + "\n"}},
+		{"a BOM before", map[string]any{"EncodedJwk": "\ufeff" + std}},
+		{"a BOM inside", map[string]any{"EncodedJwk": encoded("\ufeff" + oneLine)}},
+		{"no base64 at all", map[string]any{"EncodedJwk": pretty}},
+		{"a set", map[string]any{"EncodedJwk": encoded(`{"keys":[` + jwkWith(t, publicOnly) + "," + oneLine + `]}`)}},
+		{"an array", map[string]any{"EncodedJwk": encoded(`[` + oneLine + `]`)}},
+		{"extra members", map[string]any{"EncodedJwk": encoded(jwkWith(t, map[string]any{"x-note": "n", "nbf": 1, "key_ops": []string{"sign"}}))}},
+		{"wrong CRT exponents, which are computed anew", map[string]any{"EncodedJwk": encoded(jwkWith(t, map[string]any{"dp": "AQAB", "dq": "AQAB", "qi": "AQAB"}))}},
+		{"without alg", map[string]any{"EncodedJwk": encoded(jwkWith(t, map[string]any{"alg": nil}))}},
+		{"JwkBase64", map[string]any{"EncodedJwk": "", "JwkBase64": std}},
+		{"Jwk as text", map[string]any{"EncodedJwk": "", "Jwk": oneLine}},
+		{"EncodedJwk wins over Jwk", map[string]any{"Jwk": "{}"}},
+		{"kid from the settings", map[string]any{"EncodedJwk": encoded(jwkWith(t, map[string]any{"kid": nil})), "Kid": "for-tests-only"}},
+		{"kid overridden", map[string]any{"EncodedJwk": encoded(jwkWith(t, map[string]any{"kid": "other"})), "Kid": "for-tests-only"}},
+	}
+	srv := newDouble(t)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := sourceOf(t, srv, c.changes).Token(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// The algorithm is the key's own.
+func TestKeyAlgorithms(t *testing.T) {
+	t.Parallel()
+	for _, alg := range []string{"RS256", "RS384", "RS512"} {
+		t.Run(alg, func(t *testing.T) {
+			t.Parallel()
+			key := clientKey(t)
+			key.Algorithm = alg
+			srv := newDouble(t, withKey(key))
+			if _, err := sourceOf(t, srv, nil).Token(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			header := srv.Stats().LastAssertion.Header
+			if header["alg"] != alg || header["kid"] != "for-tests-only" || len(header) != 2 {
+				t.Errorf("header %v", header)
+			}
+		})
+	}
+}
+
+func TestRefusedKeys(t *testing.T) {
+	t.Parallel()
+	one := compact(t, keyFile(t, "client.jwk.json"))
+	two := compact(t, keyFile(t, "other.jwk.json"))
+	cases := []struct{ name, value, want string }{
+		{"not base64", "%%%CANARY%%%", "is not base64: set it to the base64 of the client's private JWK"},
+		{"base64 of something else", encoded("CANARY"), "is base64, but not of JSON: set it to the base64 of the client's private JWK"},
+		{"broken JSON", encoded(`{"kty":"RSA","d":"CANARY"`), "is not JSON"},
+		{"a token", "eyJhbGciOiJSUzI1NiJ9.e30.CANARY", "is a token (JWT), not a key: set it to the base64 of the client's private JWK"},
+		{"an empty object", encoded(`{}`), "holds no key"},
+		{"an empty set", encoded(`{"keys":[]}`), "holds no key"},
+		{"a set of nonsense", encoded(`{"keys":3}`), "holds no key"},
+		{"an array of nonsense", encoded(`[1]`), "holds no key"},
+		{"public only", encoded(jwkWith(t, publicOnly)), `is a public key (member "d" is missing): export the private key`},
+		{"two private keys", encoded(`[` + one + `,` + two + `]`), "is a set with more than one private key: keep only the one to sign with"},
+		{"an elliptic curve", encoded(keyFile(t, "ec.jwk.json")), "is not an RSA key: Maskinporten takes RSA keys only"},
+		{"too small", encoded(keyFile(t, "small.jwk.json")), "is under 2048 bits: make a new key"},
+		{"no primes", encoded(jwkWith(t, map[string]any{"p": nil, "q": nil})), `lacks its primes (members "p" and "q"): export the whole key`},
+		{"numbers of two keys", encoded(jwkWith(t, map[string]any{"n": member(t, two, "n")})), "has numbers that do not fit together: export it again"},
+		{"numbers that are none", encoded(jwkWith(t, map[string]any{"d": "!CANARY!"})), "has numbers that do not fit together: export it again"},
+		{"a kid that is no text", encoded(jwkWith(t, map[string]any{"kid": 3})), "is not JSON"},
+		{"no kid", encoded(jwkWith(t, map[string]any{"kid": nil})), `has no key id (member "kid"): set Kid to the id that the key is registered under`},
+		{"another algorithm", encoded(jwkWith(t, map[string]any{"alg": "PS256"})), "asks for an algorithm that Maskinporten does not take: use RS256, RS384 or RS512"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", EncodedJWK: c.value}
+			_, err := httpclient.NewTokenSource(s)
+			if want := "httpclient: settings: EncodedJwk " + c.want; message(err) != want {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+			if strings.Contains(prints(err), "CANARY") {
+				t.Error("the error quotes the key")
+			}
+		})
+	}
+}
+
+func member(t testing.TB, jwk, name string) any {
+	t.Helper()
+	var members map[string]any
+	if err := json.Unmarshal([]byte(jwk), &members); err != nil {
+		t.Fatal(err)
+	}
+	return members[name]
+}
+
+// Whatever stands in EncodedJwk: an error or a source, no panic, and nothing of
+// the key in the error.
+func FuzzEncodedJWK(f *testing.F) {
+	one := keyFile(f, "client.jwk.json")
+	for _, seed := range []string{one, encoded(one), encoded(`{"keys":[` + one + `]}`), encoded(`[{}]`), "eyJ.a.b", "", "\ufeff{", "null"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", EncodedJWK: value}
+		err := s.Validate()
+		if again := s.Validate(); message(err) != message(again) {
+			t.Errorf("two answers: %v, %v", err, again)
+		}
+		if err != nil && len(value) > 40 && strings.Contains(err.Error(), value) {
+			t.Error("the error quotes the setting")
+		}
+		_ = fmt.Sprint(s)
+	})
+}

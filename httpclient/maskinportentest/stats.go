@@ -1,0 +1,121 @@
+package maskinportentest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// maxRefusals bounds the log, so that a soak does not grow it without end.
+const maxRefusals = 1000
+
+// pruneEvery is how many jtis or tokens are recorded between two sweeps that
+// forget the expired ones.
+const pruneEvery = 256
+
+// Stats is what a server has seen since it started. Requests count on arrival,
+// also those that a fault hit or that were refused.
+type Stats struct {
+	// TokenRequests arrived at the token endpoint.
+	TokenRequests int
+	// TokensIssued are the Maskinporten tokens given out.
+	TokensIssued int
+	// Exchanges are requests that arrived at the Altinn exchange.
+	Exchanges int
+	// AltinnTokensIssued are the tokens that the exchange gave out.
+	AltinnTokensIssued int
+	// Metadata are requests for the RFC 8414 metadata.
+	Metadata int
+	// APIRequests arrived at handlers of [Server.Handle] and
+	// [Server.RequireToken].
+	APIRequests int
+	// Refused are the requests turned away for what they were, at any of the
+	// above. Answers that a fault gave are not among them.
+	Refused int
+	// JTIs are the different assertions, told apart by iss and jti.
+	JTIs int
+	// LastAssertion is the latest readable assertion, accepted or not.
+	LastAssertion Assertion
+}
+
+// Assertion is what a client's assertion said, without its signature, as
+// encoding/json decodes it: numbers are float64. Both are nil before the first.
+type Assertion struct {
+	Header, Claims map[string]any
+}
+
+type lastAssertion struct{ header, claims []byte }
+
+// jti identifies an assertion: clients choose theirs independently.
+type jti struct{ iss, id string }
+
+// Stats returns the counts so far. The result is the caller's to keep.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	st, last := s.stats, s.last
+	s.mu.Unlock()
+	// Both were decoded before they were kept; nil leaves the maps nil.
+	_ = json.Unmarshal(last.header, &st.LastAssertion.Header)
+	_ = json.Unmarshal(last.claims, &st.LastAssertion.Claims)
+	return st
+}
+
+// Refusals tells, oldest first, which requests were refused and why, such as
+// "token: 400 invalid_grant: ... Expired key". The last 1000 are kept. None
+// holds an assertion or a token.
+func (s *Server) Refusals() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.refusals)
+}
+
+func (s *Server) add(change func(*Stats)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.stats)
+}
+
+func (s *Server) refused(where string, status int, why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Refused++
+	s.refusals = append(s.refusals, fmt.Sprintf("%s: %d %s", where, status, why))
+	if over := len(s.refusals) - maxRefusals; over > 0 {
+		s.refusals = slices.Delete(s.refusals, 0, over)
+	}
+}
+
+// noteAssertion records an assertion on arrival and reports whether its jti
+// came before. What cannot be read has no jti to remember.
+func (s *Server) noteAssertion(assertion string) (replayed bool) {
+	a, bad := parseAssertion(assertion)
+	if bad != nil {
+		return false
+	}
+	iss, _ := a.claims["iss"].(string)
+	id, _ := a.claims["jti"].(string)
+	now := s.now()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = lastAssertion{a.rawHeader, a.rawClaims}
+	if id == "" {
+		return false
+	}
+	key := jti{iss, id}
+	if _, replayed = s.jtis[key]; replayed {
+		return true
+	}
+	// No accepted assertion is good for more than 130 s from its arrival.
+	s.jtis[key] = now.Add(maxAhead + maxLife + time.Minute)
+	s.stats.JTIs++
+	if s.stats.JTIs%pruneEvery == 0 {
+		for k, until := range s.jtis {
+			if until.Before(now) {
+				delete(s.jtis, k)
+			}
+		}
+	}
+	return false
+}

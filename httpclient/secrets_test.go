@@ -1,0 +1,120 @@
+package httpclient_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+)
+
+// secretsSeen notes every secret that goes over the wire.
+type secretsSeen struct {
+	base http.RoundTripper
+	mu   sync.Mutex
+	all  []string
+}
+
+func (s *secretsSeen) RoundTrip(r *http.Request) (*http.Response, error) {
+	clone := r.Clone(r.Context())
+	s.mu.Lock()
+	if r.Method == http.MethodPost && r.GetBody != nil {
+		body, _ := r.GetBody()
+		form := make([]byte, r.ContentLength)
+		_, _ = body.Read(form)
+		_, assertion, _ := strings.Cut(string(form), "assertion=")
+		assertion, _, _ = strings.Cut(assertion, "&")
+		s.all = append(s.all, assertion, assertion[strings.LastIndex(assertion, ".")+1:])
+	}
+	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		s.all = append(s.all, bearer)
+	}
+	s.mu.Unlock()
+	return s.base.RoundTrip(clone)
+}
+
+// Nothing that is printed, at any level, by any verb, holds a secret.
+func TestNothingPrintedIsSecret(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	seen := &secretsSeen{base: srv.Transport()}
+	var out logs
+	source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true, "EnableDebugLog": true},
+		httpclient.WithLogger(out.logger(-10)), httpclient.WithTokenTransport(seen), httpclient.WithBaseTransport(seen))
+	client := source.Client()
+	get(t, client, srv.PlatformURL()+"/api")
+	srv.RevokeAll()
+	get(t, client, srv.PlatformURL()+"/api")
+	srv.RevokeAll()
+	get(t, client, srv.PlatformURL()+"/api") // rejected again, too soon for another token
+	token, err := source.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	type holder struct {
+		source *httpclient.TokenSource
+		token  *httpclient.Token
+		client *http.Client
+		rt     http.RoundTripper
+	}
+	printed := out.String() + prints(source) + prints(token) + prints(client) + prints(client.Transport) +
+		prints(holder{source, token, client, client.Transport}) + prints(struct{ Token *httpclient.Token }{token}) + prints(*client)
+	secrets := append(seen.all, token.AccessToken(), srv.EncodedJWK(), member(t, keyFile(t, "client.jwk.json"), "d").(string),
+		member(t, keyFile(t, "client.jwk.json"), "p").(string))
+	if len(seen.all) < 8 {
+		t.Fatalf("saw only %d secrets", len(seen.all))
+	}
+	for _, secret := range secrets {
+		if len(secret) < 20 {
+			t.Fatalf("a secret of %d characters: the test is wrong", len(secret))
+		}
+		if strings.Contains(printed, secret) {
+			i := strings.Index(printed, secret)
+			t.Errorf("printed a secret of %d characters after %q", len(secret), printed[max(0, i-300):i])
+		}
+	}
+	for _, step := range []string{
+		"asking for a Maskinporten token", "got a Maskinporten token", "exchanging it for an Altinn token", "got an Altinn token",
+		"token from the cache", "client_id=" + srv.ClientID(), "for-tests-only", scope, "the API rejected the token, and there is no newer one",
+	} {
+		if !strings.Contains(out.String(), step) {
+			t.Errorf("the log lacks %q:\n%s", step, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "level=DEBUG") {
+		t.Error("EnableDebugLog did not raise the steps to Info")
+	}
+}
+
+func TestStepsAreDebugUnlessEnabled(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	var out logs
+	if _, err := sourceOf(t, srv, nil, httpclient.WithLogger(out.logger(-10))).Token(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := out.String(); strings.Contains(s, "level=INFO") || !strings.Contains(s, "level=DEBUG") {
+		t.Errorf("logged\n%s", s)
+	}
+}
+
+func TestTokenErrorText(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	e := &httpclient.TokenError{
+		Step: "token request", URL: "https://i.example/token", ClientID: "id", StatusCode: 400, Code: "invalid_scope", Description: "MP-250 no",
+		Hint: "check Scope", Err: httpclient.ErrScopeNotGranted, Since: at, RetryAt: at.Add(time.Second),
+	}
+	const want = "httpclient: token request of client id at https://i.example/token: 400 Bad Request: invalid_scope: MP-250 no: check Scope " +
+		"(failing since 10:00:00, next try at 10:00:01 UTC)"
+	if e.Error() != want || !errors.Is(e, httpclient.ErrScopeNotGranted) {
+		t.Errorf("got %s", e)
+	}
+	bare := &httpclient.TokenError{Step: "token exchange", URL: "https://p.example", StatusCode: 503, Temporary: true, Err: httpclient.ErrUnknownKey}
+	if got := bare.Error(); got != "httpclient: token exchange at https://p.example: 503 Service Unavailable" || !errors.Is(bare, httpclient.ErrTemporary) {
+		t.Errorf("got %s", got)
+	}
+}

@@ -1,0 +1,229 @@
+package httpclient_test
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+)
+
+var ignoreSpelling = cmpopts.IgnoreUnexported(httpclient.MaskinportenSettings{})
+
+func TestParseSettings(t *testing.T) {
+	t.Parallel()
+	type settings = httpclient.MaskinportenSettings
+	cases := []struct {
+		name     string
+		section  map[string]any
+		want     settings
+		warnings []string
+		err      string
+	}{
+		{name: "nothing", section: nil},
+		{
+			name: "every setting of .NET, as it spells them",
+			section: map[string]any{
+				"ClientId": "id", "Scope": "a b", "Resource": "r", "Environment": "test",
+				"CertificatePkcs12Path": "p", "CertificatePkcs12Password": "w", "CertificateStoreThumbprint": "t",
+				"EncodedJwk": "j", "EncodedX509": "x", "Kid": "k", "ConsumerOrgNo": "991825827",
+				"EnterpriseUserName": "u", "EnterpriseUserPassword": "s", "ExhangeToAltinnToken": true,
+				"TokenExchangeEnvironment": "tt02", "UseAltinnTestOrg": true, "EnableDebugLogging": true,
+				"OverwriteAuthorizationHeader": true,
+			},
+			want: settings{
+				ClientID: "id", Scope: "a b", Resource: "r", Environment: "test",
+				CertificatePkcs12Path: "p", CertificatePkcs12Password: "w", CertificateStoreThumbprint: "t",
+				EncodedJWK: "j", EncodedX509: "x", Kid: "k", ConsumerOrgNo: "991825827",
+				EnterpriseUserName: "u", EnterpriseUserPassword: "s", ExchangeToAltinnToken: true,
+				TokenExchangeEnvironment: "tt02", UseAltinnTestOrg: true, EnableDebugLog: true,
+				OverwriteAuthorizationHeader: true,
+			},
+		},
+		{
+			name: "the other spellings, in another case",
+			section: map[string]any{
+				"AUTHORITY": "https://a/", "clientid": "id", "jwkbase64": "j", "exchangetoaltinntoken": "TRUE", "enabledebuglog": "False",
+			},
+			want: settings{Authority: "https://a/", ClientID: "id", EncodedJWK: "j", ExchangeToAltinnToken: true},
+		},
+		{
+			name:    "values as other types",
+			section: map[string]any{"ConsumerOrgNo": 991825827, "Kid": int64(7), "Resource": 1.5, "Scope": []any{"a", "b"}, "ClientId": json.Number("12"), "UseAltinnTestOrg": "1"},
+			want:    settings{ConsumerOrgNo: "991825827", Kid: "7", Resource: "1.5", Scope: "a b", ClientID: "12", UseAltinnTestOrg: true},
+		},
+		{
+			name:    "a JWK as an object",
+			section: map[string]any{"Jwk": map[string]any{"kty": "RSA"}, "Scope": []string{"a"}},
+			want:    settings{JWK: `{"kty":"RSA"}`, Scope: "a"},
+		},
+		{
+			name:    "blank and null count as not set",
+			section: map[string]any{"ClientId": " ", "Scope": nil, "UseAltinnTestOrg": "", "EncodedJwk": "", "JwkBase64": "j"},
+			want:    settings{EncodedJWK: "j"},
+		},
+		{
+			name:    "two spellings that agree",
+			section: map[string]any{"ExhangeToAltinnToken": true, "ExchangeToAltinnToken": "true"},
+			want:    settings{ExchangeToAltinnToken: true},
+		},
+		{
+			name:    "two spellings that contradict",
+			section: map[string]any{"ExhangeToAltinnToken": true, "ExchangeToAltinnToken": false, "EncodedJwk": "a", "JwkBase64": "b"},
+			want:    settings{EncodedJWK: "b", ExchangeToAltinnToken: true},
+			err: "httpclient: settings: ExchangeToAltinnToken and ExhangeToAltinnToken contradict one another: keep one of them\n" +
+				"EncodedJwk and JwkBase64 contradict one another: keep one of them",
+		},
+		{
+			name:     "unknown keys",
+			section:  map[string]any{"ClientID2": "x", "Zebra": 1},
+			warnings: []string{`"ClientID2": unknown setting, ignored; did you mean ClientId?`, `"Zebra": unknown setting, ignored`},
+		},
+		{
+			name: "wrong types, all at once",
+			section: map[string]any{
+				"ClientId": map[string]any{}, "EnableDebugLog": "maybe", "Scope": []any{1}, "UseAltinnTestOrg": 3, "Resource": true, "Kid": []any{},
+			},
+			err: "httpclient: settings: ClientId: is a section where a text is wanted\n" +
+				"EnableDebugLog: is neither \"true\" nor \"false\"\n" +
+				"Kid: is a list where a text is wanted\n" +
+				"Resource: is a boolean where a text is wanted\n" +
+				"Scope: element 0 is a number where a text is wanted\n" +
+				"UseAltinnTestOrg: is a number where true or false is wanted",
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got, warnings, err := httpclient.ParseSettings(c.section)
+			if diff := cmp.Diff(c.want, got, ignoreSpelling); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(c.warnings, warnings); diff != "" {
+				t.Error(diff)
+			}
+			if message(err) != c.err {
+				t.Errorf("error\n%s\nwant\n%s", message(err), c.err)
+			}
+		})
+	}
+}
+
+func message(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// The section of Altinn's guide, as it stands there.
+func TestGuideSection(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../testdata/appsettings/guide.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ MaskinportenSettings map[string]any }
+	if err := json.Unmarshal(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	got, warnings, err := httpclient.ParseSettings(file.MaskinportenSettings)
+	want := httpclient.MaskinportenSettings{Environment: "ver2", Scope: scope, ExchangeToAltinnToken: true, EnableDebugLog: true}
+	if diff := cmp.Diff(want, got, ignoreSpelling); diff != "" || len(warnings) > 0 || err != nil {
+		t.Errorf("%s\nwarnings %q, error %v", diff, warnings, err)
+	}
+}
+
+func TestSettingsPrintNoSecret(t *testing.T) {
+	t.Parallel()
+	const canary = "CANARY"
+	s := httpclient.MaskinportenSettings{
+		ClientID: "visible", EncodedJWK: canary, JWK: canary, EncodedX509: canary, CertificatePkcs12Password: canary,
+		EnterpriseUserName: canary, EnterpriseUserPassword: canary, EnableDebugLog: true,
+	}
+	type holder struct {
+		S *httpclient.MaskinportenSettings
+	}
+	for name, v := range map[string]any{"value": s, "pointer": &s, "exported field": struct {
+		S httpclient.MaskinportenSettings
+	}{s}, "pointer field": holder{&s}} {
+		out := prints(v)
+		if strings.Contains(out, canary) || strings.Contains(out, "43414e415259") {
+			t.Errorf("%s prints a secret:\n%s", name, out)
+		}
+		if name != "pointer field" && !strings.Contains(out, "visible") {
+			t.Errorf("%s hides what is no secret:\n%s", name, out)
+		}
+	}
+	if want := "MaskinportenSettings{ClientId:visible EncodedJwk:[redacted] Jwk:[redacted] EncodedX509:[redacted] " +
+		"CertificatePkcs12Password:[redacted] EnterpriseUserName:[redacted] EnterpriseUserPassword:[redacted] EnableDebugLog:true}"; s.String() != want {
+		t.Errorf("got  %s\nwant %s", s, want)
+	}
+}
+
+func TestValidateReportsEverythingAtOnce(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name    string
+		section map[string]any
+		want    string
+	}{
+		{
+			name:    "nothing set",
+			section: nil,
+			want: `httpclient: settings: Environment is missing: set it to "test" or "prod", or to the URL of an issuer` + "\n" +
+				"ClientId is missing: set it to the client's id in Maskinporten\n" +
+				"EncodedJwk is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)\n" +
+				"Scope is missing: list the scopes that the API asks for, separated by spaces",
+		},
+		{
+			name: "names as the user spelt them",
+			section: map[string]any{
+				"environment": "tset", "clientid": "id", "JWKBASE64": "%", "scope": "a", "consumerorgno": "12",
+				"exchangetoaltinntoken": true,
+			},
+			want: `httpclient: settings: environment is "tset": use "test" or "prod", or the URL of an issuer` + "\n" +
+				"JWKBASE64 is not base64: set it to the base64 of the client's private JWK\n" +
+				"consumerorgno is not an organisation number: nine digits",
+		},
+		{
+			name: "several keys, half an enterprise user, a foreign exchange",
+			section: map[string]any{
+				"Authority": "https://issuer.example/", "ClientId": "id", "Scope": "a", "EncodedJwk": "x", "EncodedX509": "y",
+				"CertificatePkcs12Path": "z", "ExhangeToAltinnToken": true, "EnterpriseUserName": "u",
+			},
+			want: "httpclient: settings: EncodedJwk and EncodedX509 and CertificatePkcs12Path each hold a key: keep one of them\n" +
+				"TokenExchangeEnvironment is missing: ExhangeToAltinnToken exchanges tokens and the issuer is not Maskinporten's own; " +
+				`set it to "tt02", "prod" or the platform's base URL`,
+		},
+		{
+			name: "half an enterprise user, a thumbprint",
+			section: map[string]any{
+				"Environment": "test", "ClientId": "id", "Scope": "a", "CertificateStoreThumbprint": "t",
+				"ExhangeToAltinnToken": true, "EnterpriseUserPassword": "s",
+			},
+			want: "httpclient: settings: CertificateStoreThumbprint works on Windows with .NET only: export the certificate with its key " +
+				"and set CertificatePkcs12Path or EncodedX509\n" +
+				"EnterpriseUserName is missing beside EnterpriseUserPassword",
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, _, err := httpclient.ParseSettings(c.section)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := message(s.Validate()); got != c.want {
+				t.Errorf("got\n%s\nwant\n%s", got, c.want)
+			}
+			if _, err := httpclient.New(s); message(err) != c.want {
+				t.Errorf("New says\n%v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,620 @@
+package httpclient_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
+)
+
+// toToken and toExchange choose the double's endpoints for faults.
+func toToken(r *http.Request) bool    { return r.URL.Path == "/token" }
+func toExchange(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/exchange/maskinporten") }
+
+// The assertion is what Digdir documents, and nothing more.
+func TestAssertion(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name    string
+		changes map[string]any
+		extra   map[string]any
+	}{
+		{"plain", nil, nil},
+		{"a supplier, a resource", map[string]any{"ConsumerOrgNo": "991825827", "Resource": "https://api.example/"}, map[string]any{"consumer_org": "991825827", "resource": "https://api.example/"}},
+		{"scopes in disorder", map[string]any{"Scope": scope + "," + scope + " " + scope}, nil},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := newDouble(t, maskinportentest.WithClient(maskinportentest.Client{OrgNo: "974760673"}))
+			token, err := sourceOf(t, srv, c.changes).Token(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			claims := srv.Stats().LastAssertion.Claims
+			iat, _ := claims["iat"].(float64)
+			exp, _ := claims["exp"].(float64)
+			id, _ := claims["jti"].(string)
+			if exp-iat != 120 || time.Since(time.Unix(int64(iat), 0)).Abs() > time.Minute || len(id) < 20 {
+				t.Errorf("iat %v, exp %v, jti %q", iat, exp, id)
+			}
+			for _, name := range []string{"iat", "exp", "jti"} {
+				delete(claims, name)
+			}
+			want := map[string]any{"aud": srv.Issuer(), "iss": srv.ClientID(), "scope": scope}
+			maps.Copy(want, c.extra)
+			if diff := cmp.Diff(want, claims); diff != "" {
+				t.Error(diff)
+			}
+			if token.Lifetime() != 2*time.Minute || token.IsAltinn() || !slices.Equal(token.Scopes(), []string{scope}) {
+				t.Errorf("token %v, life %v", token, token.Lifetime())
+			}
+			if left := time.Until(token.Expires()); left > 2*time.Minute || left < time.Minute {
+				t.Errorf("expires in %v", left)
+			}
+		})
+	}
+}
+
+func TestExchange(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true, "UseAltinnTestOrg": true})
+	token, err := source.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !token.IsAltinn() || token.Lifetime() != 30*time.Minute || !slices.Equal(token.Scopes(), []string{scope}) {
+		t.Errorf("token %v, life %v", token, token.Lifetime())
+	}
+	if status, body := get(t, source.Client(), srv.PlatformURL()+"/api"); status != 200 {
+		t.Errorf("the API answered %d %s", status, body)
+	}
+	if s := srv.Stats(); s.TokenRequests != 1 || s.Exchanges != 1 || s.Refused != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// An Altinn token's life is told by itself, in each form of the answer.
+func TestExchangeAnswers(t *testing.T) {
+	t.Parallel()
+	jwt := func(payload string) string {
+		return strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace("eyJ9."+encoded(payload)), "=") + ".c2ln"
+	}
+	const date = "Tue, 24 Nov 2026 10:00:00 GMT"
+	at := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC).Unix()
+	cases := []struct {
+		name, body string
+		life       time.Duration
+		err        string
+	}{
+		{name: "text", body: jwt(`{"iat":1000,"exp":1900}`), life: 15 * time.Minute},
+		{name: "a JSON string", body: `"` + jwt(`{"iat":1000,"exp":1900}`) + `"`, life: 15 * time.Minute},
+		{name: "white space around", body: "\n" + jwt(`{"iat":1000,"exp":1900}`) + "\r\n", life: 15 * time.Minute},
+		{name: "no iat: counted from the answer's Date", body: jwt(fmt.Sprintf(`{"exp":%d}`, at+60)), life: time.Minute},
+		{name: "no exp", body: jwt(`{"iat":1000}`), err: "the token does not say how long it lives"},
+		{name: "already over", body: jwt(`{"iat":1000,"exp":1000}`), err: "the token has already expired"},
+		{name: "no JWT", body: "CANARY", err: "the answer is not a JWT"},
+		{name: "a JWT of nonsense", body: "a.CANARY.b", err: "the answer is not a JWT"},
+		{name: "HTML", body: "<html>CANARY</html>\n<p>", err: "the answer holds no usable token"},
+		{name: "half a string", body: `"CANARY`, err: "the answer is neither a token nor a JSON string"},
+		{name: "nothing", body: "", err: "the answer holds no usable token"},
+		{name: "two lines", body: jwt(`{"iat":1,"exp":2}`) + "\nX-Injected: CANARY", err: "the answer holds no usable token"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := newDouble(t)
+			srv.Faults.Add(faulttest.Fault{Match: toExchange, Times: -1, Status: 200, Body: c.body, Header: http.Header{"Date": {date}}})
+			token, err := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true}).Token(t.Context())
+			if c.err == "" {
+				if err != nil || token.Lifetime() != c.life || strings.Contains(token.AccessToken(), "\n") {
+					t.Fatalf("got %v, %v", token, err)
+				}
+				return
+			}
+			if !strings.Contains(message(err), "200 OK: "+c.err+": something between here and Altinn answers in its place") {
+				t.Errorf("got %v", err)
+			}
+			if strings.Contains(prints(err), "CANARY") {
+				t.Error("the error quotes the answer")
+			}
+		})
+	}
+}
+
+// Ten thousand callers on a cold cache cost one token request and one exchange.
+func TestOneFetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, maskinportentest.WithLatency(time.Second))
+		defer srv.Close()
+		source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
+		defer source.Close()
+		var callers sync.WaitGroup
+		for range 10_000 {
+			callers.Go(func() {
+				if _, err := source.Token(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		callers.Wait()
+		if s := srv.Stats(); s.TokenRequests != 1 || s.Exchanges != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// A waiter leaves at its own deadline; the fetch goes on and serves the others.
+func TestWaitersLeaveOnTheirOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, maskinportentest.WithLatency(5*time.Second), maskinportentest.WithIssuer("https://test.maskinporten.no/"))
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		defer source.Close()
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := source.Token(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 50*time.Millisecond {
+			t.Errorf("left with %v after %v", err, time.Since(start))
+		}
+		// All waiters have left, and the result is kept all the same.
+		pass(5 * time.Second)
+		synctest.Wait()
+		start = time.Now()
+		if _, err := source.Token(t.Context()); err != nil || time.Since(start) != 0 {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+		if s := srv.Stats(); s.TokenRequests != 1 {
+			t.Errorf("%d token requests", s.TokenRequests)
+		}
+		if _, err := source.Token(canceled(t)); err != nil {
+			t.Errorf("a warm token needs no waiting: %v", err)
+		}
+	})
+}
+
+func canceled(t testing.TB) context.Context {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("gone home"))
+	return ctx
+}
+
+func TestCancelledCallerFetchesNothing(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	_, err := sourceOf(t, srv, nil).Token(canceled(t))
+	if message(err) != "httpclient: waiting for a token: gone home" || srv.Stats().TokenRequests != 0 {
+		t.Errorf("got %v, %d token requests", err, srv.Stats().TokenRequests)
+	}
+}
+
+// A request a second for ten minutes with tokens of two minutes.
+func TestNobodyWaitsWhenWarm(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, maskinportentest.WithLatency(500*time.Millisecond))
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		defer source.Close()
+		waited := 0
+		for range 600 {
+			start := time.Now()
+			token, err := source.Token(t.Context())
+			if err != nil || !time.Now().Before(token.Expires().Add(-time.Second)) {
+				t.Fatalf("got %v, %v", token, err)
+			}
+			if time.Since(start) > 0 {
+				waited++
+			}
+			pass(time.Second - time.Since(start))
+		}
+		synctest.Wait()
+		if n := srv.Stats().TokenRequests; waited != 1 || n > 6 || n < 5 {
+			t.Errorf("%d requests waited, %d token requests", waited, n)
+		}
+	})
+}
+
+// Tokens of every length are refreshed late, but ahead of their end, and no
+// token is used in the last bit of its life.
+func TestSchedule(t *testing.T) {
+	t.Parallel()
+	for _, life := range []time.Duration{time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, 120 * time.Second, 599 * time.Second, 30 * time.Minute, time.Hour, 2 * time.Hour} {
+		earliest, stale := httpclient.Schedule(life, 0)
+		latest, _ := httpclient.Schedule(life, 0.999999)
+		if earliest < life*84/100 || life-earliest > 5*time.Minute {
+			t.Errorf("%v: refreshed as early as %v", life, earliest)
+		}
+		if latest-earliest < life/100 && latest-earliest < time.Minute {
+			t.Errorf("%v: jitter of %v only", life, latest-earliest)
+		}
+		if latest >= stale || stale >= life || life-stale > 10*time.Second {
+			t.Errorf("%v: refreshed as late as %v, stale at %v", life, latest, stale)
+		}
+	}
+}
+
+// With a good token an outage costs nobody anything.
+func TestOutageWithAGoodToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, maskinportentest.WithTokenLifetime(10*time.Minute))
+		defer srv.Close()
+		var out logs
+		source := sourceOf(t, srv, nil, httpclient.WithLogger(out.logger(0)))
+		defer source.Close()
+		first, err := source.Token(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass(9*time.Minute + 20*time.Second) // past the latest refresh
+		srv.Faults.Add(faulttest.Fault{Match: toToken, Times: 3, Status: 503})
+		start := time.Now()
+		during, err := source.Token(t.Context())
+		if err != nil || during != first || time.Since(start) != 0 {
+			t.Errorf("during the outage: %v, %v after %v", during, err, time.Since(start))
+		}
+		pass(3 * time.Second) // the attempts of the first refresh fail
+		synctest.Wait()
+		if srv.Faults.Pending() != 0 {
+			t.Fatal("the refresh did not use up the faults")
+		}
+		if !strings.Contains(out.String(), "could not refresh the token; the one in use is kept") {
+			t.Errorf("no warning in\n%s", out.String())
+		}
+		if _, err := source.Token(t.Context()); err != nil { // starts the next refresh
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if after, err := source.Token(t.Context()); err != nil || after == first {
+			t.Errorf("not recovered: %v, %v", after, err)
+		}
+	})
+}
+
+// Without a token, errors come in bounded time, say since when, and are shared.
+func TestRefusalIsRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t)
+		defer srv.Close()
+		source := sourceOf(t, srv, map[string]any{"ClientId": "nobody"})
+		defer source.Close()
+		var requests []int
+		for range 30 {
+			for range 10 {
+				_, err := source.Token(t.Context())
+				if !errors.Is(err, httpclient.ErrUnknownClient) || errors.Is(err, httpclient.ErrTemporary) {
+					t.Fatal(err)
+				}
+				var failed *httpclient.TokenError
+				if !errors.As(err, &failed) || failed.Since.IsZero() || !failed.RetryAt.After(time.Now()) {
+					t.Fatalf("since %v, retry at %v, now %v", failed.Since, failed.RetryAt, time.Now())
+				}
+			}
+			requests = append(requests, srv.Stats().TokenRequests)
+			pass(100 * time.Millisecond)
+		}
+		// 3 s: asked at 0, at 1 and not again before 3.
+		if requests[0] != 1 || requests[9] != 1 || requests[10] != 2 || requests[29] != 2 {
+			t.Errorf("token requests after each 100 ms: %v", requests)
+		}
+	})
+}
+
+// A server in trouble is asked a bounded number of times, and recovery is
+// noticed.
+func TestServerInTrouble(t *testing.T) {
+	t.Parallel()
+	cases := map[string]faulttest.Fault{
+		"500":       {Status: 500, Body: "CANARY"},
+		"503":       {Status: 503, Header: http.Header{"Retry-After": {"1"}}},
+		"429":       {Status: 429},
+		"dropped":   {Drop: true},
+		"hang":      {Hang: true},
+		"truncated": {Status: 200, Body: `{"access_token":"CANARY`, Truncate: true},
+		"HTML":      {Status: 200, Body: "<html>CANARY</html>"},
+		"slow body": {Status: 200, Body: "{}", SlowBody: time.Minute},
+		"too large": {Status: 200, Body: strings.Repeat("CANARY", 200_000)},
+	}
+	for name, fault := range cases {
+		for part, match := range map[string]func(*http.Request) bool{"token": toToken, "exchange": toExchange} {
+			t.Run(name+" at the "+part, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					srv := newPipe(t)
+					defer srv.Close()
+					source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
+					defer source.Close()
+					// One bad answer: nobody notices.
+					fault := fault
+					fault.Match, fault.Times = match, 1
+					srv.Faults.Add(fault)
+					if _, err := source.Token(t.Context()); err != nil {
+						t.Fatalf("after one bad answer: %v", err)
+					}
+					source.Close()
+
+					source = sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
+					defer source.Close()
+					fault.Times = -1
+					srv.Faults.Add(fault)
+					start := time.Now()
+					_, err := source.Token(t.Context())
+					if !errors.Is(err, httpclient.ErrTemporary) || time.Since(start) > 25*time.Second {
+						t.Errorf("got %v after %v", err, time.Since(start))
+					}
+					if strings.Contains(prints(err), "CANARY") {
+						t.Errorf("the error quotes the answer: %v", err)
+					}
+					srv.Faults.Clear()
+					pass(6 * time.Second)
+					if _, err := source.Token(t.Context()); err != nil {
+						t.Errorf("not recovered: %v", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A Retry-After that is longer than a fetch may take is not waited for.
+func TestLongRetryAfter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t)
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		defer source.Close()
+		at := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
+		srv.Faults.Add(faulttest.Fault{Match: toToken, Times: -1, Status: 429, Header: http.Header{"Retry-After": {at}}})
+		start := time.Now()
+		_, err := source.Token(t.Context())
+		var failed *httpclient.TokenError
+		if !errors.As(err, &failed) || failed.RetryAfter != time.Hour || time.Since(start) != 0 {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// The Maskinporten token behind an Altinn token is used again while it lives,
+// and replaced when Altinn has stopped taking it.
+func TestGrantIsKept(t *testing.T) {
+	t.Parallel()
+	for name, revoke := range map[string]bool{"kept": false, "revoked in the meantime": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := newPipe(t, maskinportentest.WithTokenLifetime(2*time.Hour), maskinportentest.WithAltinnTokenLifetime(time.Minute))
+				defer srv.Close()
+				source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
+				defer source.Close()
+				if _, err := source.Token(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if revoke {
+					srv.RevokeAll()
+				}
+				pass(2 * time.Minute)
+				if _, err := source.Token(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				want := [2]int{1, 2}
+				if revoke {
+					want = [2]int{2, 3}
+				}
+				if s := srv.Stats(); [2]int{s.TokenRequests, s.Exchanges} != want {
+					t.Errorf("%d token requests, %d exchanges, want %v", s.TokenRequests, s.Exchanges, want)
+				}
+			})
+		})
+	}
+}
+
+// A clock that is wrong costs one repeated request and one warning.
+func TestClockSkew(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name   string
+		offset time.Duration
+		warns  string
+	}{
+		{"30 s ahead", 30 * time.Second, "this machine's clock is 30s ahead of Maskinporten's"},
+		{"10 min behind", -10 * time.Minute, "this machine's clock is 10m0s behind Maskinporten's"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			start := time.Now()
+			var passed atomic.Int64
+			server := func() time.Time { return start.Truncate(time.Second).Add(time.Duration(passed.Load())) }
+			srv := newDouble(t, maskinportentest.WithClock(server))
+			var out logs
+			source := sourceOf(t, srv, nil, httpclient.WithLogger(out.logger(0)), httpclient.WithClocks(
+				func() time.Time { return server().Add(c.offset) },
+				func() time.Duration { return time.Duration(passed.Load()) },
+			))
+			token, err := source.Token(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := srv.Stats().TokenRequests; n != 2 {
+				t.Errorf("%d token requests, want 2", n)
+			}
+			passed.Add(int64(5 * time.Minute))
+			later, err := source.Token(t.Context())
+			if err != nil || later == token {
+				t.Fatalf("got %v, %v", later, err)
+			}
+			if n := srv.Stats().TokenRequests; n != 3 {
+				t.Errorf("%d token requests, want 3", n)
+			}
+			if strings.Count(out.String(), c.warns) != 1 || strings.Count(out.String(), "WARN") != 1 {
+				t.Errorf("logged:\n%s", out.String())
+			}
+		})
+	}
+}
+
+// A clock that is right cannot be the cause: the refusal stands.
+func TestClockIsNotToBlame(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	srv.Faults.Add(faulttest.Fault{Match: toToken, Times: -1, Status: 400, Body: `{"error":"invalid_grant","error_description":"JWT is expired"}`})
+	_, err := sourceOf(t, srv, nil).Token(t.Context())
+	if !errors.Is(err, httpclient.ErrClockSkew) || srv.Stats().TokenRequests != 1 {
+		t.Errorf("got %v after %d requests", err, srv.Stats().TokenRequests)
+	}
+}
+
+// A machine that was suspended, or whose clock was set, does not use up a token.
+func TestEitherClockEndsAToken(t *testing.T) {
+	t.Parallel()
+	for name, advance := range map[string]func(wall, monotonic *atomic.Int64){
+		"suspended: the monotonic clock stood still": func(wall, _ *atomic.Int64) { wall.Add(int64(time.Hour)) },
+		"set back: the wall clock says it is early":  func(wall, monotonic *atomic.Int64) { monotonic.Add(int64(time.Hour)); wall.Add(-int64(time.Hour)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newDouble(t)
+			var wall, monotonic atomic.Int64
+			source := sourceOf(t, srv, nil, httpclient.WithClocks(
+				func() time.Time { return time.Now().Add(time.Duration(wall.Load())) },
+				func() time.Duration { return time.Duration(monotonic.Load()) },
+			))
+			first, err := source.Token(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			advance(&wall, &monotonic)
+			if second, err := source.Token(t.Context()); err != nil || second == first {
+				t.Errorf("got %v, %v", second, err)
+			}
+		})
+	}
+}
+
+// A custom issuer's endpoint comes from its metadata, once.
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	const path = "/.well-known/oauth-authorization-server"
+	toMetadata := func(r *http.Request) bool { return r.URL.Path == path }
+	cases := []struct {
+		name  string
+		fault faulttest.Fault
+		err   string
+	}{
+		{name: "as it should be"},
+		{name: "not there: {issuer}token", fault: faulttest.Fault{Status: 404}},
+		{name: "garbage: {issuer}token", fault: faulttest.Fault{Status: 200, Body: "<html>"}},
+		{name: "dropped: {issuer}token", fault: faulttest.Fault{Drop: true}},
+		{
+			name: "of another issuer", fault: faulttest.Fault{Status: 200, Body: `{"issuer":"https://evil.example/","token_endpoint":"https://evil.example/token"}`},
+			err: "the metadata is of another issuer, https://evil.example/: set Environment or Authority to the issuer exactly as its metadata spells it",
+		},
+		{
+			name: "with an insecure endpoint", fault: faulttest.Fault{Status: 200, Body: `{"issuer":"ISSUER","token_endpoint":"http://evil.example/token"}`},
+			err: `its token_endpoint is "http://evil.example/token": use https; plain http would show the token to the network`,
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := newDouble(t)
+			if c.fault.Status != 0 || c.fault.Drop {
+				c.fault.Match, c.fault.Times = toMetadata, -1
+				c.fault.Body = strings.ReplaceAll(c.fault.Body, "ISSUER", srv.Issuer())
+				srv.Faults.Add(c.fault)
+			}
+			source := sourceOf(t, srv, nil)
+			_, err := source.Token(t.Context())
+			if c.err == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+			} else if !strings.Contains(message(err), c.err) {
+				t.Errorf("got %v", err)
+			}
+			if n := srv.Stats().Metadata; n != 1 {
+				t.Errorf("%d requests for metadata", n)
+			}
+		})
+	}
+}
+
+func TestClose(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t)
+		defer srv.Close()
+		source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
+		if _, err := source.Token(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		source.Close()
+		source.Close()
+		if _, err := source.Token(t.Context()); !errors.Is(err, httpclient.ErrClosed) {
+			t.Errorf("Token says %v", err)
+		}
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.PlatformURL()+"/api", nil)
+		if _, err := source.Client().Do(req); !errors.Is(err, httpclient.ErrClosed) {
+			t.Errorf("the client says %v", err)
+		}
+	})
+}
+
+func TestCloseEndsAFetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t)
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		srv.Faults.Add(faulttest.Fault{Hang: true, Times: -1})
+		failed := make(chan error)
+		go func() {
+			_, err := source.Token(t.Context())
+			failed <- err
+		}()
+		synctest.Wait()
+		start := time.Now()
+		go source.Close()
+		if err := <-failed; !errors.Is(err, httpclient.ErrClosed) || time.Since(start) != 0 {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+func TestZeroValues(t *testing.T) {
+	t.Parallel()
+	var source httpclient.TokenSource
+	if _, err := source.Token(t.Context()); !errors.Is(err, httpclient.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://127.0.0.1:1/", nil)
+	if _, err := source.Client().Do(req); !errors.Is(err, httpclient.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	source.Close()
+	var nothing *httpclient.TokenSource
+	var none *httpclient.Token
+	if got := fmt.Sprint(nothing, none); got != "<nil> <nil>" {
+		t.Errorf("printed %s", got)
+	}
+}

@@ -1,0 +1,433 @@
+package httpclient_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+)
+
+// roundTripper is a base transport made of a function.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func answer(status int, header http.Header) *http.Response {
+	if header == nil {
+		header = http.Header{}
+	}
+	return &http.Response{StatusCode: status, Header: header, Body: http.NoBody}
+}
+
+// Where a token goes, through every kind of redirect, with a base transport
+// that sets resp.Request and one that does not.
+func TestRedirects(t *testing.T) {
+	t.Parallel()
+	const home = "https://api.example/start"
+	cases := []struct {
+		name string
+		hops []string // Location headers, one after the other
+		want []bool   // whether each of them carries the token
+	}{
+		{"the same origin", []string{"https://api.example/next"}, []bool{true}},
+		{"a relative location", []string{"/next"}, []bool{true}},
+		{"another spelling: upper case", []string{"https://API.EXAMPLE/next"}, []bool{true}},
+		{"another spelling: the default port", []string{"https://api.example:443/next"}, []bool{true}},
+		{"another host", []string{"https://evil.example/"}, []bool{false}},
+		{"a sub-domain", []string{"https://sub.api.example/"}, []bool{false}},
+		{"a parent domain", []string{"https://example/"}, []bool{false}},
+		{"a trailing dot", []string{"https://api.example./"}, []bool{false}},
+		{"another port", []string{"https://api.example:8443/"}, []bool{false}},
+		{"plain http", []string{"http://api.example/"}, []bool{false}},
+		{"http on the https port", []string{"http://api.example:443/"}, []bool{false}},
+		{"IPv6", []string{"https://[::1]/"}, []bool{false}},
+		{"A to B to B", []string{"https://evil.example/", "https://evil.example/again"}, []bool{false, false}},
+		{"A to B and home again", []string{"https://evil.example/", home}, []bool{false, true}},
+		{"user information", []string{"https://api.example@evil.example/"}, []bool{false}},
+	}
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for _, setsRequest := range []bool{true, false} {
+			for _, c := range cases {
+				t.Run(fmt.Sprintf("%d/%v/%s", status, setsRequest, c.name), func(t *testing.T) {
+					t.Parallel()
+					srv := newDouble(t)
+					var hops []bool
+					base := roundTripper(func(r *http.Request) (*http.Response, error) {
+						hops = append(hops, strings.HasPrefix(r.Header.Get("Authorization"), "Bearer "))
+						resp := answer(200, nil)
+						if n := len(hops); n <= len(c.hops) {
+							resp = answer(status, http.Header{"Location": {c.hops[n-1]}})
+						}
+						if setsRequest {
+							resp.Request = r
+						}
+						return resp, nil
+					})
+					source := sourceOf(t, srv, nil, httpclient.WithBaseTransport(base))
+					req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, home, strings.NewReader("x"))
+					resp, err := source.Client().Do(req)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = resp.Body.Close()
+					if diff := cmp.Diff(append([]bool{true}, c.want...), hops); diff != "" {
+						t.Error(diff)
+					}
+					for r := resp.Request; r != nil; r = r.Response.Request {
+						if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer") {
+							t.Error("the caller can read a bearer")
+						}
+						if r.Response == nil {
+							break
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// A hop whose history is unknown gets no token.
+func TestBrokenChain(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	var bearer string
+	source := sourceOf(t, srv, nil)
+	rt := source.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		bearer = r.Header.Get("Authorization")
+		return answer(200, nil), nil
+	}))
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.example/", nil)
+	req.Response = answer(302, nil)
+	if _, err := rt.RoundTrip(req); err != nil || bearer != "" {
+		t.Errorf("bearer %v, error %v", bearer != "", err)
+	}
+}
+
+func TestDestinations(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	cases := []struct {
+		name, url string
+		opts      []httpclient.Option
+		want      error
+	}{
+		{name: "https", url: "https://api.example/"},
+		{name: "http to this machine", url: "http://127.0.0.1/"},
+		{name: "http to this machine, IPv6", url: "http://[::1]:8080/"},
+		{name: "http to localhost", url: "http://LOCALHOST:8080/"},
+		{name: "http elsewhere", url: "http://api.example/", want: httpclient.ErrInsecureURL},
+		{name: "http to what resolves to this machine", url: "http://localhost.example/", want: httpclient.ErrInsecureURL},
+		{name: "another scheme", url: "ftp://api.example/", want: httpclient.ErrInsecureURL},
+		{name: "http elsewhere, allowed", url: "http://api.example/", opts: []httpclient.Option{httpclient.InsecureAllowHTTP()}},
+		{name: "a listed host", url: "https://API.example:8443/", opts: []httpclient.Option{httpclient.WithAllowedHosts("api.EXAMPLE", "b.example")}},
+		{name: "a host that is not listed", url: "https://sub.api.example/", opts: []httpclient.Option{httpclient.WithAllowedHosts("api.example")}, want: httpclient.ErrHostNotAllowed},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			reached := false
+			base := roundTripper(func(r *http.Request) (*http.Response, error) {
+				reached = r.Header.Get("Authorization") != ""
+				return answer(200, nil), nil
+			})
+			source := sourceOf(t, srv, nil, append(c.opts, httpclient.WithBaseTransport(base))...)
+			body := &closeCounter{Reader: strings.NewReader("x")}
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url, body)
+			_, err := source.Transport(base).RoundTrip(req)
+			if !errors.Is(err, c.want) || reached != (c.want == nil) {
+				t.Errorf("error %v, reached %v", err, reached)
+			}
+			if c.want != nil && body.closed.Load() != 1 {
+				t.Errorf("body closed %d times", body.closed.Load())
+			}
+		})
+	}
+	source := sourceOf(t, srv, nil)
+	if _, err := source.Transport(nil).RoundTrip(&http.Request{Header: http.Header{}}); err == nil {
+		t.Error("a request without a URL was sent")
+	}
+}
+
+type closeCounter struct {
+	io.Reader
+	closed atomic.Int32
+}
+
+func (c *closeCounter) Close() error {
+	c.closed.Add(1)
+	return nil
+}
+
+// A caller's own Authorization stays, unless the settings say otherwise, and
+// the request that was passed in is never changed.
+func TestCallersOwnAuthorization(t *testing.T) {
+	t.Parallel()
+	for _, overwrite := range []bool{false, true} {
+		t.Run(fmt.Sprint(overwrite), func(t *testing.T) {
+			t.Parallel()
+			srv := newDouble(t)
+			var sent []string
+			base := roundTripper(func(r *http.Request) (*http.Response, error) {
+				sent = r.Header.Values("Authorization")
+				return answer(401, nil), nil
+			})
+			source := sourceOf(t, srv, map[string]any{"OverwriteAuthorizationHeader": overwrite}, httpclient.WithBaseTransport(base))
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.example/", nil)
+			req.Header.Set("Authorization", "Basic mine")
+			before := req.Header.Clone()
+			resp, err := source.Client().Do(req)
+			if err != nil || resp.StatusCode != 401 {
+				t.Fatalf("got %v, %v", resp, err)
+			}
+			if ours := len(sent) == 1 && strings.HasPrefix(sent[0], "Bearer "); ours != overwrite || len(sent) != 1 {
+				t.Errorf("%d values, ours: %v", len(sent), ours)
+			}
+			if diff := cmp.Diff(before, req.Header); diff != "" {
+				t.Error(diff)
+			}
+			if asked := srv.Stats().TokenRequests > 0; asked != overwrite {
+				t.Errorf("asked for a token: %v", asked)
+			}
+		})
+	}
+}
+
+// A 401 is answered once with a newer token, whole bodies and all.
+func TestRejectedToken(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name   string
+		body   func() io.Reader
+		status int
+		calls  int
+	}{
+		{"no body", func() io.Reader { return nil }, 200, 2},
+		{"http.NoBody", func() io.Reader { return http.NoBody }, 200, 2},
+		{"a body that can be replayed", func() io.Reader { return strings.NewReader("whole") }, 200, 2},
+		{"a body that cannot", func() io.Reader { return &closeCounter{Reader: strings.NewReader("whole")} }, 401, 1},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := newDouble(t)
+			source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
+			client := source.Client()
+			get(t, client, srv.PlatformURL()+"/api")
+			srv.RevokeAll()
+			before := srv.Stats()
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.PlatformURL()+"/api", c.body())
+			resp, err := client.Do(req)
+			status, body := read(t, resp, err)
+			if status != c.status || (c.name == "a body that can be replayed" && body != "hello whole") {
+				t.Errorf("got %d %q", status, body)
+			}
+			after := srv.Stats()
+			if calls := after.APIRequests - before.APIRequests; calls != c.calls {
+				t.Errorf("%d calls of the API, want %d", calls, c.calls)
+			}
+			if asked := after.TokenRequests - before.TokenRequests; asked != c.calls-1 {
+				t.Errorf("%d token requests, want %d", asked, c.calls-1)
+			}
+		})
+	}
+}
+
+// A storm of rejections causes one refresh, and nobody is failed by it.
+func TestStormOfRejections(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t)
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		defer source.Close()
+		client := source.Client()
+		get(t, client, srv.PlatformURL()+"/api")
+		srv.RevokeAll()
+		pass(time.Minute)
+		var callers sync.WaitGroup
+		for range 1000 {
+			callers.Go(func() {
+				if status, _ := get(t, client, srv.PlatformURL()+"/api"); status != 200 {
+					t.Errorf("got %d", status)
+				}
+			})
+		}
+		callers.Wait()
+		if n := srv.Stats().TokenRequests; n != 2 {
+			t.Errorf("%d token requests, want 2", n)
+		}
+		client.CloseIdleConnections()
+	})
+}
+
+// An API that says 401 to everything gets two calls at most, and few tokens.
+func TestAPIThatAlwaysRejects(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t)
+		defer srv.Close()
+		calls := 0
+		base := roundTripper(func(*http.Request) (*http.Response, error) {
+			calls++
+			return answer(401, http.Header{"Www-Authenticate": {`Bearer error="x"`}}), nil
+		})
+		source := sourceOf(t, srv, nil, httpclient.WithBaseTransport(base))
+		defer source.Close()
+		for range 100 {
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.example/", nil)
+			resp, err := source.Client().Do(req)
+			if err != nil || resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") == "" || resp.Request != req {
+				t.Fatalf("got %v, %v", resp, err)
+			}
+			pass(100 * time.Millisecond)
+		}
+		if n := srv.Stats().TokenRequests; calls > 102 || n != 2 {
+			t.Errorf("%d calls, %d token requests in 10 s", calls, n)
+		}
+	})
+}
+
+// Where no newer token is to be had, the API's own answer comes back.
+func TestRejectedWhileMaskinportenIsDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t)
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		defer source.Close()
+		client := source.Client()
+		defer client.CloseIdleConnections()
+		get(t, client, srv.PlatformURL()+"/api")
+		srv.RevokeAll()
+		srv.Faults.Add(faulttest.Fault{Match: toToken, Status: 503, Times: -1})
+		for range 5 {
+			if status, body := get(t, client, srv.PlatformURL()+"/api"); status != 401 || !strings.Contains(body, "Unauthorized") {
+				t.Errorf("got %d %q", status, body)
+			}
+		}
+		if n := srv.Stats().TokenRequests; n > 1+3 {
+			t.Errorf("%d token requests", n)
+		}
+	})
+}
+
+// A failure of the retried request is the caller's to see.
+func TestRetryThatFails(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	calls := 0
+	first := &closeCounter{Reader: strings.NewReader("the first answer")}
+	base := roundTripper(func(*http.Request) (*http.Response, error) {
+		if calls++; calls == 1 {
+			return &http.Response{StatusCode: 401, Header: http.Header{}, Body: first}, nil
+		}
+		return nil, io.ErrUnexpectedEOF
+	})
+	source := sourceOf(t, srv, nil, httpclient.WithBaseTransport(base))
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://api.example/", strings.NewReader("x"))
+	if _, err := source.Client().Do(req); !errors.Is(err, io.ErrUnexpectedEOF) || first.closed.Load() != 1 {
+		t.Errorf("got %v, closed %d times", err, first.closed.Load())
+	}
+	calls = 0
+	req, _ = http.NewRequestWithContext(t.Context(), http.MethodPost, "https://api.example/", strings.NewReader("x"))
+	req.GetBody = func() (io.ReadCloser, error) { return nil, io.ErrNoProgress }
+	if resp, err := source.Client().Do(req); err != nil || resp.StatusCode != 401 {
+		t.Errorf("got %v, %v", resp, err)
+	}
+}
+
+func TestNoTokenNoRequest(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	source := sourceOf(t, srv, map[string]any{"ClientId": "nobody"})
+	body := &closeCounter{Reader: strings.NewReader("x")}
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.PlatformURL()+"/api", body)
+	if _, err := source.Client().Do(req); !errors.Is(err, httpclient.ErrUnknownClient) {
+		t.Errorf("got %v", err)
+	}
+	if body.closed.Load() == 0 || srv.Stats().APIRequests != 0 {
+		t.Errorf("closed %d times, %d requests", body.closed.Load(), srv.Stats().APIRequests)
+	}
+}
+
+// Token requests follow no redirects: 307 would replay the assertion elsewhere.
+func TestTokenRequestsAreNotRedirected(t *testing.T) {
+	t.Parallel()
+	for _, match := range []func(*http.Request) bool{toToken, toExchange} {
+		for _, status := range []int{302, 307, 308} {
+			srv := newDouble(t)
+			srv.Faults.Add(faulttest.Fault{Match: match, Times: -1, Status: status, Header: http.Header{"Location": {srv.PlatformURL() + "/api"}}})
+			_, err := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true}).Token(t.Context())
+			if !strings.Contains(message(err), "redirects of token requests are not followed") || srv.Stats().APIRequests != 0 {
+				t.Errorf("%d: got %v, %d API requests", status, err, srv.Stats().APIRequests)
+			}
+		}
+	}
+}
+
+// The default transports work against a plain server on this machine, and
+// idle connections can be closed through the client.
+func TestDefaultTransports(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	local := httptest.NewServer(srv.Handler())
+	defer local.Close()
+	s := settingsOf(t, srv, map[string]any{"Environment": local.URL})
+	source, err := httpclient.NewTokenSource(s, httpclient.WithLogger((&logs{}).logger(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	// The double's issuer is its own address, so the metadata names another.
+	if _, err := source.Token(t.Context()); !strings.Contains(message(err), "the metadata is of another issuer") {
+		t.Errorf("got %v", err)
+	}
+	var closed bool
+	client := &http.Client{Transport: source.Transport(&idleCloser{closed: &closed})}
+	client.CloseIdleConnections()
+	if !closed {
+		t.Error("idle connections were not closed")
+	}
+	if client, err := httpclient.New(s); err != nil || client.Transport == nil {
+		t.Errorf("New: %v, %v", client, err)
+	}
+}
+
+type idleCloser struct {
+	http.RoundTripper
+	closed *bool
+}
+
+func (c *idleCloser) CloseIdleConnections() { *c.closed = true }
+
+// The fast path costs what the RoundTripper contract makes unavoidable: the
+// request's copy and its header's.
+func TestAllocations(t *testing.T) {
+	srv := newDouble(t)
+	resp := answer(200, nil)
+	base := roundTripper(func(*http.Request) (*http.Response, error) { return resp, nil })
+	source := sourceOf(t, srv, nil)
+	rt := source.Transport(base)
+	req, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, "https://api.example/", nil)
+	req.Header.Set("Accept", "application/json")
+	if n := testing.AllocsPerRun(100, func() { _, _ = rt.RoundTrip(req) }); n > 3 {
+		t.Errorf("%v allocations a request", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { _, _ = source.Token(context.Background()) }); n > 0 {
+		t.Errorf("%v allocations a token", n)
+	}
+}
