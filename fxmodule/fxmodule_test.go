@@ -1,0 +1,502 @@
+package fxmodule_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxevent"
+	"go.uber.org/fx/fxtest"
+	"go.uber.org/goleak"
+
+	"github.com/portnokkel/portnokkel/fxmodule"
+	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
+	"github.com/portnokkel/portnokkel/provider"
+	"github.com/portnokkel/portnokkel/provider/vaulttest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const scope = "altinn:serviceowner/instances.read"
+
+// world is a vault, Maskinporten as the guide's ver2, and an app's settings.
+type world struct {
+	vault  *vaulttest.Server
+	porten *maskinportentest.Server
+	files  fstest.MapFS
+	log    *buffer
+}
+
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+var testKey = sync.OnceValue(func() maskinportentest.Key { return maskinportentest.NewKey("for-tests-only") })
+
+// newWorld has the guide's section, verbatim, and its two secrets in the vault.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	guide, err := os.ReadFile("../testdata/appsettings/guide.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{
+		vault: vaulttest.NewServer(),
+		porten: maskinportentest.NewServer(maskinportentest.WithKey(testKey()),
+			maskinportentest.WithIssuer("https://ver2.maskinporten.no/"), maskinportentest.WithPlatform("https://platform.tt02.altinn.no")),
+		files: fstest.MapFS{"appsettings.json": {Data: guide}},
+		log:   &buffer{},
+	}
+	t.Cleanup(w.vault.Close)
+	t.Cleanup(w.porten.Close)
+	w.porten.Handle("/storage/api/v1/instances", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		token, _ := maskinportentest.TokenFrom(r.Context())
+		fmt.Fprintf(rw, "altinn=%v client=%s", token.Altinn, token.ClientID)
+	}))
+	w.secrets("MaskinportenSettings", w.porten.ClientID())
+	w.file(t, "appsettings.Production.json", map[string]any{"kvSetting": w.vault.KVSetting()})
+	return w
+}
+
+// secrets stores a client's two secrets under a section's name.
+func (w *world) secrets(section, clientID string) {
+	w.vault.Set(section+"--ClientId", clientID)
+	w.vault.Set(section+"--EncodedJwk", testKey().EncodedJWK())
+}
+
+func (w *world) file(t *testing.T, name string, settings map[string]any) {
+	t.Helper()
+	data, err := json.Marshal(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.files[name] = &fstest.MapFile{Data: data}
+}
+
+func (w *world) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// config reads the world's settings; changes are made to the vault's Config.
+func (w *world) config(changes ...func(*provider.Config)) fx.Option {
+	kv := provider.Config{ClientOptions: w.vault.ClientOptions(), CredentialOptions: w.vault.CredentialOptions()}
+	kv.ClientOptions.Retry.RetryDelay = time.Millisecond
+	kv.CredentialOptions.Retry.RetryDelay = time.Millisecond
+	for _, change := range changes {
+		change(&kv)
+	}
+	return fxmodule.Config(fxmodule.AppConfig(provider.AppConfig{FS: w.files, Environ: []string{}, MountedFile: "no-such-file"}), fxmodule.KeyVault(kv))
+}
+
+// servers sends what a client sends to the world's stand-ins.
+func (w *world) servers() fxmodule.Option {
+	return fxmodule.ClientOptions(httpclient.WithTokenTransport(w.porten.Transport()), httpclient.WithBaseTransport(w.porten.Transport()))
+}
+
+// app has the world's logger for the graph and for fx's own events.
+func (w *world) app(opts ...fx.Option) []fx.Option {
+	return append([]fx.Option{
+		fx.Supply(w.logger()),
+		fx.WithLogger(func() fxevent.Logger { return &fxevent.ConsoleLogger{W: w.log} }),
+	}, opts...)
+}
+
+func get(t *testing.T, client *http.Client) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://platform.tt02.altinn.no/storage/api/v1/instances", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body)
+}
+
+type altinn struct {
+	fx.In
+
+	Client *http.Client            `name:"altinn"`
+	Source *httpclient.TokenSource `name:"altinn"`
+}
+
+// The whole way: the guide's appsettings.json and a vault become a named client
+// whose request the API accepts.
+func TestWholeWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var got altinn
+	app := fxtest.New(t, w.app(w.config(), fxmodule.Module("altinn", w.servers()), fx.Invoke(func(p altinn) { got = p }))...)
+	app.RequireStart()
+	if n := w.porten.Stats().TokenRequests; n != 0 {
+		t.Errorf("%d token requests before the first use", n)
+	}
+	status, body := get(t, got.Client)
+	if want := "altinn=true client=" + w.porten.ClientID(); status != 200 || body != want {
+		t.Errorf("got %d %q, want %q", status, body, want)
+	}
+	token, err := got.Source.Token(t.Context())
+	if err != nil || !token.IsAltinn() || token.Lifetime() != 30*time.Minute {
+		t.Errorf("got %v, %v", token, err)
+	}
+	app.RequireStop()
+	if _, err := got.Source.Token(t.Context()); !errors.Is(err, httpclient.ErrClosed) {
+		t.Errorf("after the stop: %v", err)
+	}
+
+	log := w.log.String()
+	if !strings.Contains(log, `Environment is \"ver2\", which was shut down on 2024-06-10: use \"test\" instead`) {
+		t.Error("no warning about ver2")
+	}
+	for _, secret := range []string{testKey().EncodedJWK(), w.vault.ClientSecret(), token.AccessToken()} {
+		if strings.Contains(log, secret) {
+			t.Error("a secret was logged")
+		}
+	}
+}
+
+// Two clients, each with a section, settings and secrets of its own.
+func TestTwoClients(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.porten.AddClient(maskinportentest.Client{ID: "ks-client", Keys: []maskinportentest.Key{testKey()}, Scopes: []string{"ks:fiks"}, OrgNo: "974760673"})
+	w.secrets("KsSettings", "ks-client")
+	w.file(t, "appsettings.Production.json", map[string]any{
+		"kvSetting":  w.vault.KVSetting(),
+		"KsSettings": map[string]any{"Environment": "ver2", "Scope": "ks:fiks"},
+	})
+	var both struct {
+		fx.In
+
+		Altinn *http.Client `name:"altinn"`
+		KS     *http.Client `name:"ks"`
+	}
+	app := fxtest.New(t, w.app(w.config(),
+		fxmodule.Module("altinn", w.servers()),
+		fxmodule.Module("ks", w.servers(), fxmodule.Section("kssettings")),
+		fx.Populate(&both))...)
+	app.RequireStart()
+	defer app.RequireStop()
+	if _, body := get(t, both.Altinn); body != "altinn=true client="+w.porten.ClientID() {
+		t.Errorf("altinn: %q", body)
+	}
+	if _, body := get(t, both.KS); body != "altinn=false client=ks-client" {
+		t.Errorf("ks: %q", body)
+	}
+	if n := w.vault.Stats().Lists; n != 1 {
+		t.Errorf("the vault was listed %d times", n)
+	}
+}
+
+func TestGraphIsValid(t *testing.T) {
+	t.Parallel()
+	if err := fx.ValidateApp(fx.NopLogger, fxmodule.Config(), fxmodule.Module("altinn"), fxmodule.Module("ks", fxmodule.Section("KsSettings")),
+		fx.Invoke(func(altinn) {})); err != nil {
+		t.Error(err)
+	}
+	err := fx.ValidateApp(fx.NopLogger, fxmodule.Module("altinn"), fx.Invoke(func(altinn) {}))
+	if err == nil || !strings.Contains(err.Error(), "missing type: *koanf.Koanf") {
+		t.Errorf("without a configuration: %v", err)
+	}
+	err = fx.ValidateApp(fx.NopLogger, fxmodule.Config(), fxmodule.Module("other"), fx.Invoke(func(altinn) {}))
+	if err == nil || !strings.Contains(err.Error(), `*http.Client[name="altinn"]`) {
+		t.Errorf("with another name: %v", err)
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"", "  "} {
+		err := fx.New(fx.NopLogger, fxmodule.Module(name)).Err()
+		if err == nil || err.Error() != `fxmodule: Module needs a name, such as "altinn", under which it provides its client` {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	err := fx.New(fx.NopLogger, fxmodule.Config(), fxmodule.Module("altinn"), fxmodule.Module("altinn")).Err()
+	if err == nil || !strings.Contains(err.Error(), `cannot provide *http.Client[name="altinn"] from [0]: already provided by "github.com/portnokkel/portnokkel/fxmodule".newClient`) {
+		t.Errorf("twice the same: %v", err)
+	}
+	err = fx.New(fx.NopLogger, fxmodule.Module("a`b")).Err()
+	if err == nil || err.Error() != "fxmodule: the name \"a`b\" holds a backquote, which a field tag cannot" {
+		t.Errorf("a backquote: %v", err)
+	}
+	// Any other name will do.
+	odd := "a \"b\" ø"
+	var client *http.Client
+	k := koanf.New(":")
+	err = fx.New(fx.NopLogger, fx.Supply(k), fxmodule.Module(odd, fxmodule.EditSettings(complete)),
+		fx.Invoke(fx.Annotate(func(c *http.Client) { client = c }, fx.ParamTags(fmt.Sprintf("name:%q", odd))))).Err()
+	if err != nil || client == nil {
+		t.Errorf("an odd name: %v", err)
+	}
+}
+
+// complete makes settings that need no configuration.
+func complete(s *httpclient.MaskinportenSettings) {
+	s.Environment, s.ClientID, s.Scope, s.EncodedJWK = "test", "in-code", scope, testKey().EncodedJWK()
+}
+
+func TestEditSettings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var got altinn
+	app := fxtest.New(t, w.app(w.config(), fxmodule.Module("altinn", w.servers(), fxmodule.EditSettings(func(s *httpclient.MaskinportenSettings) {
+		if s.ClientID != w.porten.ClientID() {
+			t.Errorf("edits before the vault's %q", s.ClientID)
+		}
+		s.ExchangeToAltinnToken = false
+	})), fx.Populate(&got))...)
+	app.RequireStart()
+	defer app.RequireStop()
+	if _, body := get(t, got.Client); !strings.HasPrefix(body, "altinn=false") {
+		t.Errorf("got %q", body)
+	}
+}
+
+// A client that nobody asks for, or that a test replaces, reads nothing.
+func TestUnusedCostsNothing(t *testing.T) {
+	t.Parallel()
+	for name, opt := range map[string]fx.Option{
+		"unused": fx.Options(),
+		"replaced": fx.Options(
+			fx.Replace(fx.Annotate(&http.Client{Timeout: time.Hour}, fx.ResultTags(`name:"altinn"`))),
+			fx.Invoke(fx.Annotate(func(c *http.Client) error {
+				if c.Timeout != time.Hour {
+					return errors.New("not the replacement")
+				}
+				return nil
+			}, fx.ParamTags(`name:"altinn"`))),
+		),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.files["appsettings.json"] = &fstest.MapFile{Data: []byte("not JSON")}
+			app := fxtest.New(t, w.app(w.config(), fxmodule.Module("altinn", w.servers()), opt)...)
+			app.RequireStart().RequireStop()
+			if s := w.vault.Stats(); s.Challenges != 0 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+func TestWarmUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var got altinn
+	app := fxtest.New(t, w.app(w.config(), fxmodule.Module("altinn", w.servers(), fxmodule.WarmUp()), fx.Populate(&got))...)
+	app.RequireStart()
+	if s := w.porten.Stats(); s.TokenRequests != 1 || s.Exchanges != 1 {
+		t.Errorf("%+v", s)
+	}
+	app.RequireStop()
+
+	w.porten.Faults.Add(faulttest.Fault{Status: 400, Times: -1, Body: `{"error":"invalid_scope"}`})
+	failing := fx.New(w.app(w.config(), fxmodule.Module("altinn", w.servers(), fxmodule.WarmUp()), fx.Populate(&got))...)
+	if err := failing.Start(context.Background()); !errors.Is(err, httpclient.ErrScopeNotGranted) {
+		t.Errorf("got %v", err)
+	}
+	if err := failing.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// The graph's own koanf, without Config, and the default logger.
+func TestOwnKoanf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	k := koanf.New(".")
+	section := w.porten.Section()
+	section["Unknown"] = 1
+	if err := k.Load(confmap.Provider(map[string]any{"clients": map[string]any{"altinn": section}}, ""), nil); err != nil {
+		t.Fatal(err)
+	}
+	var got altinn
+	app := fxtest.New(t, fx.NopLogger, fx.Supply(k), fxmodule.Module("altinn", w.servers(), fxmodule.Section("Clients.Altinn")), fx.Populate(&got))
+	app.RequireStart()
+	defer app.RequireStop()
+	if status, _ := get(t, got.Client); status != 200 {
+		t.Errorf("got %d", status)
+	}
+}
+
+func TestUnknownSettingsAreWarnedAbout(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.file(t, "appsettings.Production.json", map[string]any{"kvSetting": w.vault.KVSetting(), "MaskinportenSettings": map[string]any{"EnableDebugLogg": true}})
+	var got altinn
+	fxtest.New(t, w.app(w.config(), fxmodule.Module("altinn", w.servers()), fx.Populate(&got))...).RequireStart().RequireStop()
+	if want := `fxmodule: MaskinportenSettings: \"EnableDebugLogg\": unknown setting, ignored; did you mean EnableDebugLog?" client=altinn`; !strings.Contains(w.log.String(), want) {
+		t.Errorf("logged\n%s", w.log.String())
+	}
+}
+
+// What a user reads when something is wrong, in full: one error, the setting,
+// the cure, where it was looked for, and no secret.
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	const looked = "settings read from appsettings.json, appsettings.Production.json; not found: no-such-file"
+	cases := []struct {
+		name   string
+		change func(t *testing.T, w *world)
+		vault  func(*provider.Config)
+		want   string // %V is the vault's address
+	}{
+		{
+			name:   "no file at all",
+			change: func(_ *testing.T, w *world) { clear(w.files) },
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: provider: section "MaskinportenSettings": no such section` + "\n" +
+				"no settings read; not found: appsettings.json, appsettings.Production.json, no-such-file\n" +
+				"no Key Vault connected: kvSetting lacks ClientId, TenantId, ClientSecret, SecretUri",
+		},
+		{
+			name: "malformed JSON",
+			change: func(_ *testing.T, w *world) {
+				w.files["appsettings.json"] = &fstest.MapFile{Data: []byte("{\n  \"MaskinportenSettings\": { \"ClientId\": CANARY }\n}")}
+			},
+			want: "fxmodule: configuration: provider: appsettings.json: line 2, column 41: not a valid value",
+		},
+		{
+			name: "no section",
+			change: func(_ *testing.T, w *world) {
+				w.files["appsettings.json"] = &fstest.MapFile{Data: []byte(`{"Logging": {}}`)}
+				w.vault.Delete("MaskinportenSettings--ClientId")
+				w.vault.Delete("MaskinportenSettings--EncodedJwk")
+			},
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: provider: section "MaskinportenSettings": no such section` + "\n" + looked + "\nKey Vault connected: %V",
+		},
+		{
+			name:   "EncodedJwk is not base64",
+			change: func(_ *testing.T, w *world) { w.vault.Set("MaskinportenSettings--EncodedJwk", "%CANARY%") },
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: settings: EncodedJwk is not base64: set it to the base64 of the client's private JWK` +
+				"\n" + looked + "\nKey Vault connected: %V",
+		},
+		{
+			name:   "EncodedJwk is not JSON",
+			change: func(_ *testing.T, w *world) { w.vault.Set("MaskinportenSettings--EncodedJwk", "Q0FOQVJZ") },
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: settings: EncodedJwk is base64, but not of JSON: set it to the base64 of the client's private JWK` +
+				"\n" + looked + "\nKey Vault connected: %V",
+		},
+		{
+			name: "EncodedJwk is public only",
+			change: func(_ *testing.T, w *world) {
+				w.vault.Set("MaskinportenSettings--EncodedJwk", `{"kty":"RSA","kid":"CANARY","e":"AQAB","n":"CANARY"}`)
+			},
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: settings: EncodedJwk is a public key (member "d" is missing): export the private key` +
+				"\n" + looked + "\nKey Vault connected: %V",
+		},
+		{
+			name: "the vault was not connected",
+			change: func(t *testing.T, w *world) {
+				kv := w.vault.KVSetting()
+				kv["ClientSecret"], kv["TenantId"] = "", nil
+				w.file(t, "appsettings.Production.json", map[string]any{"kvSetting": kv})
+			},
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: settings: ClientId is missing: set it to the client's id in Maskinporten` + "\n" +
+				"EncodedJwk is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)\n" +
+				looked + "\nno Key Vault connected: kvSetting lacks TenantId, ClientSecret",
+		},
+		{
+			name: "a wrong client secret",
+			change: func(t *testing.T, w *world) {
+				kv := w.vault.KVSetting()
+				kv["ClientSecret"] = "CANARY"
+				w.file(t, "appsettings.Production.json", map[string]any{"kvSetting": kv})
+			},
+			want: "fxmodule: configuration: provider: %V: authenticate: 401 Unauthorized AADSTS7000215; the client secret is wrong: ClientSecret must be the secret's value, not its ID",
+		},
+		{
+			name: "an unreachable vault",
+			change: func(_ *testing.T, w *world) {
+				w.vault.Faults.Add(faulttest.Fault{Hang: true, Times: -1})
+			},
+			vault: func(c *provider.Config) { c.Timeout = 50 * time.Millisecond },
+			want: "fxmodule: configuration: provider: %V: list: no result within the Timeout of 50ms; " +
+				"check that this machine can reach the vault and Entra (firewall, private endpoint, proxy), or raise Timeout",
+		},
+		{
+			name: "a setting of a wrong type",
+			change: func(t *testing.T, w *world) {
+				w.file(t, "appsettings.Production.json", map[string]any{"kvSetting": w.vault.KVSetting(), "MaskinportenSettings": map[string]any{"UseAltinnTestOrg": "CANARY"}})
+			},
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: settings: UseAltinnTestOrg: is neither "true" nor "false"` +
+				"\n" + looked + "\nKey Vault connected: %V",
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			c.change(t, w)
+			change := func(*provider.Config) {}
+			if c.vault != nil {
+				change = c.vault
+			}
+			err := fx.New(w.app(w.config(change), fxmodule.Module("altinn", w.servers()), fx.Invoke(func(altinn) {}))...).Err()
+			if err == nil {
+				t.Fatal("no error")
+			}
+			want := strings.ReplaceAll(c.want, "%V", w.vault.VaultURL())
+			if _, got, _ := strings.Cut(err.Error(), "fxmodule: "); "fxmodule: "+got != want {
+				t.Error(cmp.Diff(want, "fxmodule: "+got))
+			}
+			if !strings.Contains(err.Error(), "portnokkel/fxmodule") {
+				t.Errorf("does not name our constructor: %v", err)
+			}
+			if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err)+w.log.String(), "CANARY") {
+				t.Error("a secret is printed")
+			}
+		})
+	}
+}
+
+// A token that is refused fails the call, with the setting and the cure.
+func TestTokenRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.vault.Set("MaskinportenSettings--ClientId", "misspelt")
+	var got altinn
+	app := fxtest.New(t, w.app(w.config(), fxmodule.Module("altinn", w.servers()), fx.Populate(&got))...)
+	app.RequireStart()
+	defer app.RequireStop()
+	_, err := got.Client.Get("https://platform.tt02.altinn.no/storage/api/v1/instances")
+	const want = `Get "https://platform.tt02.altinn.no/storage/api/v1/instances": httpclient: token request of client misspelt at https://ver2.maskinporten.no/token: 401 Unauthorized: invalid_client: `
+	if !errors.Is(err, httpclient.ErrUnknownClient) || !strings.HasPrefix(err.Error(), want) ||
+		!strings.Contains(err.Error(), ": check ClientId: it is misspelt, or the client belongs to another environment than Environment") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,162 @@
+package fxmodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/knadh/koanf/v2"
+	"go.uber.org/fx"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/provider"
+)
+
+// DefaultSection is the section that [Module] reads where [Section] names none.
+const DefaultSection = "MaskinportenSettings"
+
+// Option changes the client that [Module] provides.
+type Option func(*module)
+
+type module struct {
+	name    string
+	section string
+	client  []httpclient.Option
+	edit    func(*httpclient.MaskinportenSettings)
+	warmUp  bool
+}
+
+// Section names the section of the configuration to read, in any case. A path in
+// the koanf's own delimiter reaches further down.
+func Section(name string) Option { return func(m *module) { m.section = name } }
+
+// ClientOptions are passed on to [httpclient.NewTokenSource], such as
+// [httpclient.WithBaseTransport] or [httpclient.WithAllowedHosts]. Given more
+// than once, they add up.
+func ClientOptions(opts ...httpclient.Option) Option {
+	return func(m *module) { m.client = append(m.client, opts...) }
+}
+
+// EditSettings lets the program change the settings after they are read and
+// before they are checked. With it, the section may be missing altogether.
+func EditSettings(edit func(*httpclient.MaskinportenSettings)) Option {
+	return func(m *module) { m.edit = edit }
+}
+
+// WarmUp fetches the first token when the application starts, so that a refusal
+// stops the start instead of the first request. It is bounded by fx's start
+// timeout. By default Maskinporten is first asked when a request needs a token.
+func WarmUp() Option { return func(m *module) { m.warmUp = true } }
+
+// Module provides an [*http.Client] and a [*httpclient.TokenSource], both under
+// the given name, made from a section of the graph's [*koanf.Koanf]. A parameter
+// struct asks for one by a field tag:
+//
+//	Altinn *http.Client `name:"altinn"`
+//
+// The name must not be empty, since that would provide every *http.Client that
+// the graph asks for without a name; nor may two modules have the same one. The
+// application does not start then.
+//
+// A [*provider.Origins] in the graph, such as [Config] provides, makes errors
+// about missing settings tell where they were looked for.
+func Module(name string, opts ...Option) fx.Option {
+	switch {
+	case strings.TrimSpace(name) == "":
+		return fx.Error(errors.New(`fxmodule: Module needs a name, such as "altinn", under which it provides its client`))
+	case strings.Contains(name, "`"):
+		return fx.Error(fmt.Errorf("fxmodule: the name %q holds a backquote, which a field tag cannot", name))
+	}
+	m := module{name: name, section: DefaultSection}
+	for _, opt := range opts {
+		opt(&m)
+	}
+	return fx.Module(fmt.Sprintf("portnokkel.client(%q)", name),
+		fx.Supply(m, fx.Private),
+		fx.Provide(newInstance, fx.Private),
+		fx.Provide(
+			fx.Annotated{Name: name, Target: newClient},
+			fx.Annotated{Name: name, Target: newTokenSource},
+		),
+	)
+}
+
+type moduleParams struct {
+	fx.In
+
+	Module    module
+	Lifecycle fx.Lifecycle
+	Koanf     *koanf.Koanf
+	Origins   *provider.Origins `optional:"true"`
+	Logger    *slog.Logger      `optional:"true"`
+}
+
+// instance is what a module's named values share. It has a type of its own so
+// that it meets nothing in the graph.
+type instance struct{ source *httpclient.TokenSource }
+
+// newInstance appends the hooks itself, so that a client that nobody asks for
+// has none.
+func newInstance(p moduleParams) (instance, error) {
+	m := p.Module
+	settings, err := m.settings(p)
+	if err != nil {
+		return instance{}, m.failed(p, err)
+	}
+	opts := m.client
+	if p.Logger != nil {
+		opts = append([]httpclient.Option{httpclient.WithLogger(p.Logger)}, opts...)
+	}
+	source, err := httpclient.NewTokenSource(settings, opts...)
+	if err != nil {
+		return instance{}, m.failed(p, err)
+	}
+	hook := fx.StopHook(source.Close)
+	if m.warmUp {
+		hook.OnStart = func(ctx context.Context) error {
+			_, err := source.Token(ctx)
+			return err
+		}
+	}
+	p.Lifecycle.Append(hook)
+	return instance{source}, nil
+}
+
+func newClient(i instance) *http.Client { return i.source.Client() }
+
+func newTokenSource(i instance) *httpclient.TokenSource { return i.source }
+
+func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error) {
+	section, err := provider.Section(p.Koanf, m.section)
+	if err != nil && (m.edit == nil || !errors.Is(err, provider.ErrNoSection)) {
+		return httpclient.MaskinportenSettings{}, err
+	}
+	settings, warnings, err := httpclient.ParseSettings(section)
+	if err != nil {
+		return httpclient.MaskinportenSettings{}, err
+	}
+	logger := p.Logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	for _, warning := range warnings {
+		logger.Warn("fxmodule: "+m.section+": "+warning, slog.String("client", m.name))
+	}
+	if m.edit != nil {
+		m.edit(&settings)
+	}
+	return settings, nil
+}
+
+// failed says which client and section an error is about, and where the settings
+// were looked for.
+func (m module) failed(p moduleParams, err error) error {
+	err = fmt.Errorf("fxmodule: client %q from section %s: %w", m.name, m.section, err)
+	if where := p.Origins.Summary(); where != "" {
+		err = fmt.Errorf("%w\n%s", err, where)
+	}
+	return err
+}

@@ -1,0 +1,195 @@
+package provider
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"reflect"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+)
+
+const (
+	// DefaultConcurrency is how many requests to a vault are under way at most
+	// where Config.Concurrency is zero. .NET's provider does the same.
+	DefaultConcurrency = 32
+	// DefaultTimeout bounds a whole load where Config.Timeout is zero.
+	DefaultTimeout = 30 * time.Second
+)
+
+// secretName is Key Vault's own rule for names.
+var secretName = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
+
+// Config says which vault to read, as whom, and what of it. VaultURL and
+// Credential are needed; the zero value of everything else is the safe default.
+type Config struct {
+	// VaultURL is the vault's address, such as https://my-vault.vault.azure.net.
+	// For ConnectToKeyVault, the SecretUri of kvSetting goes before it.
+	VaultURL string
+	// Credential is the identity that reads, from azidentity. For
+	// ConnectToKeyVault, nil means a client secret from kvSetting.
+	Credential azcore.TokenCredential
+
+	// Secrets names the secrets to load. Nothing is listed then, so the identity
+	// needs the permission to get alone, and a secret that is missing or disabled
+	// is an error. Empty loads what the vault lists.
+	Secrets []string
+	// Sections keeps the listed secrets whose name is one of these keys or lies
+	// below one, in any case: "Maskinporten" keeps Maskinporten--ClientId. Empty
+	// keeps all.
+	Sections []string
+	// Filter keeps the listed secrets for whose names it returns true. Nil keeps
+	// all. What Sections or Filter leave out is never read.
+	Filter func(name string) bool
+	// Map turns a secret into a key, in the syntax of secret names ("--" nests),
+	// and a value. An empty key drops the secret; a map[string]any or []any
+	// becomes many keys. Nil keeps name and value as they are. It is called for
+	// one secret at a time, in the order of the listing.
+	Map func(name, value string) (key string, v any)
+
+	// Concurrency is how many requests to the vault may be under way at once,
+	// listing included. Zero means DefaultConcurrency.
+	Concurrency int
+	// Timeout bounds a whole load. Zero means DefaultTimeout.
+	Timeout time.Duration
+
+	// ClientOptions go to azsecrets: retries, API version, cloud, transport. An
+	// *http.Client given as transport is used as a copy that follows no redirect;
+	// without one, the transport is made here.
+	ClientOptions azsecrets.ClientOptions
+	// CredentialOptions are for the credential that ConnectToKeyVault makes from
+	// the kvSetting section. KeyVault does not use them.
+	CredentialOptions azidentity.ClientSecretCredentialOptions
+	// Require makes an incomplete kvSetting section an error for
+	// ConnectToKeyVault. KeyVault does not use it.
+	Require bool
+	// Logger gets warnings, and what was loaded at debug level. Nil means
+	// [slog.Default].
+	Logger *slog.Logger
+	// Origins, when not nil, is told by ConnectToKeyVault which setting came from
+	// which secret. KeyVault does not use it.
+	Origins *Origins
+}
+
+// Format prints which secrets of which vault the Config is about. It leaves out
+// everything that might hold a credential.
+func (c Config) Format(f fmt.State, _ rune) {
+	vault, _ := cleanVaultURL(c.VaultURL)
+	_, _ = fmt.Fprintf(f, "provider.Config{VaultURL: %q, Secrets: %q, Sections: %q}", vault, c.Secrets, c.Sections)
+}
+
+func (c Config) logger() *slog.Logger {
+	if c.Logger == nil {
+		return slog.Default()
+	}
+	return c.Logger
+}
+
+// checked returns c with its defaults filled in and its secrets' names made
+// unique, or all that is wrong with it.
+func (c Config) checked(withURL bool) (Config, error) {
+	var problems []error
+	problem := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("provider: "+format, args...))
+	}
+	if withURL {
+		clean, err := cleanVaultURL(c.VaultURL)
+		if err != nil {
+			problem("VaultURL %w", err)
+		}
+		c.VaultURL = clean
+	}
+	c.Secrets = uniqueFold(c.Secrets)
+	for _, name := range c.Secrets {
+		if !secretName.MatchString(name) {
+			problem("Secrets: %q is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key", name)
+		}
+	}
+	for _, name := range c.Sections {
+		if !secretName.MatchString(name) {
+			problem("Sections: %q cannot be part of a secret's name: letters, digits and dashes, with -- between the parts of a key", name)
+		}
+	}
+	if len(c.Secrets) > 0 && (len(c.Sections) > 0 || c.Filter != nil) {
+		problem("Secrets names what to load; Sections and Filter choose from a listing, and cannot be set beside it")
+	}
+	if c.Concurrency < 0 {
+		problem("Concurrency %d is negative", c.Concurrency)
+	}
+	if c.Timeout < 0 {
+		problem("Timeout %v is negative", c.Timeout)
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = DefaultConcurrency
+	}
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	return c, errors.Join(problems...)
+}
+
+// wants says whether a listed secret is to be read.
+func (c Config) wants(name string) bool {
+	lower := strings.ToLower(name)
+	inSection := len(c.Sections) == 0
+	for _, s := range c.Sections {
+		s = strings.ToLower(s)
+		inSection = inSection || lower == s || strings.HasPrefix(lower, s+"--")
+	}
+	return inSection && (c.Filter == nil || c.Filter(name))
+}
+
+// cleanVaultURL returns a vault's address without what may be left out. Its
+// errors go on from the name of the setting, and do not quote it: a pasted URL
+// may hold a password.
+func cleanVaultURL(raw string) (string, error) {
+	raw = strings.TrimSpace(raw)
+	u, err := url.Parse(raw)
+	switch {
+	case raw == "":
+		return "", errors.New("is empty: set the vault's address, such as https://my-vault.vault.azure.net")
+	case err != nil:
+		return "", errors.New("is not a URL: set the vault's address, such as https://my-vault.vault.azure.net")
+	case strings.EqualFold(u.Hostname(), "portal.azure.com"):
+		return "", errors.New(`is a page of the Azure portal: set the "Vault URI" that the vault's overview page shows`)
+	case u.Scheme != "https":
+		return "", errors.New("does not begin with https://")
+	case u.Hostname() == "":
+		return "", errors.New("has no host")
+	case u.User != nil:
+		return "", errors.New("holds a user name: set the vault's address alone")
+	case (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return "", fmt.Errorf("goes on after the host: set https://%s", u.Host)
+	}
+	return "https://" + plainHost(u), nil
+}
+
+// plainHost is a URL's host in lower case, without https's own port, which the
+// Azure SDK does not expect in a vault's address.
+func plainHost(u *url.URL) string {
+	return strings.TrimSuffix(strings.ToLower(u.Host), ":443")
+}
+
+func uniqueFold(names []string) []string {
+	var unique []string
+	seen := map[string]bool{}
+	for _, name := range names {
+		if lower := strings.ToLower(name); !seen[lower] {
+			seen[lower] = true
+			unique = append(unique, name)
+		}
+	}
+	return unique
+}
+
+// isNil is true for a nil interface and for one that holds a nil pointer, as a
+// constructor's result does when its error was ignored.
+func isNil(v any) bool {
+	return v == nil || (reflect.ValueOf(v).Kind() == reflect.Pointer && reflect.ValueOf(v).IsNil())
+}

@@ -1,0 +1,102 @@
+package provider_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/portnokkel/portnokkel/provider"
+	"github.com/portnokkel/portnokkel/provider/vaulttest"
+)
+
+func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer()
+	defer srv.Close()
+	cred, err := srv.Credential()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nilCred *azidentity.ClientSecretCredential
+	const url = "https://my-vault.vault.azure.net"
+	cases := []struct {
+		name string
+		cfg  provider.Config
+		want []string // the error's lines; none means that the config is good
+	}{
+		{"good", provider.Config{VaultURL: url, Credential: cred}, nil},
+		{"slash, case, port, blanks", provider.Config{VaultURL: " https://MY-vault.vault.azure.net:443/ ", Credential: cred}, nil},
+		{"nothing", provider.Config{}, []string{
+			"provider: VaultURL is empty: set the vault's address, such as https://my-vault.vault.azure.net",
+			"provider: Credential is nil: set one, such as azidentity.NewDefaultAzureCredential's",
+		}},
+		{"nil in an interface", provider.Config{VaultURL: url, Credential: nilCred}, []string{"provider: Credential is nil: set one, such as azidentity.NewDefaultAzureCredential's"}},
+		{"http", provider.Config{VaultURL: "http://my-vault.vault.azure.net", Credential: cred}, []string{"provider: VaultURL does not begin with https://"}},
+		{"name alone", provider.Config{VaultURL: "my-vault", Credential: cred}, []string{"provider: VaultURL does not begin with https://"}},
+		{"no host", provider.Config{VaultURL: "https:///", Credential: cred}, []string{"provider: VaultURL has no host"}},
+		{"not a URL", provider.Config{VaultURL: "https://a b:canary@", Credential: cred}, []string{"provider: VaultURL is not a URL: set the vault's address, such as https://my-vault.vault.azure.net"}},
+		{"user", provider.Config{VaultURL: "https://me:canary@my-vault.vault.azure.net", Credential: cred}, []string{"provider: VaultURL holds a user name: set the vault's address alone"}},
+		{"path", provider.Config{VaultURL: url + "/secrets/a", Credential: cred}, []string{"provider: VaultURL goes on after the host: set " + url}},
+		{"query", provider.Config{VaultURL: url + "?a=canary", Credential: cred}, []string{"provider: VaultURL goes on after the host: set " + url}},
+		{"portal", provider.Config{VaultURL: "https://portal.azure.com/#@x/resource/y", Credential: cred}, []string{`provider: VaultURL is a page of the Azure portal: set the "Vault URI" that the vault's overview page shows`}},
+		{"all at once", provider.Config{
+			VaultURL: url, Credential: cred, Secrets: []string{"A:B", ""}, Sections: []string{"a_b"}, Concurrency: -1, Timeout: -1,
+		}, []string{
+			`provider: Secrets: "A:B" is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key`,
+			`provider: Secrets: "" is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key`,
+			`provider: Sections: "a_b" cannot be part of a secret's name: letters, digits and dashes, with -- between the parts of a key`,
+			"provider: Secrets names what to load; Sections and Filter choose from a listing, and cannot be set beside it",
+			"provider: Concurrency -1 is negative",
+			"provider: Timeout -1ns is negative",
+		}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			vault, err := provider.KeyVault(c.cfg)
+			if len(c.want) == 0 {
+				if err != nil || fmt.Sprint(vault) != "provider.Vault("+url+")" {
+					t.Errorf("got %v, %v", vault, err)
+				}
+				return
+			}
+			if err == nil || vault != nil {
+				t.Fatalf("got %v, %v", vault, err)
+			}
+			if diff := cmp.Diff(strings.Join(c.want, "\n"), err.Error()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	if n := srv.Stats(); n.Metadata+n.Challenges != 0 {
+		t.Errorf("a constructor sent something: %+v", n)
+	}
+}
+
+func TestClientMayNotBeNil(t *testing.T) {
+	t.Parallel()
+	var nilClient *azsecrets.Client
+	for _, client := range []provider.Client{nil, nilClient} {
+		if _, err := provider.KeyVaultWithClient(client, provider.Config{Timeout: -1}); err == nil ||
+			err.Error() != "provider: Timeout -1ns is negative\nprovider: the client is nil" {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestZeroVault(t *testing.T) {
+	t.Parallel()
+	var none *provider.Vault
+	for _, vault := range []*provider.Vault{none, {}} {
+		if _, err := vault.Read(); err == nil || err.Error() != "provider: a Vault is made by KeyVault or KeyVaultWithClient" {
+			t.Errorf("got %v", err)
+		}
+		if _, err := vault.ReadBytes(); err == nil {
+			t.Error("ReadBytes gave bytes")
+		}
+	}
+}

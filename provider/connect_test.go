@@ -1,0 +1,336 @@
+package provider_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/provider"
+	"github.com/portnokkel/portnokkel/provider/vaulttest"
+)
+
+const canary = "CANARY-made-for-tests"
+
+func newKoanf(t *testing.T, tree map[string]any, delim string) *koanf.Koanf {
+	t.Helper()
+	k := koanf.New(delim)
+	if err := k.Load(confmap.Provider(tree, ""), nil); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// connectConfig reaches srv the way that kvSetting does, retrying at once.
+func connectConfig(srv *vaulttest.Server, log *kvLog) provider.Config {
+	cfg := provider.Config{ClientOptions: srv.ClientOptions(), CredentialOptions: srv.CredentialOptions(), Logger: log.logger()}
+	cfg.ClientOptions.Retry.RetryDelay = time.Millisecond
+	cfg.CredentialOptions.Retry.RetryDelay = time.Millisecond
+	return cfg
+}
+
+// with is the kvSetting of srv with changes; nil removes a field.
+func with(srv *vaulttest.Server, changes map[string]any) map[string]any {
+	kv := srv.KVSetting()
+	maps.Copy(kv, changes)
+	maps.DeleteFunc(kv, func(_ string, v any) bool { return v == nil })
+	return kv
+}
+
+func TestConnectToKeyVault(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"MaskinportenSettings--ClientId": "from the vault"}))
+	t.Cleanup(srv.Close)
+	cases := []struct {
+		name     string
+		settings map[string]any
+		delim    string
+	}{
+		{"as in the guide", map[string]any{"kvSetting": with(srv, nil)}, ":"},
+		{"the other name", map[string]any{"kvSettings": with(srv, nil)}, ":"},
+		{"another case", map[string]any{"KVSETTING": map[string]any{
+			"clientid": srv.ClientID(), "TENANTID": srv.TenantID(), "clientSecret": srv.ClientSecret(), "secreturi": srv.VaultURL() + "/",
+		}}, ":"},
+		{"a dot between the parts of keys", map[string]any{"kvSetting": with(srv, nil)}, "."},
+		{"blanks around", map[string]any{"kvSetting": with(srv, map[string]any{"SecretUri": " " + srv.VaultURL() + "\n"})}, ":"},
+		{"half of it under each name", map[string]any{
+			"kvSetting":  map[string]any{"ClientId": srv.ClientID(), "TenantId": "", "ClientSecret": srv.ClientSecret()},
+			"kvSettings": map[string]any{"ClientId": "not this one", "TenantId": srv.TenantID(), "SecretUri": srv.VaultURL()},
+		}, ":"},
+		{"a tenant in upper case", map[string]any{"kvSetting": with(srv, map[string]any{"TenantId": strings.ToUpper(srv.TenantID())})}, ":"},
+		{"a tenant by its domain", map[string]any{"kvSetting": with(srv, map[string]any{"TenantId": srv.TenantDomain()})}, ":"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.settings["maskinportensettings"] = map[string]any{"clientID": "", "Scope": "kept"}
+			k := newKoanf(t, c.settings, c.delim)
+			var log kvLog
+			var origins provider.Origins
+			cfg := connectConfig(srv, &log)
+			cfg.Origins = &origins
+			connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg)
+			if !connected || err != nil {
+				t.Fatalf("connected %v, error %v", connected, err)
+			}
+			got, err := provider.Section(k, "MaskinportenSettings")
+			if diff := cmp.Diff(map[string]any{"clientID": "from the vault", "Scope": "kept"}, got); diff != "" || err != nil {
+				t.Errorf("%s %v", diff, err)
+			}
+			source, _ := origins.Of("MaskinportenSettings:ClientId")
+			if want := "secret MaskinportenSettings--ClientId of " + srv.VaultURL(); source != want {
+				t.Errorf("came from %q", source)
+			}
+			if !strings.Contains(origins.Summary(), "Key Vault connected: "+srv.VaultURL()) {
+				t.Errorf("summary %q", origins.Summary())
+			}
+			if strings.Contains(log.String(), srv.ClientSecret()) {
+				t.Error("the client secret was logged")
+			}
+		})
+	}
+}
+
+// With a credential of the program's own, the address is enough.
+func TestConnectWithACredential(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"A": "1"}))
+	t.Cleanup(srv.Close)
+	for name, settings := range map[string]map[string]any{
+		"SecretUri alone": {"kvSetting": map[string]any{"SecretUri": srv.VaultURL()}},
+		"VaultURL alone":  {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := kvConfig(t, srv)
+			if settings["kvSetting"] != nil {
+				cfg.VaultURL = "https://not-this-one.vault.azure.net"
+			}
+			k := newKoanf(t, settings, ":")
+			connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg)
+			if !connected || err != nil || k.String("A") != "1" {
+				t.Errorf("connected %v, error %v, got %q", connected, err, k.String("A"))
+			}
+		})
+	}
+}
+
+func TestIncompleteKVSetting(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer()
+	t.Cleanup(srv.Close)
+	cases := []struct {
+		name     string
+		settings map[string]any
+		lacks    string
+		level    string
+	}{
+		{"nothing", map[string]any{}, "kvSetting lacks ClientId, TenantId, ClientSecret, SecretUri", "DEBUG"},
+		{"null", map[string]any{"kvSetting": nil}, "kvSetting lacks ClientId, TenantId, ClientSecret, SecretUri", "DEBUG"},
+		{"all blank", map[string]any{"KvSetting": map[string]any{"ClientId": " ", "SecretUri": ""}}, "KvSetting lacks ClientId, TenantId, ClientSecret, SecretUri", "DEBUG"},
+		{"one of four", map[string]any{"kvSetting": map[string]any{"ClientSecret": canary}}, "kvSetting lacks ClientId, TenantId, SecretUri", "WARN"},
+		{"three of four", map[string]any{"kvSettings": with(srv, map[string]any{"TenantId": "  "})}, "kvSettings lacks TenantId", "WARN"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var log kvLog
+			var origins provider.Origins
+			cfg := connectConfig(srv, &log)
+			cfg.Origins = &origins
+			k := newKoanf(t, c.settings, ":")
+			connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg)
+			if connected || err != nil {
+				t.Errorf("connected %v, error %v", connected, err)
+			}
+			if !strings.Contains(log.String(), "level="+c.level) || strings.Count(log.String(), "level=") != 1 {
+				t.Errorf("logged %s", log.String())
+			}
+			_, fields, _ := strings.Cut(c.lacks, " lacks ")
+			if !strings.HasSuffix(origins.Summary(), "no Key Vault connected: kvSetting lacks "+fields) {
+				t.Errorf("summary %q", origins.Summary())
+			}
+			cfg.Require = true
+			_, err = provider.ConnectToKeyVault(t.Context(), k, cfg)
+			if want := "provider: no key vault was connected: " + c.lacks; err == nil || err.Error() != want {
+				t.Errorf("with Require: %v, want %s", err, want)
+			}
+			if strings.Contains(log.String()+err.Error(), canary) {
+				t.Error("the client secret is printed")
+			}
+		})
+	}
+	if n := srv.Stats(); n.Lists+n.Challenges+n.Metadata+n.Tokens > 0 {
+		t.Errorf("the network was used: %+v", n)
+	}
+}
+
+func TestConnectErrors(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name    string
+		changes func(*vaulttest.Server) map[string]any
+		want    string
+	}{
+		{"plain http", func(*vaulttest.Server) map[string]any { return map[string]any{"SecretUri": "http://v.example"} }, "provider: kvSetting:SecretUri does not begin with https://"},
+		{"a page of the portal", func(*vaulttest.Server) map[string]any {
+			return map[string]any{"SecretUri": "https://portal.azure.com/#view/x"}
+		}, `provider: kvSetting:SecretUri is a page of the Azure portal: set the "Vault URI" that the vault's overview page shows`},
+		{"a secret's own address", func(s *vaulttest.Server) map[string]any {
+			return map[string]any{"SecretUri": "https://v.vault.azure.net/secrets/A"}
+		}, "provider: kvSetting:SecretUri goes on after the host: set https://v.vault.azure.net"},
+		{"a tenant that is none", func(*vaulttest.Server) map[string]any { return map[string]any{"TenantId": "not a tenant"} }, "provider: kvSetting:TenantId is not a tenant's GUID or domain, or the credential's options are wrong"},
+		{"a field of another type", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": 5, "TenantId": true} }, "provider: kvSetting:TenantId is not a text\nprovider: kvSetting:ClientSecret is not a text"},
+		{"a wrong client secret", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": canary} }, ": authenticate: 401 Unauthorized AADSTS7000215; the client secret is wrong: ClientSecret must be the secret's value, not its ID"},
+		{"an unknown client", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientId": canary} }, "AADSTS700016; there is no such application in the tenant: check ClientId and TenantId"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"A": "1"}))
+			defer srv.Close()
+			k := newKoanf(t, map[string]any{"kvSetting": with(srv, c.changes(srv)), "A": "0"}, ":")
+			before := k.Raw()
+			var log kvLog
+			connected, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &log))
+			if connected || err == nil || !strings.HasSuffix(err.Error(), c.want) {
+				t.Errorf("connected %v, error\n%v\nwant\n%s", connected, err, c.want)
+			}
+			if diff := cmp.Diff(before, k.Raw()); diff != "" {
+				t.Errorf("the settings changed: %s", diff)
+			}
+			if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err)+log.String(), canary) {
+				t.Error("a secret is printed")
+			}
+		})
+	}
+	if _, err := provider.ConnectToKeyVault(t.Context(), nil, provider.Config{}); err == nil {
+		t.Error("no koanf, no error")
+	}
+	k := newKoanf(t, map[string]any{"kvSetting": "text"}, ":")
+	if _, err := provider.ConnectToKeyVault(t.Context(), k, provider.Config{}); err == nil || err.Error() != `provider: section "kvSetting": a single value is there, not a section` {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A vault that accepts and never answers, and Entra doing so, end in time.
+func TestConnectIsBounded(t *testing.T) {
+	t.Parallel()
+	for name, vault := range map[string]bool{"the vault hangs": true, "Entra hangs": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := vaulttest.NewPipe()
+				defer srv.Close()
+				srv.Faults.Add(faulttest.Fault{Hang: true, Times: -1, Match: func(r *http.Request) bool {
+					return strings.HasPrefix(r.URL.Path, "/secrets") == vault
+				}})
+				k := newKoanf(t, map[string]any{"kvSetting": srv.KVSetting()}, ":")
+				var log kvLog
+				start := time.Now()
+				_, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &log))
+				if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != provider.DefaultTimeout {
+					t.Errorf("%v after %v", err, took)
+				}
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// A secret whose value would take a whole section's place is an error that names
+// both.
+func TestVaultValueOverASection(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"logging": canary, "Other": "1"}))
+	defer srv.Close()
+	k := newKoanf(t, map[string]any{"kvSetting": srv.KVSetting(), "Logging": map[string]any{"Level": "Info"}}, ":")
+	var log kvLog
+	_, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &log))
+	want := "provider: secret logging of " + srv.VaultURL() + ": Logging: a single value cannot replace the section that is there"
+	if err == nil || err.Error() != want || k.Exists("Other") {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"MaskinportenSettings--ClientId": "vault", "MaskinportenSettings--EncodedJwk": canary}))
+	t.Cleanup(srv.Close)
+	files := fstest.MapFS{
+		"appsettings.json": {Data: []byte(fmt.Sprintf(`{
+			"kvSetting": {"ClientId": %q, "TenantId": %q, "ClientSecret": %q, "SecretUri": %q},
+			"MaskinportenSettings": {"ClientId": "", "Scope": "a"}}`, srv.ClientID(), srv.TenantID(), srv.ClientSecret(), srv.VaultURL()))},
+		"appsettings.Local.json": {Data: []byte(`{"maskinportenSettings": {"clientId": "local"}}`)},
+	}
+	cases := []struct{ environment, clientID, source string }{
+		{"Development", "local", "appsettings.Local.json"},
+		{"Production", "vault", "secret MaskinportenSettings--ClientId of " + srv.VaultURL()},
+	}
+	for _, c := range cases {
+		t.Run(c.environment, func(t *testing.T) {
+			t.Parallel()
+			var log kvLog
+			var origins provider.Origins
+			cfg := connectConfig(srv, &log)
+			cfg.Logger = nil
+			k, err := provider.Load(t.Context(), provider.AppConfig{
+				FS: files, Environ: []string{"APP_ENVIRONMENT=" + c.environment}, Logger: log.logger(), Origins: &origins,
+			}, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			section, err := provider.Section(k, "MaskinportenSettings")
+			if err != nil || section["ClientId"] != c.clientID || section["EncodedJwk"] != canary || section["Scope"] != "a" {
+				t.Errorf("got %v, %v", section, err)
+			}
+			if source, _ := origins.Of("MaskinportenSettings:ClientId"); source != c.source {
+				t.Errorf("came from %q, want %q", source, c.source)
+			}
+			ignored := strings.Contains(log.String(), "appsettings.Local.json is there, but is read in Development alone") &&
+				strings.Contains(log.String(), "APP_ENVIRONMENT=Development")
+			if ignored != (c.environment == "Production") {
+				t.Errorf("warned %v:\n%s", ignored, log.String())
+			}
+			if strings.Contains(log.String()+origins.Summary(), canary) {
+				t.Error("a secret is printed")
+			}
+		})
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer()
+	defer srv.Close()
+	var log kvLog
+	broken := provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: []byte("{\n  \"A\": }")}}, Environ: []string{}, Logger: log.logger()}
+	if _, err := provider.Load(t.Context(), broken, provider.Config{}); err == nil || !strings.Contains(err.Error(), "appsettings.json: line 2, column 8") {
+		t.Errorf("got %v", err)
+	}
+	empty := provider.AppConfig{FS: fstest.MapFS{}, Environ: []string{}, Logger: log.logger()}
+	if _, err := provider.Load(t.Context(), empty, provider.Config{Require: true}); err == nil || !strings.Contains(err.Error(), "kvSetting lacks ClientId") {
+		t.Errorf("got %v", err)
+	}
+	// A local file that fits the files, but not what the vault brings.
+	srv.Set("Logging--Level", "Info")
+	clash := provider.AppConfig{
+		FS:          fstest.MapFS{"appsettings.Local.json": {Data: []byte(`{"Logging": "text"}`)}},
+		Environment: "Development", Environ: []string{}, Logger: log.logger(),
+	}
+	cfg := kvConfig(t, srv)
+	if _, err := provider.Load(t.Context(), clash, cfg); err == nil || !strings.Contains(err.Error(), "appsettings.Local.json: Logging: a single value cannot replace the section that is there") {
+		t.Errorf("got %v", err)
+	}
+}

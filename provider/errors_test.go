@@ -1,0 +1,358 @@
+package provider_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/provider"
+	"github.com/portnokkel/portnokkel/provider/vaulttest"
+)
+
+// TestErrorsCure plays what goes wrong in practice, and holds what is said of it.
+// VAULT stands for the vault's address.
+func TestErrorsCure(t *testing.T) {
+	t.Parallel()
+	path := func(p string) func(*http.Request) bool {
+		return func(r *http.Request) bool {
+			return strings.HasSuffix(r.URL.Path, p) && (r.URL.Host != "" || r.Header.Get("Authorization") != "" || r.Method == http.MethodPost)
+		}
+	}
+	forbidden := func(inner string) string {
+		return `{"error":{"code":"Forbidden","message":"canary-body","innererror":{"code":"` + inner + `"}}}`
+	}
+	cases := []struct {
+		name   string
+		opts   []vaulttest.Option
+		faults []faulttest.Fault
+		change func(*testing.T, *vaulttest.Server, *provider.Config)
+		want   provider.Error // Vault and Cure are left out: text has them
+		text   string
+	}{
+		{
+			name: "no list permission", opts: []vaulttest.Option{vaulttest.WithoutList()},
+			want: provider.Error{Step: "list", Status: 403, Code: "ForbiddenByRbac"},
+			text: `provider: VAULT: list: 403 Forbidden ForbiddenByRbac; grant the identity the role "Key Vault Secrets User" on the vault (with access policies: the secret permissions Get and List), or name the secrets in Secrets, which takes no permission to list`,
+		},
+		{
+			name: "no get permission", opts: []vaulttest.Option{vaulttest.WithoutGet()},
+			want: provider.Error{Step: "get", Secret: "A", Total: 1, Status: 403, Code: "ForbiddenByRbac"},
+			text: `provider: VAULT: get A: 403 Forbidden ForbiddenByRbac (0 of 1 secrets read); grant the identity the role "Key Vault Secrets User" on the vault (with access policies: the secret permissions Get and List)`,
+		},
+		{
+			name:   "access policy",
+			faults: []faulttest.Fault{{Status: 403, Body: forbidden("AccessDenied"), Match: path("/secrets")}},
+			want:   provider.Error{Step: "list", Status: 403, Code: "AccessDenied"},
+			text:   `provider: VAULT: list: 403 Forbidden AccessDenied; grant the identity the role "Key Vault Secrets User" on the vault (with access policies: the secret permissions Get and List), or name the secrets in Secrets, which takes no permission to list`,
+		},
+		{
+			name:   "firewall",
+			faults: []faulttest.Fault{{Status: 403, Body: forbidden("ForbiddenByFirewall"), Match: path("/secrets")}},
+			want:   provider.Error{Step: "list", Status: 403, Code: "ForbiddenByFirewall"},
+			text:   "provider: VAULT: list: 403 Forbidden ForbiddenByFirewall; let this machine's address through the vault's firewall (Networking), or reach the vault by its private endpoint",
+		},
+		{
+			name:   "tenant that the vault does not trust",
+			faults: []faulttest.Fault{{Status: 401, Body: `{"error":{"code":"Unauthorized","message":"AKV10032: Invalid issuer. canary-body"}}`, Match: path("/secrets")}},
+			want:   provider.Error{Step: "list", Status: 401, Code: "AKV10032"},
+			text:   "provider: VAULT: list: 401 Unauthorized AKV10032; use a credential of the tenant that the vault's subscription belongs to: check TenantId",
+		},
+		{
+			name:   "token refused",
+			faults: []faulttest.Fault{{Status: 401, Body: `{"error":{"code":"Unauthorized"}}`, Match: path("/secrets")}},
+			want:   provider.Error{Step: "list", Status: 401, Code: "Unauthorized"},
+			text:   "provider: VAULT: list: 401 Unauthorized Unauthorized; the vault does not accept the credential's token: check its tenant and cloud",
+		},
+		{
+			name: "credential of another tenant", change: withCredential("00000000-0000-4000-8000-000000000001", "", ""),
+			want: provider.Error{Step: "authenticate"},
+			text: "provider: VAULT: authenticate: the credential is for another tenant than the vault's; use a credential of the tenant that the vault's subscription belongs to: check TenantId",
+		},
+		{
+			name:   "no such tenant",
+			faults: []faulttest.Fault{{Status: 400, Body: `{"error":"invalid_request","error_description":"canary-body","error_codes":[90002]}`, Match: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/openid-configuration") }}},
+			want:   provider.Error{Step: "authenticate", Status: 400, Code: "AADSTS90002"},
+			text:   "provider: VAULT: authenticate: 400 Bad Request AADSTS90002; there is no such tenant: check TenantId",
+		},
+		{
+			name: "wrong client id", change: withCredential("", "someone", ""),
+			want: provider.Error{Step: "authenticate", Status: 400, Code: "AADSTS700016"},
+			text: "provider: VAULT: authenticate: 400 Bad Request AADSTS700016; there is no such application in the tenant: check ClientId and TenantId",
+		},
+		{
+			name: "wrong client secret", change: withCredential("", "", "canary-secret"),
+			want: provider.Error{Step: "authenticate", Status: 401, Code: "AADSTS7000215"},
+			text: "provider: VAULT: authenticate: 401 Unauthorized AADSTS7000215; the client secret is wrong: ClientSecret must be the secret's value, not its ID",
+		},
+		{
+			name:   "expired client secret",
+			change: func(_ *testing.T, srv *vaulttest.Server, _ *provider.Config) { srv.ExpireClientSecret() },
+			want:   provider.Error{Step: "authenticate", Status: 401, Code: "AADSTS7000222"},
+			text:   "provider: VAULT: authenticate: 401 Unauthorized AADSTS7000222; the client secret has expired: make a new one for the app registration, and set ClientSecret to its value",
+		},
+		{
+			name:   "vault's service unknown to the tenant",
+			faults: []faulttest.Fault{{Status: 400, Body: `{"error":"invalid_resource","error_codes":[500011]}`, Match: path("/token")}},
+			want:   provider.Error{Step: "authenticate", Status: 400, Code: "AADSTS500011"},
+			text:   "provider: VAULT: authenticate: 400 Bad Request AADSTS500011; the tenant does not know this vault's service: check the cloud in the credential's and ClientOptions",
+		},
+		{
+			name:   "Entra's answer is not JSON",
+			faults: []faulttest.Fault{{Status: 200, Body: `canary-body`, Match: path("/token")}},
+			want:   provider.Error{Step: "authenticate"},
+			text:   "provider: VAULT: authenticate: the answer is not the JSON that was expected; check the authority's address and TenantId, and that no proxy or log-in page answers instead",
+		},
+		{
+			name:   "Entra is not there",
+			faults: []faulttest.Fault{{Status: 404, Body: `canary-body`, Match: path("/token")}},
+			want:   provider.Error{Step: "authenticate", Status: 404},
+			text:   "provider: VAULT: authenticate: 404 Not Found; check the authority's address and TenantId, and that no proxy or log-in page answers instead",
+		},
+		{
+			name:   "Entra's error without a number",
+			faults: []faulttest.Fault{{Status: 503, Body: `{"error":"temporarily_unavailable"}`, Times: -1, Match: path("/token")}},
+			change: func(t *testing.T, srv *vaulttest.Server, c *provider.Config) {
+				options := srv.CredentialOptions()
+				options.Retry.RetryDelay = time.Millisecond
+				c.Credential = kvCredential(t, srv.TenantID(), srv.ClientID(), srv.ClientSecret(), options)
+			},
+			want: provider.Error{Step: "authenticate", Status: 503, Code: "temporarily_unavailable"},
+			text: "provider: VAULT: authenticate: 503 Service Unavailable temporarily_unavailable; the service has a fault of its own: try again later",
+		},
+		{
+			name: "unknown host",
+			change: func(_ *testing.T, _ *vaulttest.Server, c *provider.Config) {
+				c.VaultURL = "https://nowhere.vault.azure.net"
+			},
+			want: provider.Error{Step: "list"},
+			text: "provider: https://nowhere.vault.azure.net: list: there is no host nowhere.vault.azure.net; check the spelling of VaultURL, that the vault exists, and that this machine's DNS can resolve it",
+		},
+		{
+			name: "unknown authority",
+			change: func(t *testing.T, srv *vaulttest.Server, c *provider.Config) {
+				options := srv.CredentialOptions()
+				options.Cloud.ActiveDirectoryAuthorityHost = "https://nowhere.example"
+				options.Retry.RetryDelay = time.Millisecond
+				c.Credential = kvCredential(t, srv.TenantID(), srv.ClientID(), srv.ClientSecret(), options)
+			},
+			want: provider.Error{Step: "authenticate"},
+			text: "provider: VAULT: authenticate: the host is unknown; check the authority's host, and that this machine's DNS can resolve it",
+		},
+		{
+			name: "TLS failure", // our own client does not know the test's certificate
+			change: func(_ *testing.T, _ *vaulttest.Server, c *provider.Config) {
+				c.ClientOptions.Transport, c.ClientOptions.Retry.RetryDelay = nil, time.Hour
+			},
+			want: provider.Error{Step: "list"},
+			text: "provider: VAULT: list: tls: failed to verify certificate: x509: certificate signed by unknown authority; a proxy may answer with a certificate of its own: add its authority to the system's, or give a transport in ClientOptions",
+		},
+		{
+			name:   "disabled named secret",
+			change: func(_ *testing.T, _ *vaulttest.Server, c *provider.Config) { c.Secrets = []string{"Off"} },
+			want:   provider.Error{Step: "get", Secret: "Off", Total: 1, Status: 403, Code: "SecretDisabled"},
+			text:   "provider: VAULT: get Off: 403 Forbidden SecretDisabled (0 of 1 secrets read); enable the secret in the vault, or do not name it in Secrets",
+		},
+		{
+			name:   "missing named secret",
+			change: func(_ *testing.T, _ *vaulttest.Server, c *provider.Config) { c.Secrets = []string{"A", "Nope"} },
+			faults: []faulttest.Fault{{Match: path("/Nope/"), Delay: 50 * time.Millisecond}},
+			want:   provider.Error{Step: "get", Secret: "Nope", Read: 1, Total: 2, Status: 404, Code: "SecretNotFound"},
+			text:   "provider: VAULT: get Nope: 404 Not Found SecretNotFound (1 of 2 secrets read); create the secret in the vault, or correct its name",
+		},
+		{
+			name:   "throttled to the end",
+			faults: []faulttest.Fault{{Status: 429, Body: `{"error":{"code":"Throttled"}}`, Times: -1, Match: path("/A/")}},
+			want:   provider.Error{Step: "get", Secret: "A", Total: 1, Status: 429, Code: "Throttled"},
+			text:   "provider: VAULT: get A: 429 Too Many Requests Throttled (0 of 1 secrets read); the vault is asked for too much: load less with Secrets or Sections, lower Concurrency, or start fewer instances at once",
+		},
+		{
+			name:   "outage",
+			faults: []faulttest.Fault{{Status: 503, Body: `<html>canary-body`, Times: -1, Match: path("/secrets")}},
+			want:   provider.Error{Step: "list", Status: 503},
+			text:   "provider: VAULT: list: 503 Service Unavailable; the service has a fault of its own: try again later",
+		},
+		{
+			name:   "dropped connections",
+			faults: []faulttest.Fault{{Drop: true, Times: -1, Match: path("/A/")}},
+			want:   provider.Error{Step: "get", Secret: "A", Total: 1},
+		},
+		{
+			name:   "redirect",
+			faults: []faulttest.Fault{{Status: 302, Header: http.Header{"Location": {"https://localhost/"}}, Match: path("/secrets")}},
+			want:   provider.Error{Step: "list", Status: 302},
+			text:   "provider: VAULT: list: 302 Found; check that VaultURL is a key vault's address, and that no proxy or log-in page answers instead",
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := vaulttest.NewServer(c.opts...)
+			defer srv.Close()
+			srv.Set("A", "canary-value")
+			srv.SetSecret(vaulttest.Secret{Name: "Off", Disabled: true})
+			srv.Faults.Add(c.faults...)
+			cfg := kvConfig(t, srv)
+			if c.change != nil {
+				c.change(t, srv, &cfg)
+			}
+			_, err := kvVault(t, cfg).Read()
+			var got *provider.Error
+			if !errors.As(err, &got) {
+				t.Fatalf("got %v", err)
+			}
+			c.want.Vault = cfg.VaultURL
+			if diff := cmp.Diff(c.want, *got, cmpopts.IgnoreUnexported(provider.Error{}), cmpopts.IgnoreFields(provider.Error{}, "Cure")); diff != "" {
+				t.Error(diff)
+			}
+			if want := strings.ReplaceAll(c.text, "VAULT", cfg.VaultURL); want != "" && err.Error() != want {
+				t.Errorf("got  %s\nwant %s", err, want)
+			}
+			if got.Cure == "" || !strings.HasSuffix(err.Error(), "; "+got.Cure) {
+				t.Errorf("no cure: %s", err)
+			}
+			for e := err; e != nil; e = errors.Unwrap(e) {
+				if strings.Contains(e.Error(), "canary") {
+					t.Errorf("%T holds a body: %s", e, e)
+				}
+			}
+			var refused *azcore.ResponseError
+			if got.Step != "authenticate" && got.Status != 0 && (!errors.As(err, &refused) || refused.StatusCode != got.Status || refused.ErrorCode != got.Code) {
+				t.Errorf("no response error in the chain: %v", refused)
+			}
+		})
+	}
+}
+
+// withCredential is a credential that differs from the right one where an
+// argument is set.
+func withCredential(tenant, client, secret string) func(*testing.T, *vaulttest.Server, *provider.Config) {
+	return func(t *testing.T, srv *vaulttest.Server, c *provider.Config) {
+		or := func(a, b string) string {
+			if a != "" {
+				return a
+			}
+			return b
+		}
+		c.Credential = kvCredential(t, or(tenant, srv.TenantID()), or(client, srv.ClientID()), or(secret, srv.ClientSecret()), srv.CredentialOptions())
+	}
+}
+
+func kvCredential(t *testing.T, tenant, client, secret string, options azidentity.ClientSecretCredentialOptions) azcore.TokenCredential {
+	t.Helper()
+	cred, err := azidentity.NewClientSecretCredential(tenant, client, secret, &options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cred
+}
+
+// TestIsBounded shows that a load ends in time whatever hangs, and says where.
+func TestIsBounded(t *testing.T) {
+	t.Parallel()
+	metadata := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/openid-configuration") }
+	secret := func(r *http.Request) bool { return r.URL.Path == "/secrets/A/" }
+	cases := []struct {
+		name    string
+		fault   faulttest.Fault
+		timeout time.Duration
+		ctx     time.Duration
+		after   time.Duration
+		want    string
+	}{
+		{
+			name: "vault never answers", fault: faulttest.Fault{Hang: true}, after: 30 * time.Second,
+			want: "list: no result within the Timeout of 30s; check that this machine",
+		},
+		{
+			name: "own timeout", fault: faulttest.Fault{Hang: true}, timeout: 3 * time.Second, after: 3 * time.Second,
+			want: "list: no result within the Timeout of 3s; check that this machine",
+		},
+		{
+			name: "caller's deadline", fault: faulttest.Fault{Hang: true}, ctx: time.Second, after: time.Second,
+			want: "list: the context's deadline passed; check that this machine",
+		},
+		{
+			name: "Entra never answers", fault: faulttest.Fault{Hang: true, Match: metadata}, after: 30 * time.Second,
+			want: "authenticate: no result within the Timeout of 30s; check that this machine",
+		},
+		{
+			name: "one secret hangs", fault: faulttest.Fault{Hang: true, Match: secret}, after: 30 * time.Second,
+			want: "get A: no result within the Timeout of 30s (1 of 2 secrets read); check that this machine",
+		},
+		{
+			name: "slow body", fault: faulttest.Fault{Status: 200, Body: "{}", SlowBody: time.Hour, Match: secret}, after: 30 * time.Second,
+			want: "get A: no result within the Timeout of 30s (1 of 2 secrets read); check that this machine",
+		},
+		{
+			name: "patience asked beyond the end", fault: faulttest.Fault{Status: 429, Header: http.Header{"Retry-After": {"50"}}, Match: secret}, after: 30 * time.Second,
+			want: "get A: no result within the Timeout of 30s, the last answer being 429 Too Many Requests (1 of 2 secrets read); the vault is asked for too much",
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := vaulttest.NewPipe(vaulttest.WithSecrets(map[string]string{"A": "", "B": ""}))
+				defer srv.Close()
+				srv.Faults.Add(c.fault)
+				cfg := kvConfig(t, srv)
+				cfg.Timeout = c.timeout
+				ctx := t.Context()
+				if c.ctx != 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, c.ctx)
+					defer cancel()
+				}
+				start := time.Now()
+				_, err := kvVault(t, cfg).ReadContext(ctx)
+				if took := time.Since(start); took != c.after {
+					t.Errorf("took %v, want %v", took, c.after)
+				}
+				if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), ": "+c.want) {
+					t.Errorf("got  %v\nwant %s", err, c.want)
+				}
+			})
+		})
+	}
+}
+
+func TestCanceled(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer()
+	defer srv.Close()
+	for _, names := range [][]string{nil, {"A", "B"}} {
+		cfg := kvConfig(t, srv)
+		cfg.Secrets = names
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := kvVault(t, cfg).ReadContext(ctx)
+		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "the context was canceled") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestTransportsOwnTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := vaulttest.NewPipe()
+		defer srv.Close()
+		srv.Faults.Add(faulttest.Fault{Hang: true, Times: -1})
+		cfg := kvConfig(t, srv)
+		cfg.ClientOptions.Transport = &http.Client{Transport: srv.Transport(), Timeout: time.Second}
+		_, err := kvVault(t, cfg).Read()
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "list: a time-out of the transport's own passed;") {
+			t.Errorf("got %v", err)
+		}
+	})
+}

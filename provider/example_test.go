@@ -1,0 +1,59 @@
+package provider_test
+
+import (
+	"context"
+	"fmt"
+	"testing/fstest"
+
+	"github.com/portnokkel/portnokkel/provider"
+	"github.com/portnokkel/portnokkel/provider/vaulttest"
+)
+
+// Both stages of Altinn's guide with plain koanf, without fx: the settings files
+// first, and then the vault that they name. A real service leaves FS, Environ,
+// ClientOptions and CredentialOptions out.
+func Example() {
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{
+		"MaskinportenSettings--ClientId": "a-client-from-the-vault",
+	}))
+	defer srv.Close()
+	var origins provider.Origins
+	k, err := provider.Load(context.Background(), provider.AppConfig{
+		FS: fstest.MapFS{"appsettings.json": {Data: []byte(fmt.Sprintf(`{
+			"kvSetting": { "ClientId": %q, "TenantId": %q, "ClientSecret": %q, "SecretUri": %q },
+			"MaskinportenSettings": { "ClientId": "", "Scope": "altinn:serviceowner/instances.read" }
+		}`, srv.ClientID(), srv.TenantID(), srv.ClientSecret(), srv.VaultURL()))}},
+		Environ: []string{},
+		Origins: &origins,
+	}, provider.Config{
+		ClientOptions:     srv.ClientOptions(),
+		CredentialOptions: srv.CredentialOptions(),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(k.String("MaskinportenSettings:ClientId"))
+	source, _ := origins.Of("MaskinportenSettings:Scope")
+	fmt.Println("the scope is from", source)
+	// Output:
+	// a-client-from-the-vault
+	// the scope is from appsettings.json
+}
+
+// The two stages apart, for a koanf of your own. Without a complete kvSetting
+// there is no vault to connect to, and no network is used.
+func ExampleConnectToKeyVault() {
+	k, err := provider.LoadAppConfig(provider.AppConfig{FS: fstest.MapFS{}, Environ: []string{}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	connected, err := provider.ConnectToKeyVault(context.Background(), k, provider.Config{})
+	fmt.Println(connected, err)
+	_, err = provider.ConnectToKeyVault(context.Background(), k, provider.Config{Require: true})
+	fmt.Println(err)
+	// Output:
+	// false <nil>
+	// provider: no key vault was connected: kvSetting lacks ClientId, TenantId, ClientSecret, SecretUri
+}

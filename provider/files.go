@@ -1,0 +1,215 @@
+package provider
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/tailscale/hujson"
+)
+
+// maxBrackets keeps hujson, which recurses without a limit, from overflowing the
+// stack.
+const maxBrackets = 100_000
+
+// jsonFile is one settings file while it becomes a tree. It walks hujson's
+// syntax tree because only that still knows the order, the repetitions and the
+// places of keys, and the digits of numbers.
+type jsonFile struct {
+	name     string
+	data     []byte
+	seen     map[string]jsonKey
+	problems []error
+}
+
+type jsonKey struct {
+	path    string
+	offset  int
+	section bool
+}
+
+// parseJSON reads a settings file: JSON with comments, trailing commas and a
+// byte order mark allowed.
+//
+// As in .NET, a key with colons is a path ("Logging:LogLevel") unless one of its
+// parts would be empty, and a key that is set twice, in whatever case, is an
+// error. A whole number is an int64, or a [json.Number] where it does not fit;
+// any other number is a float64, or a json.Number where that overflows.
+func parseJSON(name string, data []byte) (map[string]any, error) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return nil, fmt.Errorf("provider: %s: the file is UTF-16: save it as UTF-8", name)
+	}
+	if n := bytes.Count(data, []byte("{")) + bytes.Count(data, []byte("[")); n > maxBrackets {
+		return nil, fmt.Errorf("provider: %s: the file has more than %d objects and arrays", name, maxBrackets)
+	}
+	root, err := parseHuJSON(data)
+	if err != nil {
+		return nil, fmt.Errorf("provider: %s: %w", name, syntaxError(err))
+	}
+	f := &jsonFile{name: name, data: data, seen: map[string]jsonKey{}}
+	object, ok := root.Value.(*hujson.Object)
+	if !ok {
+		return nil, f.errorAt(root.StartOffset, "the file must hold one object, {...}")
+	}
+	if offset, deep := tooDeep(root, maxDepth); deep {
+		return nil, f.errorAt(offset, fmt.Sprintf("more than %d objects and arrays in one another", maxDepth))
+	}
+	tree := map[string]any{}
+	f.object(object, "", tree)
+	if len(f.problems) > 0 {
+		return nil, errors.Join(f.problems...)
+	}
+	return tree, nil
+}
+
+// parseHuJSON lets a file end in a comment without a line end, as .NET does and
+// hujson does not.
+func parseHuJSON(data []byte) (hujson.Value, error) {
+	root, err := hujson.Parse(data)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		if ended, endedErr := hujson.Parse(append(bytes.Clone(data), '\n')); endedErr == nil {
+			return ended, nil
+		}
+	}
+	return root, err
+}
+
+// tooDeep finds the first object or array that is more than so many levels deep,
+// the outermost being one.
+func tooDeep(v hujson.Value, levels int) (offset int, found bool) {
+	var inner []hujson.Value
+	switch v := v.Value.(type) {
+	case *hujson.Object:
+		for _, member := range v.Members {
+			inner = append(inner, member.Value)
+		}
+	case *hujson.Array:
+		inner = v.Elements
+	default:
+		return 0, false
+	}
+	if levels == 0 {
+		return v.StartOffset, true
+	}
+	for _, value := range inner {
+		if offset, found = tooDeep(value, levels-1); found {
+			return offset, true
+		}
+	}
+	return 0, false
+}
+
+// object puts the members of an object, which stands at the given path, into a
+// section.
+func (f *jsonFile) object(object *hujson.Object, path string, into map[string]any) {
+	for _, member := range object.Members {
+		name := member.Name.Value.(hujson.Literal).String()
+		parts, ok := splitPath(name)
+		if !ok {
+			parts = []string{name}
+		}
+		child, isSection := member.Value.Value.(*hujson.Object)
+		key := jsonKey{joinPath(path, name), member.Name.StartOffset, isSection}
+		if first, again := f.seen[foldKey(key.path)]; again && !(isSection && first.section) {
+			f.refuse(key, fmt.Sprintf("repeats %q of line %d (upper and lower case are the same)",
+				first.path, f.line(first.offset)))
+			continue
+		}
+		f.seen[foldKey(key.path)] = key
+
+		var section map[string]any
+		if isSection {
+			section, ok = descend(into, parts)
+		} else {
+			ok = place(into, parts, f.value(member.Value, key.path))
+		}
+		if !ok {
+			f.refuse(key, "clashes: a setting has either a value or keys below it")
+		} else if isSection {
+			f.object(child, key.path, section)
+		}
+	}
+}
+
+// value is an array, an object in an array, or a single value.
+func (f *jsonFile) value(v hujson.Value, path string) any {
+	switch v := v.Value.(type) {
+	case *hujson.Object:
+		section := map[string]any{}
+		f.object(v, path, section)
+		return section
+	case *hujson.Array:
+		array := make([]any, len(v.Elements))
+		for i, element := range v.Elements {
+			array[i] = f.value(element, joinPath(path, strconv.Itoa(i)))
+		}
+		return array
+	case hujson.Literal:
+		return literal(v)
+	}
+	return nil
+}
+
+func literal(l hujson.Literal) any {
+	switch l.Kind() {
+	case '"':
+		return l.String()
+	case 't', 'f':
+		return l.Bool()
+	case '0':
+		text := string(l)
+		if !strings.ContainsAny(text, ".eE") {
+			if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+				return n
+			}
+		} else if n, err := strconv.ParseFloat(text, 64); err == nil {
+			return n
+		}
+		return json.Number(text)
+	}
+	return nil
+}
+
+func (f *jsonFile) refuse(key jsonKey, reason string) {
+	f.problems = append(f.problems, f.errorAt(key.offset, fmt.Sprintf("%q %s", key.path, reason)))
+}
+
+func (f *jsonFile) errorAt(offset int, reason string) error {
+	column := offset - bytes.LastIndexByte(f.data[:offset], '\n')
+	return fmt.Errorf("provider: %s: line %d, column %d: %s", f.name, f.line(offset), column, reason)
+}
+
+func (f *jsonFile) line(offset int) int {
+	return 1 + bytes.Count(f.data[:offset], []byte("\n"))
+}
+
+// syntaxError keeps the place that hujson names and the kind of the problem. The
+// rest of hujson's text quotes the file, which may hold secrets.
+func syntaxError(err error) error {
+	var line, column int
+	if _, scanErr := fmt.Sscanf(err.Error(), "hujson: line %d, column %d:", &line, &column); scanErr != nil {
+		return errors.New("not JSON")
+	}
+	reason := "not a valid value"
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		reason = "the file ends too early"
+	}
+	for _, where := range []string{
+		"after top-level value",
+		"at start of value",
+		"at start of object name",
+		"after object name",
+		"after object value (expecting ',' or '}')",
+		"after array value (expecting ',' or ']')",
+	} {
+		if strings.HasSuffix(err.Error(), " "+where) {
+			reason = "unexpected character " + where
+		}
+	}
+	return fmt.Errorf("line %d, column %d: %s", line, column, reason)
+}

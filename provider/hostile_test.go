@@ -1,0 +1,247 @@
+package provider_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/provider"
+	"github.com/portnokkel/portnokkel/provider/vaulttest"
+)
+
+// TestMalformedAnswers sends what no vault sends, from the vault's own address.
+func TestMalformedAnswers(t *testing.T) {
+	t.Parallel()
+	authorized := func(path string) func(*http.Request) bool {
+		return func(r *http.Request) bool { return r.URL.Path == path && r.Header.Get("Authorization") != "" }
+	}
+	list, get := authorized("/secrets"), authorized("/secrets/A/")
+	challenge := func(text string) faulttest.Fault {
+		return faulttest.Fault{Status: 401, Header: http.Header{"WWW-Authenticate": {text}}, Body: "{}"}
+	}
+	listing := func(body string) faulttest.Fault {
+		return faulttest.Fault{Status: 200, Body: body, Match: list, Times: -1}
+	}
+	const properID = `{"value":[{"id":"https://x/secrets/A"}]`
+	cases := []struct {
+		name  string
+		fault faulttest.Fault
+		want  string
+	}{
+		{"HTML for a listing", listing("<html>canary"), "list: the answer is not the JSON that was expected"},
+		{"a number for a value", faulttest.Fault{Status: 200, Body: `{"value":4711}`, Match: get}, "get A: the answer is not the JSON that was expected"},
+		{"no value", faulttest.Fault{Status: 200, Body: `{"id":"https://x/secrets/A/1"}`, Match: get}, "get A: the answer holds no value"},
+		{"empty answer", faulttest.Fault{Status: 200, Match: get}, "get A: the answer holds no value"},
+		{"null value", faulttest.Fault{Status: 200, Body: `{"value":null}`, Match: get}, "get A: the answer holds no value"},
+		{"null secret", listing(`{"value":[null]}`), "list: the listing holds a secret without a proper id"},
+		{"no id", listing(`{"value":[{}]}`), "list: the listing holds a secret without a proper id"},
+		{"id without a name", listing(`{"value":[{"id":"https://x/secrets/"}]}`), "list: the listing holds a secret without a proper id"},
+		{"id of a key", listing(`{"value":[{"id":"https://x/keys/A"}]}`), "list: the listing holds a secret without a proper id"},
+		{"id with a bad name", listing(`{"value":[{"id":"https://x/secrets/a%2Fb"}]}`), "list: the listing holds a secret without a proper id"},
+		{"id that is no URL", listing(`{"value":[{"id":":canary"}]}`), "list: the listing holds a secret without a proper id"},
+		{"page link that is no URL", listing(properID + `,"nextLink":"https://%zz"}`), "list: the listing goes on at another host, which must not get the token"},
+		{"page link elsewhere", listing(properID + `,"nextLink":"https://evil.example/secrets"}`), "list: the listing goes on at another host, which must not get the token"},
+		{"page link without a scheme", listing(properID + `,"nextLink":"//evil.example/secrets"}`), "list: the listing goes on at another host, which must not get the token"},
+		{"page link to itself", listing(properID + `,"nextLink":"/secrets?a=b"}`), "list: the listing does not end"},
+		{"huge page", listing(`{"value":"` + strings.Repeat("x", 26<<20) + `"}`), "list: the answer is larger than a key vault's can be"},
+		{"truncated page", faulttest.Fault{Status: 200, Body: `{"value":[`, Truncate: true, Match: list, Times: -1}, "list: "},
+		{"challenge without a tenant", challenge(`Bearer authorization="login", resource="https://vault.azure.net"`), "authenticate: the answer does not say who issues the token"},
+		{"challenge with its scheme inside", challenge(`authBearer orization="login", resource="https://vault.azure.net"`), "authenticate: the answer does not say who issues the token"},
+		{"challenge without a resource", challenge(`Bearer authorization="https://login/x"`), "authenticate: the answer does not say who issues the token"},
+		{"odd code", faulttest.Fault{Status: 403, Body: `{"error":{"code":"a\nb canary"}}`, Match: list}, "list: 403 Forbidden; "},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"A": "canary"}))
+			defer srv.Close()
+			srv.Faults.Add(c.fault)
+			_, err := kvVault(t, kvConfig(t, srv)).Read()
+			if err == nil || !strings.HasPrefix(err.Error(), "provider: "+srv.VaultURL()+": "+c.want) {
+				t.Fatalf("got  %v\nwant %s", err, c.want)
+			}
+			for e := err; e != nil; e = errors.Unwrap(e) {
+				if text := fmt.Sprintf("%v %+v", e, e); strings.Contains(text, "canary") || strings.Contains(text, "4711") {
+					t.Errorf("%T holds a body: %s", e, text)
+				}
+			}
+		})
+	}
+}
+
+// TestTokenStaysHome plays a vault that sends its clients to another server.
+func TestTokenStaysHome(t *testing.T) {
+	t.Parallel()
+	for _, way := range []string{"page link", "redirect", "redirect through the user's client"} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			var visits, tokens atomic.Int32
+			srv := vaulttest.NewServer(vaulttest.WithVaultHost("my-vault.vault.azure.net"), vaulttest.WithAuthorityHost("evil.example"))
+			defer srv.Close()
+			cfg := kvConfig(t, srv)
+			client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Host == "evil.example" {
+					visits.Add(1)
+					if r.Header.Get("Authorization") != "" {
+						tokens.Add(1)
+					}
+				}
+				return srv.Transport().RoundTrip(r)
+			})}
+			cfg.ClientOptions.Transport = client
+			fault := faulttest.Fault{
+				Match:  func(r *http.Request) bool { return r.URL.Path == "/secrets" && r.Header.Get("Authorization") != "" },
+				Status: 200, Body: `{"value":[],"nextLink":"https://evil.example/secrets"}`,
+			}
+			if way != "page link" {
+				fault.Status, fault.Header = 307, http.Header{"Location": {"https://evil.example/secrets"}}
+			}
+			srv.Faults.Add(fault)
+			if _, err := kvVault(t, cfg).Read(); err == nil {
+				t.Error("no error")
+			}
+			if visits.Load() != 0 || tokens.Load() != 0 {
+				t.Errorf("the other host got %d requests, %d with a token", visits.Load(), tokens.Load())
+			}
+			if client.CheckRedirect != nil {
+				t.Error("the user's client was changed")
+			}
+		})
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestEndlessListing(t *testing.T) {
+	t.Parallel()
+	pages := 0
+	fake := &kvFake{page: func() (azsecrets.ListSecretPropertiesResponse, error) {
+		pages++
+		var page azsecrets.ListSecretPropertiesResponse
+		page.NextLink = to.Ptr(fmt.Sprintf("https://v.vault.azure.net:443/secrets?page=%d", pages))
+		return page, nil
+	}}
+	vault, err := provider.KeyVaultWithClient(fake, provider.Config{VaultURL: "https://v.vault.azure.net"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = vault.Read()
+	if err == nil || !strings.Contains(err.Error(), "the listing does not end") || pages != 1000 {
+		t.Errorf("%v after %d pages", err, pages)
+	}
+}
+
+// noPager is a Client that lists nothing, not even an empty page.
+type noPager struct{ kvFake }
+
+func (noPager) NewListSecretPropertiesPager(*azsecrets.ListSecretPropertiesOptions) *runtime.Pager[azsecrets.ListSecretPropertiesResponse] {
+	return nil
+}
+
+func TestOddClients(t *testing.T) {
+	t.Parallel()
+	odd := errors.New("of the client's own")
+	cases := []struct {
+		name   string
+		client provider.Client
+		want   string
+	}{
+		{"no pager", &noPager{}, "provider: key vault: list: the client's pager is nil"},
+		{"list fails", &kvFake{page: func() (azsecrets.ListSecretPropertiesResponse, error) {
+			return azsecrets.ListSecretPropertiesResponse{}, odd
+		}}, "provider: key vault: list: of the client's own"},
+		{"get fails", &kvFake{secrets: []kvSecret{{name: "A"}}, get: func(string) (azsecrets.GetSecretResponse, error) {
+			return azsecrets.GetSecretResponse{}, fmt.Errorf("%s: %w", strings.Repeat("x", 400), odd)
+		}}, "provider: key vault: get A: " + strings.Repeat("x", 300) + " (0 of 1 secrets read)"},
+		{"get is refused without a body", &kvFake{secrets: []kvSecret{{name: "A"}}, get: func(string) (azsecrets.GetSecretResponse, error) {
+			return azsecrets.GetSecretResponse{}, &azcore.ResponseError{StatusCode: 418, ErrorCode: "Teapot"}
+		}}, "provider: key vault: get A: 418 I'm a teapot Teapot (0 of 1 secrets read)"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			vault, err := provider.KeyVaultWithClient(c.client, provider.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = vault.Read(); err == nil || err.Error() != c.want {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+			if strings.HasSuffix(c.name, " fails") && !errors.Is(err, odd) {
+				t.Errorf("the client's error is not in the chain: %v", err)
+			}
+		})
+	}
+}
+
+// deafCredential does not heed its context.
+type deafCredential struct{ wake chan struct{} }
+
+func (c *deafCredential) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	<-c.wake
+	return azcore.AccessToken{}, errors.New("too late")
+}
+
+func TestDeafCredential(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := vaulttest.NewPipe()
+		defer srv.Close()
+		cfg := kvConfig(t, srv)
+		cred := &deafCredential{wake: make(chan struct{})}
+		defer close(cred.wake)
+		cfg.Credential = cred
+		start := time.Now()
+		_, err := kvVault(t, cfg).Read()
+		if took := time.Since(start); took != 30*time.Second || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), ": authenticate: ") {
+			t.Errorf("%v after %v", err, took)
+		}
+	})
+}
+
+// TestAnyTransporter shows that a transport that is no *http.Client works.
+func TestAnyTransporter(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"A": "a"}))
+	defer srv.Close()
+	cfg := kvConfig(t, srv)
+	cfg.ClientOptions.Transport = transporterFunc((&http.Client{Transport: srv.Transport()}).Do)
+	if got := kvRead(t, cfg); got["A"] != "a" {
+		t.Errorf("got %v", got)
+	}
+}
+
+type transporterFunc func(*http.Request) (*http.Response, error)
+
+func (f transporterFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestResourceCheckStaysOn holds that a host outside Azure needs the SDK's switch.
+func TestResourceCheckStaysOn(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer()
+	defer srv.Close()
+	cfg := kvConfig(t, srv)
+	cfg.ClientOptions.DisableChallengeResourceVerification = false
+	_, err := kvVault(t, cfg).Read()
+	if err == nil || !strings.Contains(err.Error(), "authenticate: the host is not one of Azure Key Vault's; ") {
+		t.Errorf("got %v", err)
+	}
+	if stats := srv.Stats(); stats.Tokens != 0 {
+		t.Error("a token was asked for")
+	}
+}

@@ -1,0 +1,312 @@
+package provider_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/google/go-cmp/cmp"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/provider"
+	"github.com/portnokkel/portnokkel/provider/vaulttest"
+)
+
+// TestRequestCounts is the price list: one challenge, Entra's two, a list for
+// each 25 secrets begun, and a get for each secret.
+func TestRequestCounts(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		secrets, lists int
+		concurrency    int
+	}{
+		{0, 1, 0}, {1, 1, 0}, {25, 1, 0}, {26, 2, 0}, {60, 3, 0}, {60, 3, 1}, {60, 3, 2}, {60, 3, 5}, {250, 10, 0}, {250, 10, 8},
+	}
+	for _, c := range cases {
+		t.Run(fmt.Sprintf("%d secrets by %d", c.secrets, c.concurrency), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := vaulttest.NewPipe(vaulttest.WithLatency(20 * time.Millisecond))
+				defer srv.Close()
+				want := kvObject{}
+				for i := range c.secrets {
+					srv.Set(fmt.Sprintf("Key%d", i), fmt.Sprint(i))
+					want[fmt.Sprintf("Key%d", i)] = fmt.Sprint(i)
+				}
+				cfg := kvConfig(t, srv)
+				cfg.Concurrency = c.concurrency
+				start := time.Now()
+				got := kvRead(t, cfg)
+				took := time.Since(start)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Error(diff)
+				}
+				limit := c.concurrency
+				if limit == 0 {
+					limit = provider.DefaultConcurrency
+				}
+				stats := srv.Stats()
+				// A page's secrets are done before the next page is there.
+				if most := min(limit, 25+1); stats.MaxInFlight > most || (c.secrets > 50 && stats.MaxInFlight != most) {
+					t.Errorf("%d requests in flight, want %d", stats.MaxInFlight, most)
+				}
+				for name, n := range stats.GetsByName {
+					if n != 1 {
+						t.Errorf("%s was read %d times", name, n)
+					}
+				}
+				stats.MaxInFlight, stats.GetsByName = 0, nil
+				if diff := cmp.Diff(vaulttest.Stats{Challenges: 1, Lists: c.lists, Gets: c.secrets, Metadata: 1, Tokens: 1}, stats); diff != "" {
+					t.Error(diff)
+				}
+				// Listing and reading overlap: what follows the last page is at
+				// most the reading of it.
+				if c.concurrency == 0 {
+					rounds := 3 + c.lists + 1 // challenge, Entra's two, the pages, the last page's secrets
+					if most := time.Duration(rounds) * 20 * time.Millisecond; took > most {
+						t.Errorf("took %v, want at most %v", took, most)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestExactNames(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := vaulttest.NewPipe(vaulttest.WithoutList(), vaulttest.WithLatency(time.Second), vaulttest.WithSecrets(map[string]string{
+			"S--ClientId": "id", "S--EncodedJwk": "jwk", "Other": "x",
+		}))
+		defer srv.Close()
+		cfg := kvConfig(t, srv)
+		cfg.Secrets = []string{"S--ClientId", "S--EncodedJwk", "s--clientid"}
+		start := time.Now()
+		got := kvRead(t, cfg)
+		if diff := cmp.Diff(kvObject{"S": kvObject{"ClientId": "id", "EncodedJwk": "jwk"}}, got); diff != "" {
+			t.Error(diff)
+		}
+		// The challenge, Entra's two, and both gets at once.
+		if took := time.Since(start); took != 4*time.Second {
+			t.Errorf("took %v", took)
+		}
+		want := vaulttest.Stats{
+			Challenges: 1, Gets: 2, Metadata: 1, Tokens: 1, MaxInFlight: 2,
+			GetsByName: map[string]int{"S--ClientId": 1, "S--EncodedJwk": 1},
+		}
+		if diff := cmp.Diff(want, srv.Stats()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestExactNamesAskForOneToken(t *testing.T) {
+	t.Parallel()
+	for _, works := range []bool{true, false} {
+		t.Run(fmt.Sprintf("works %v", works), func(t *testing.T) {
+			t.Parallel()
+			srv := vaulttest.NewServer()
+			defer srv.Close()
+			if !works {
+				srv.ExpireClientSecret()
+			}
+			cfg := kvConfig(t, srv)
+			for i := range 100 {
+				name := fmt.Sprintf("Key%d", i)
+				srv.Set(name, "")
+				cfg.Secrets = append(cfg.Secrets, name)
+			}
+			_, err := kvVault(t, cfg).Read()
+			if (err == nil) != works {
+				t.Fatal(err)
+			}
+			if stats := srv.Stats(); stats.Challenges != 1 || stats.Tokens != 1 {
+				t.Errorf("%d challenges, %d token requests", stats.Challenges, stats.Tokens)
+			}
+		})
+	}
+}
+
+func TestWhatIsLoaded(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	yes, no := true, false
+	fill := func(srv *vaulttest.Server) {
+		srv.Set("On", "on")
+		srv.SetSecret(vaulttest.Secret{Name: "Unsaid", Value: "unsaid"})
+		srv.SetSecret(vaulttest.Secret{Name: "Off", Value: "off", Enabled: &no})
+		srv.SetSecret(vaulttest.Secret{Name: "Old--Key", Value: "old", Enabled: &yes, Expires: now.Add(-time.Hour)})
+		srv.SetSecret(vaulttest.Secret{Name: "Old--Young", Value: "young", Enabled: &yes, NotBefore: now.Add(time.Hour)})
+		srv.SetSecret(vaulttest.Secret{Name: "Older", Value: "cert", Enabled: &yes, Managed: true, ContentType: "application/x-pkcs12"})
+	}
+	cases := []struct {
+		name   string
+		change func(*provider.Config)
+		want   kvObject
+		warns  []string
+	}{
+		{
+			name: "all", change: func(*provider.Config) {},
+			want:  kvObject{"On": "on", "Unsaid": "unsaid", "Old": kvObject{"Key": "old", "Young": "young"}, "Older": "cert"},
+			warns: []string{"Old--Key", "Old--Young"},
+		},
+		{
+			name: "section", change: func(c *provider.Config) { c.Sections = []string{"oLD", "On", "Of"} },
+			want:  kvObject{"On": "on", "Old": kvObject{"Key": "old", "Young": "young"}},
+			warns: []string{"Old--Key", "Old--Young"},
+		},
+		{
+			name: "deep section", change: func(c *provider.Config) { c.Sections = []string{"old--key"} },
+			want: kvObject{"Old": kvObject{"Key": "old"}}, warns: []string{"Old--Key"},
+		},
+		{
+			name: "filter", change: func(c *provider.Config) {
+				c.Filter = func(name string) bool { return strings.HasPrefix(name, "O") && !strings.HasPrefix(name, "Old--") }
+			},
+			want: kvObject{"On": "on", "Older": "cert"},
+		},
+		{
+			name: "both", change: func(c *provider.Config) {
+				c.Sections = []string{"old", "on"}
+				c.Filter = func(name string) bool { return name != "On" }
+			},
+			want: kvObject{"Old": kvObject{"Key": "old", "Young": "young"}}, warns: []string{"Old--Key", "Old--Young"},
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := vaulttest.NewServer()
+			defer srv.Close()
+			fill(srv)
+			var log kvLog
+			cfg := kvConfig(t, srv)
+			cfg.Logger = log.logger()
+			c.change(&cfg)
+			got := kvRead(t, cfg)
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+			// What is left out is never read.
+			if gets := srv.Stats().Gets; gets != kvLeaves(got) {
+				t.Errorf("%d gets for %d values", gets, kvLeaves(got))
+			}
+			text := log.String()
+			if n := strings.Count(text, "level=WARN"); n != len(c.warns) {
+				t.Errorf("%d warnings, want %d: %s", n, len(c.warns), text)
+			}
+			for _, name := range c.warns {
+				if !strings.Contains(text, "secret="+name+" ") {
+					t.Errorf("no warning about %s: %s", name, text)
+				}
+			}
+			if !strings.Contains(text, fmt.Sprintf("secrets=%d disabled=1", kvLeaves(got))) {
+				t.Errorf("no summary: %s", text)
+			}
+		})
+	}
+}
+
+func TestWithoutLoggerWarningsReachTheDefault(t *testing.T) { // not parallel: it replaces the default
+	var log kvLog
+	old := slog.Default()
+	slog.SetDefault(log.logger())
+	defer slog.SetDefault(old)
+	fake := &kvFake{secrets: []kvSecret{{name: "A"}, {name: "a"}}}
+	vault, err := provider.KeyVaultWithClient(fake, provider.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vault.Read(); err != nil || !strings.Contains(log.String(), "ignored=a") {
+		t.Errorf("%v, log: %s", err, log.String())
+	}
+}
+
+func TestEachLoadReadsAnew(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer()
+	defer srv.Close()
+	vault := kvVault(t, kvConfig(t, srv))
+	for i := range 3 {
+		srv.Set("A", fmt.Sprint(i))
+		k := koanf.New(".")
+		if err := k.Load(vault, nil); err != nil || k.String("A") != fmt.Sprint(i) {
+			t.Errorf("load %d: %q, %v", i, k.String("A"), err)
+		}
+	}
+	// The credential keeps its token; the vault's challenge is met each time.
+	if stats := srv.Stats(); stats.Tokens != 1 || stats.Challenges != 3 || stats.Lists != 3 || stats.Gets != 3 {
+		t.Errorf("got %+v", stats)
+	}
+}
+
+func TestFailedLoadLeavesKoanfAlone(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"A": "new", "B": "new"}))
+	defer srv.Close()
+	srv.Faults.Add(faulttest.Fault{Status: 403, Body: "{}", Times: -1, Match: func(r *http.Request) bool { return r.URL.Path == "/secrets/B/" }})
+	k := koanf.New(".")
+	if err := k.Load(kvVault(t, kvConfig(t, srv)), nil); err == nil {
+		t.Fatal("no error")
+	}
+	if len(k.Raw()) != 0 {
+		t.Errorf("got %v", k.Raw())
+	}
+}
+
+// TestRecoversFromThrottling shows that azcore's retries are at work.
+func TestRecoversFromThrottling(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := vaulttest.NewPipe(vaulttest.WithSecrets(map[string]string{"A": "a"}))
+		defer srv.Close()
+		srv.Faults.Add(faulttest.Fault{
+			Status: 429, Header: http.Header{"Retry-After": {"7"}}, Body: `{"error":{"code":"Throttled"}}`,
+			Match: func(r *http.Request) bool { return r.URL.Path == "/secrets/A/" },
+		})
+		start := time.Now()
+		got := kvRead(t, kvConfig(t, srv))
+		if got["A"] != "a" || time.Since(start) != 7*time.Second {
+			t.Errorf("got %v after %v", got, time.Since(start))
+		}
+	})
+}
+
+// staticCredential holds its secret by value, which %+v would print.
+type staticCredential struct{ Secret string }
+
+func (staticCredential) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return azcore.AccessToken{}, errors.New("canary-refusal {\"secret\":\"canary-body\"}")
+}
+
+func TestNothingSecretIsPrinted(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer()
+	defer srv.Close()
+	cfg := kvConfig(t, srv)
+	cfg.Credential = staticCredential{"canary-secret"}
+	vault := kvVault(t, cfg)
+	_, err := vault.Read()
+	var text strings.Builder
+	for _, v := range []any{cfg, &cfg, vault, *vault, err, []any{cfg, vault, err}, struct{ v provider.Vault }{*vault}} {
+		fmt.Fprintf(&text, "%v %+v %#v %s\n", v, v, v, v)
+	}
+	slog.New(slog.NewJSONHandler(&text, nil)).Info("x", "cfg", cfg, "vault", vault, "err", err)
+	for _, canary := range []string{"canary-secret", "canary-body", srv.ClientSecret()} {
+		if strings.Contains(text.String(), canary) {
+			t.Errorf("%s is in\n%s", canary, text.String())
+		}
+	}
+	if !strings.Contains(fmt.Sprint(cfg), srv.VaultURL()) {
+		t.Errorf("the config prints as %v", cfg)
+	}
+}

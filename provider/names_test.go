@@ -1,0 +1,258 @@
+package provider_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/portnokkel/portnokkel/provider"
+)
+
+type kvObject = map[string]any // as koanf has it
+
+// TestNamesBecomeKeys holds the documented meaning of names. A secret's value is
+// its own name.
+func TestNamesBecomeKeys(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name    string
+		secrets string
+		want    kvObject
+	}{
+		{"empty vault", "", kvObject{}},
+		{"plain", "A", kvObject{"A": "A"}},
+		{"nested", "A--B--C A--D", kvObject{"A": kvObject{"B": kvObject{"C": "A--B--C"}, "D": "A--D"}}},
+		{"single dashes are letters", "a-b--c-d", kvObject{"a-b": kvObject{"c-d": "a-b--c-d"}}},
+		{"three dashes", "a---b", kvObject{"a": kvObject{"-b": "a---b"}}},
+		{"leading", "--a", kvObject{"": kvObject{"a": "--a"}}},
+		{"trailing", "a--", kvObject{"a": kvObject{"": "a--"}}},
+		{"four dashes", "a----b", kvObject{"a": kvObject{"": kvObject{"b": "a----b"}}}},
+		{"five dashes", "a-----b", kvObject{"a": kvObject{"": kvObject{"-b": "a-----b"}}}},
+		{"only dashes", "-- -", kvObject{"": kvObject{"": "--"}, "-": "-"}},
+		{"case of a section", "Sect--A sECT--b", kvObject{"Sect": kvObject{"A": "Sect--A", "b": "sECT--b"}}},
+		{"list", "L--1 L--0", kvObject{"L": []any{"L--0", "L--1"}}},
+		{"list of objects", "L--0--a L--1--a L--1--b", kvObject{"L": []any{kvObject{"a": "L--0--a"}, kvObject{"a": "L--1--a", "b": "L--1--b"}}}},
+		{"list of lists", "L--0--0", kvObject{"L": []any{[]any{"L--0--0"}}}},
+		{"list of eleven", "L--0 L--1 L--10 L--2 L--3 L--4 L--5 L--6 L--7 L--8 L--9", kvObject{"L": []any{
+			"L--0", "L--1", "L--2", "L--3", "L--4", "L--5", "L--6", "L--7", "L--8", "L--9", "L--10",
+		}}},
+		{"gap", "L--0 L--2", kvObject{"L": kvObject{"0": "L--0", "2": "L--2"}}},
+		{"overlay of one element", "L--1--a", kvObject{"L": kvObject{"1": kvObject{"a": "L--1--a"}}}},
+		{"leading zero", "L--00", kvObject{"L": kvObject{"00": "L--00"}}},
+		{"organisation numbers", "Orgs--991825827--Id", kvObject{"Orgs": kvObject{"991825827": kvObject{"Id": "Orgs--991825827--Id"}}}},
+		{"mixed", "L--0 L--x", kvObject{"L": kvObject{"0": "L--0", "x": "L--x"}}},
+		{"numbers at the top", "0 1", kvObject{"0": "0", "1": "1"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var fake kvFake
+			for _, name := range strings.Fields(c.secrets) {
+				fake.secrets = append(fake.secrets, kvSecret{name: name, value: name})
+			}
+			vault, err := provider.KeyVaultWithClient(&fake, provider.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := vault.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+			k := koanf.New(":")
+			if err := k.Load(vault, nil); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, k.Raw()); diff != "" {
+				t.Errorf("through koanf: %s", diff)
+			}
+		})
+	}
+}
+
+func TestTwoSecretsOneKey(t *testing.T) {
+	t.Parallel()
+	early := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	late := early.Add(time.Second)
+	cases := []struct {
+		name    string
+		secrets []kvSecret
+		want    kvObject
+		warning string
+	}{
+		{"later first", []kvSecret{{"A--B", "1", late}, {"a--b", "2", early}}, kvObject{"A": kvObject{"B": "1"}}, "used=A--B ignored=a--b"},
+		{"later last", []kvSecret{{"A--B", "1", early}, {"a--b", "2", late}}, kvObject{"A": kvObject{"B": "2"}}, "used=a--b ignored=A--B"},
+		{"same time", []kvSecret{{"A--B", "1", late}, {"a--b", "2", late}}, kvObject{"A": kvObject{"B": "1"}}, "used=A--B ignored=a--b"},
+		{"no time", []kvSecret{{"A--B", "1", time.Time{}}, {"a--b", "2", time.Time{}}}, kvObject{"A": kvObject{"B": "1"}}, "used=A--B ignored=a--b"},
+		{"one has a time", []kvSecret{{"A--B", "1", time.Time{}}, {"a--b", "2", early}}, kvObject{"A": kvObject{"B": "2"}}, "used=a--b ignored=A--B"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			// Answers come in the reverse order of the requests.
+			second := make(chan struct{})
+			fake := &kvFake{secrets: c.secrets, after: map[string]chan struct{}{c.secrets[0].name: second}}
+			var log kvLog
+			vault, err := provider.KeyVaultWithClient(fake, provider.Config{
+				Filter: func(name string) bool {
+					if name == c.secrets[1].name {
+						close(second)
+					}
+					return true
+				},
+				Logger: log.logger(),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := vault.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+			if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "key=A--B "+c.warning) {
+				t.Errorf("log: %s", log.String())
+			}
+		})
+	}
+}
+
+func TestValueBesideSection(t *testing.T) {
+	t.Parallel()
+	for _, order := range []string{"A a--B", "a--B A", "X--A X--a--B", "X--a--B--C X--A"} {
+		t.Run(order, func(t *testing.T) {
+			t.Parallel()
+			var fake kvFake
+			names := strings.Fields(order)
+			for _, name := range names {
+				fake.secrets = append(fake.secrets, kvSecret{name: name, value: "canary-value"})
+			}
+			vault, err := provider.KeyVaultWithClient(&fake, provider.Config{VaultURL: "https://v.vault.azure.net"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = vault.Read()
+			var e *provider.Error
+			if !errors.As(err, &e) || e.Step != "map" {
+				t.Fatalf("got %v", err)
+			}
+			for _, name := range names {
+				if !strings.Contains(err.Error(), " "+name+" ") {
+					t.Errorf("%q does not name %s", err, name)
+				}
+			}
+			if strings.Contains(err.Error(), "canary") {
+				t.Errorf("%q holds a value", err)
+			}
+		})
+	}
+}
+
+func TestMap(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	fake := &kvFake{secrets: []kvSecret{
+		{"Json", `{"Db":{"Host":"h","Ports":[1,{"n":2}],"port":"x","Port":"y"},"None":{},"Empty":[]}`, now},
+		{"App-Db-Host", "renamed", now.Add(time.Second)},
+		{"App-Db-PORT", "older", now.Add(-time.Second)},
+		{"Dropped", "", now},
+		{"Typed", "7", now},
+	}}
+	vault, err := provider.KeyVaultWithClient(fake, provider.Config{
+		Map: func(name, value string) (string, any) {
+			switch {
+			case name == "Json":
+				var tree kvObject
+				if err := json.Unmarshal([]byte(value), &tree); err != nil {
+					t.Error(err)
+				}
+				return "Root", tree
+			case name == "Dropped":
+				return "", value
+			case name == "Typed":
+				return "Typed--Number", 7
+			}
+			rest, _ := strings.CutPrefix(name, "App-")
+			return "Root--" + strings.ReplaceAll(rest, "-", "--"), value
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := vault.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := kvObject{
+		"Root": kvObject{
+			"Db":    kvObject{"Host": "renamed", "Port": "y", "Ports": []any{1.0, kvObject{"n": 2.0}}},
+			"None":  kvObject{},
+			"Empty": []any{},
+		},
+		"Typed": kvObject{"Number": 7},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func FuzzNames(f *testing.F) {
+	for _, seed := range []string{"A A--B", "a---b --a a-- a----b", "L--0 L--1 L--2--x", "x X"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, list string) {
+		var fake, reversed kvFake
+		seen := map[string]bool{}
+		for _, name := range strings.Fields(list) {
+			if !seen[strings.ToLower(name)] && strings.Trim(name, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-") == "" && len(name) < 128 {
+				seen[strings.ToLower(name)] = true
+				fake.secrets = append(fake.secrets, kvSecret{name: name, value: name})
+				reversed.secrets = append([]kvSecret{{name: name, value: name}}, reversed.secrets...)
+			}
+		}
+		read := func(client *kvFake) (kvObject, error) {
+			vault, err := provider.KeyVaultWithClient(client, provider.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return vault.Read()
+		}
+		got, err := read(&fake)
+		other, otherErr := read(&reversed)
+		if (err == nil) != (otherErr == nil) {
+			t.Fatalf("%q: %v in order, %v reversed", list, err, otherErr)
+		}
+		if err != nil {
+			return
+		}
+		if a, b := kvLeaves(got), kvLeaves(other); a != len(fake.secrets) || b != a {
+			t.Errorf("%q: %d values of %d secrets, %d reversed", list, a, len(fake.secrets), b)
+		}
+	})
+}
+
+func kvLeaves(v any) int {
+	n := 0
+	switch v := v.(type) {
+	case kvObject:
+		for _, item := range v {
+			n += kvLeaves(item)
+		}
+	case []any:
+		for _, item := range v {
+			n += kvLeaves(item)
+		}
+	default:
+		n = 1
+	}
+	return n
+}

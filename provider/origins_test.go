@@ -1,0 +1,174 @@
+package provider_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/portnokkel/portnokkel/provider"
+)
+
+const vaultURL = "https://keys.vault.azure.net"
+
+// from records trees, each named a, b, c ... in turn, laid over one another.
+func from(trees ...tree) *provider.Origins {
+	var o provider.Origins
+	for i, t := range trees {
+		name := string(rune('a' + i))
+		provider.Record(&o, provider.Layer{Name: name, Status: provider.StatusRead}, t, func(string) string { return name })
+	}
+	return &o
+}
+
+func TestOriginsFollowMerge(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		layers []tree
+		want   map[string]string
+	}{
+		{"later layer", []tree{{"S": tree{"X": 1, "Y": 1}}, {"s": tree{"x": 2}}}, map[string]string{"S:X": "b", "S:Y": "a"}},
+		{"spelling of the first", []tree{{"S": tree{"X": 1}}, {"s": tree{"new": 2}}}, map[string]string{"S:X": "a", "S:new": "b"}},
+		{"array elements", []tree{{"L": []any{1, tree{"N": 1}}}, {"l": tree{"1": tree{"n": 2}, "2": 3}}}, map[string]string{"L:0": "a", "L:1:N": "b", "L:2": "b"}},
+		{"section over value", []tree{{"A": ""}, {"a": tree{"B": 1}}}, map[string]string{"A:B": "b"}},
+		{"value over array", []tree{{"A": []string{"x", "y"}, "AB": 1}, {"a": "z"}}, map[string]string{"A": "b", "AB": "a"}},
+		{"what is empty takes nothing away", []tree{{"A": tree{"x": 1}, "L": []any{1}}, {"a": nil, "l": []any{}}, {"a": tree{}, "l": nil}}, map[string]string{"A:x": "a", "L:0": "a"}},
+		{"what is empty counts onto nothing", []tree{{"A": tree{}, "L": []any{}, "N": nil}}, map[string]string{"A": "a", "L": "a", "N": "a"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := map[string]string{}
+			for path, source := range from(test.layers...).All() {
+				got[path] = source
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOriginsOf(t *testing.T) {
+	t.Parallel()
+	o := from(tree{"S": tree{"X": 1, "Y": 1}, "SX": 1}, tree{"S": tree{"Y": 2, "Z": 2}})
+	tests := []struct {
+		path, want string
+		ok         bool
+	}{
+		{"S:X", "a", true},
+		{"s:y", "b", true},
+		{"s", "a, b", true},
+		{"S:X:below", "", false},
+		{"other", "", false},
+		{"", "", false},
+	}
+	for _, test := range tests {
+		if got, ok := o.Of(test.path); got != test.want || ok != test.ok {
+			t.Errorf("Of(%q) = %q, %v", test.path, got, ok)
+		}
+	}
+}
+
+func TestOriginsAll(t *testing.T) {
+	t.Parallel()
+	var paths []string
+	for path := range from(tree{"b": 1, "a": tree{"c": 1}, "C": 1}).All() {
+		if paths = append(paths, path); len(paths) == 2 {
+			break
+		}
+	}
+	if diff := cmp.Diff([]string{"C", "a:c"}, paths); diff != "" {
+		t.Errorf("sorted by path, and stopped (-want +got):\n%s", diff)
+	}
+}
+
+func TestOriginsLayers(t *testing.T) {
+	t.Parallel()
+	o := from(tree{"b": 1, "a": tree{"x": 1}}, tree{"A": tree{"X": 2}})
+	provider.Record(o, provider.Layer{Name: "absent", Status: provider.StatusMissing}, nil, nil)
+	provider.Record(o, provider.Layer{Name: "a", Status: provider.StatusRead}, tree{"b": 1}, func(string) string { return "a" })
+	want := []provider.Layer{
+		{Name: "b", Status: provider.StatusRead, Keys: []string{"a:x"}},
+		{Name: "absent", Status: provider.StatusMissing},
+		{Name: "a", Status: provider.StatusRead, Keys: []string{"b"}},
+	}
+	got := o.Layers()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	got[0].Keys[0] = "changed"
+	if diff := cmp.Diff(want, o.Layers()); diff != "" {
+		t.Errorf("the caller's copy is not one:\n%s", diff)
+	}
+}
+
+func TestOriginsSummary(t *testing.T) {
+	t.Parallel()
+	o := from(tree{"x": 1})
+	tests := []struct {
+		name    string
+		url     string
+		missing []string
+		want    string
+	}{
+		{"fields missing", "", []string{"ClientSecret", "SecretUri"}, "settings read from a\nno Key Vault connected: kvSetting lacks ClientSecret, SecretUri"},
+		{"connected", vaultURL, nil, "settings read from a\nKey Vault connected: " + vaultURL},
+	}
+	for _, test := range tests {
+		provider.RecordVault(o, test.url, test.missing)
+		if got := o.Summary(); got != test.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", test.name, got, test.want)
+		}
+	}
+	provider.Record(o, provider.Layer{Name: vaultURL, Status: provider.StatusRead}, tree{"y": 1}, func(string) string { return "secret y of " + vaultURL })
+	if got := strings.Count(o.Summary(), vaultURL); got != 1 {
+		t.Errorf("the vault is named %d times:\n%s", got, o.Summary())
+	}
+	if source, _ := o.Of("Y"); source != "secret y of "+vaultURL {
+		t.Error(source)
+	}
+}
+
+func TestNoOrigins(t *testing.T) {
+	t.Parallel()
+	var none *provider.Origins
+	provider.Record(none, provider.Layer{Name: "a"}, tree{"x": 1}, nil)
+	provider.RecordVault(none, vaultURL, nil)
+	if _, ok := none.Of("x"); ok || none.Layers() != nil || none.Summary() != "" {
+		t.Error("nil knows something")
+	}
+	for path := range none.All() {
+		t.Error(path)
+	}
+	app, _ := hermetic(t, nil)
+	app.Origins = nil
+	if _, err := provider.LoadAppConfig(app); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOriginsConcurrently(t *testing.T) {
+	t.Parallel()
+	var o provider.Origins
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			provider.Record(&o, provider.Layer{Name: "a", Status: provider.StatusRead}, tree{"x": 1}, func(string) string { return "a" })
+			provider.RecordVault(&o, "", []string{"TenantId"})
+			_, _ = o.Of("x")
+			_, _ = o.Summary(), o.Layers()
+			for range o.All() {
+				continue
+			}
+		}()
+	}
+	wg.Wait()
+	if source, ok := o.Of("x"); !ok || source != "a" || len(o.Layers()) != 1 {
+		t.Errorf("%q %v %v", source, ok, o.Layers())
+	}
+}
