@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"go.uber.org/fx"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/provider"
+)
+
+// steps tells what the application did, one step a line: names and times, never
+// a secret.
+type steps struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle
+	Out       io.Writer
+	Origins   *provider.Origins
+	Source    *httpclient.TokenSource `name:"altinn"`
+	Instances *instances
+}
+
+// tellSteps does the application's job once, when it starts.
+func tellSteps(s steps) { s.Lifecycle.Append(fx.StartHook(s.tell)) }
+
+func (s steps) tell(ctx context.Context) error {
+	s.tellSettings()
+	s.line("client", "%q is built from section MaskinportenSettings", "altinn")
+	token, err := s.Source.Token(ctx)
+	if err != nil {
+		return err
+	}
+	kind := "Maskinporten token"
+	if token.IsAltinn() {
+		kind = "Altinn token"
+	}
+	s.line("token", "%s for %s, living %v", kind, strings.Join(token.Scopes(), " "), token.Lifetime())
+	status, body, err := s.Instances.get(ctx)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("the API answered %d %s to GET %s", status, http.StatusText(status), s.Instances.url)
+	}
+	s.line("API", "GET %s answered %d with %d bytes", s.Instances.url, status, len(body))
+	return nil
+}
+
+func (s steps) tellSettings() {
+	for _, layer := range s.Origins.Layers() {
+		switch {
+		case strings.HasPrefix(layer.Name, "https://"):
+			s.line("vault", "%s gave %s", layer.Name, strings.Join(s.secrets(layer), ", "))
+		case layer.Status == provider.StatusRead:
+			s.line("settings", "%s read", layer.Name)
+		default:
+			s.line("settings", "%s %s", layer.Name, layer.Status)
+		}
+	}
+}
+
+// secrets names what a vault gave and is still in force.
+func (s steps) secrets(layer provider.Layer) []string {
+	var names []string
+	for _, key := range layer.Keys {
+		source, _ := s.Origins.Of(key)
+		if name, ok := strings.CutSuffix(source, " of "+layer.Name); ok {
+			names = append(names, name)
+		} else {
+			names = append(names, "a secret for "+key+", which "+source+" overrides")
+		}
+	}
+	if len(names) == 0 {
+		return []string{"no secrets"}
+	}
+	return names
+}
+
+func (s steps) line(step, format string, args ...any) {
+	fmt.Fprintf(s.Out, "%-9s "+format+"\n", append([]any{step}, args...)...)
+}
