@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -127,9 +128,7 @@ func (e *TokenError) Unwrap() []error {
 }
 
 func isSentinel(err error) bool {
-	switch err {
-	case ErrClockSkew, ErrUnknownClient, ErrUnknownKey, ErrExpiredKey, ErrScopeNotGranted, ErrNotDelegated:
-		return true
-	}
-	return false
+	return slices.Contains([]error{
+		ErrClockSkew, ErrUnknownClient, ErrUnknownKey, ErrExpiredKey, ErrScopeNotGranted, ErrNotDelegated,
+	}, err)
 }

@@ -62,7 +62,8 @@ func TestNothingPrintedIsSecret(t *testing.T) {
 	}
 	printed := out.String() + prints(source) + prints(token) + prints(client) + prints(client.Transport) +
 		prints(holder{source, token, client, client.Transport}) + prints(struct{ Token *httpclient.Token }{token}) + prints(*client)
-	secrets := append(seen.all, token.AccessToken(), srv.EncodedJWK(), member(t, keyFile(t, "client.jwk.json"), "d").(string),
+	secrets := append([]string{token.AccessToken()}, seen.all...)
+	secrets = append(secrets, srv.EncodedJWK(), member(t, keyFile(t, "client.jwk.json"), "d").(string),
 		member(t, keyFile(t, "client.jwk.json"), "p").(string))
 	if len(seen.all) < 8 {
 		t.Fatalf("saw only %d secrets", len(seen.all))

@@ -22,7 +22,8 @@ import (
 )
 
 // toToken and toExchange choose the double's endpoints for faults.
-func toToken(r *http.Request) bool    { return r.URL.Path == "/token" }
+func toToken(r *http.Request) bool { return r.URL.Path == "/token" }
+
 func toExchange(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/exchange/maskinporten") }
 
 // The assertion is what Digdir documents, and nothing more.

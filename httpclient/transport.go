@@ -129,7 +129,7 @@ func (t *transport) again(req *http.Request, first *http.Response, rejected *Tok
 	replay := *req
 	if req.GetBody != nil && req.Body != http.NoBody {
 		if replay.Body, err = req.GetBody(); err != nil {
-			return first, nil
+			return first, nil //nolint:nilerr // the API's own answer is worth more
 		}
 	}
 	discard(first)

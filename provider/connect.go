@@ -50,11 +50,12 @@ func ConnectToKeyVault(ctx context.Context, k *koanf.Koanf, cfg Config) (bool, e
 		return false, fmt.Errorf("provider: %s %w", setting, err)
 	}
 	if isNil(cfg.Credential) {
-		closeIdle := func() {}
-		if cfg.Credential, closeIdle, err = kv.credential(cfg.CredentialOptions); err != nil {
+		credential, closeIdle, err := kv.credential(cfg.CredentialOptions)
+		if err != nil {
 			return false, err
 		}
 		defer closeIdle()
+		cfg.Credential = credential
 	}
 	vault, err := KeyVault(cfg)
 	if err != nil {

@@ -64,7 +64,7 @@ func (a AppConfig) loadEnvironment(k *koanf.Koanf) error {
 	tree := map[string]any{}
 	winners := map[string]variable{}
 	for _, v := range a.variables() {
-		there, _ := lookup(settings, v.parts)
+		there := lookup(settings, v.parts)
 		_, isSection := there.(map[string]any)
 		if _, isArray := asArray(there); isSection || isArray || !place(tree, v.parts, v.value) {
 			a.logger().Debug("provider: environment variable skipped: a section has its name", "variable", v.name)

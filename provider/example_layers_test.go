@@ -69,7 +69,7 @@ func ExampleMerge() {
 	// provider: Settings: a single value cannot replace the section that is there
 }
 
-// "Where does this value come from?"
+// Where does this value come from?
 func ExampleOrigins() {
 	var origins provider.Origins
 	_, err := provider.LoadAppConfig(provider.AppConfig{

@@ -39,7 +39,7 @@ func Section(k *koanf.Koanf, name string) (map[string]any, error) {
 	if delim := k.Delim(); delim != "" {
 		parts = strings.Split(name, delim)
 	}
-	found, _ := lookup(k.Raw(), parts)
+	found := lookup(k.Raw(), parts)
 	if section, ok := found.(map[string]any); ok {
 		return section, nil
 	}
@@ -52,13 +52,13 @@ func Section(k *koanf.Koanf, name string) (map[string]any, error) {
 	return nil, fmt.Errorf("provider: section %q: %w", name, ErrNoSection)
 }
 
-// lookup is the value at a path whose parts may be spelt in any case.
-func lookup(value any, parts []string) (any, bool) {
+// lookup is the value at a path whose parts may be spelt in any case, or nil.
+func lookup(value any, parts []string) any {
 	for _, part := range parts {
 		if array, ok := asArray(value); ok {
 			i, ok := arrayIndex(part)
 			if !ok || i >= len(array) {
-				return nil, false
+				return nil
 			}
 			value = array[i]
 			continue
@@ -66,11 +66,11 @@ func lookup(value any, parts []string) (any, bool) {
 		section, _ := value.(map[string]any)
 		name, ok := spelling(section, part)
 		if !ok {
-			return nil, false
+			return nil
 		}
 		value = section[name]
 	}
-	return value, true
+	return value
 }
 
 // spelling is the key of tree that equals key but for case, and true; or else

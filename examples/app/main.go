@@ -32,18 +32,18 @@ import (
 	"github.com/portnokkel/portnokkel/provider"
 )
 
-func main() {
+func main() { os.Exit(start()) }
+
+func start() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, invocation{args: os.Args[1:], environ: os.Environ(), out: os.Stdout, errors: os.Stderr})
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		// fx tells how it came to call a constructor; dig knows what that said.
 		fmt.Fprintln(os.Stderr, "app:", dig.RootCause(err))
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // invocation is what the operating system gives a program.

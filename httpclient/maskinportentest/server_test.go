@@ -315,7 +315,7 @@ func TestPipe(t *testing.T) {
 		if got := w.get(srv.PlatformURL()+"/api", token); got.status != http.StatusOK || time.Since(start) != 0 {
 			t.Errorf("%d after %v", got.status, time.Since(start))
 		}
-		time.Sleep(2 * time.Minute) // the bubble's time
+		<-time.After(2 * time.Minute) // the bubble's time
 		if got := w.get(srv.PlatformURL()+"/api", token); got.status != http.StatusUnauthorized {
 			t.Errorf("%d for an expired token", got.status)
 		}
