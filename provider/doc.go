@@ -1,4 +1,25 @@
-// Package provider fills a koanf configuration from an Azure Key Vault.
+// Package provider fills a koanf configuration as an Altinn app does: from
+// settings files, variables and arguments, and then from the Azure Key Vault that
+// those settings name.
+//
+// # Two stages
+//
+// [LoadAppConfig] reads what needs no vault: appsettings.json, the files and
+// variables laid over it, and in Development the developer's own
+// appsettings.Local.json. [ConnectToKeyVault] looks at the section kvSetting that
+// came out of it and loads the vault, provided that all four fields are set.
+// [Load] is both, with the developer's file on top again. [Section] hands out a
+// section, in any case, and [Origins] remembers where each setting came from.
+//
+//	k, err := provider.Load(ctx, provider.AppConfig{}, provider.Config{})
+//	if err != nil {
+//		return err
+//	}
+//	section, err := provider.Section(k, "MaskinportenSettings")
+//
+// Layers of your own follow the same rules when they are loaded with [Merge].
+//
+// # The vault alone
 //
 // [KeyVault] makes a koanf provider. It lists the vault's enabled secrets, reads
 // them many at a time, and nests them: the secret
@@ -9,7 +30,7 @@
 //	if err != nil {
 //		return err
 //	}
-//	err = k.Load(vault, nil)
+//	err = k.Load(vault, nil, koanf.WithMergeFunc(provider.Merge))
 //
 // koanf gives a provider no context. [Vault.ReadContext] takes one, and
 // [Config.Timeout] bounds a load either way: retries, throttling and a vault that

@@ -1,0 +1,37 @@
+# What developers run by hand. CI runs .ci/run, which holds all of it.
+
+.PHONY: all test race lint cover bench fuzz ci
+
+FUZZTIME ?= 30s
+GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+all: test lint
+
+test: ## the README's test command
+	go test ./...
+
+race: ## the same with the race detector, in random order
+	go test -race -shuffle=on -count=1 ./...
+
+lint:
+	go vet ./...
+	$(GOLANGCI_LINT) run
+
+cover: ## coverage by function, and as a page
+	go test -coverprofile=coverage.out ./...
+	go tool cover -func=coverage.out
+	go tool cover -html=coverage.out -o coverage.html
+
+bench: ## allocations are exact, times are this machine's
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## each fuzz target for FUZZTIME
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+ci:
+	.ci/run
