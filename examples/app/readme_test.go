@@ -68,7 +68,7 @@ func TestREADME(t *testing.T) {
 		}
 	}
 	command(here, "go", append([]string{"build", "-o", t.TempDir(), "-overlay", overlay}, programs...)...)
-	command(here, "go", append([]string{"test", "-c", "-o", binaries, "-overlay", overlay}, tests...)...)
+	command(here, "go", append([]string{"test", "-vet=off", "-c", "-o", binaries, "-overlay", overlay}, tests...)...)
 	for _, pkg := range tests {
 		// Somewhere without settings files, as a test of a user's own would be.
 		command(t.TempDir(), binaries+filepath.Base(pkg)+".test", "-test.v")
