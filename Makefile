@@ -2,6 +2,7 @@
 
 .PHONY: all test race lint cover bench fuzz ci
 
+# How long each fuzz target runs, or how many times: 20000x.
 FUZZTIME ?= 30s
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
