@@ -98,6 +98,7 @@ func (l loaded) source(path, vault string) string {
 type kvSetting struct {
 	name                                        string // as the settings spell it
 	clientID, tenantID, clientSecret, secretURI string
+	byReference                                 []string // fields that only the vault itself could tell
 }
 
 // bindKVSetting finds the section under either of its names. What kvSetting
@@ -125,6 +126,9 @@ func bindKVSetting(k *koanf.Koanf) (kvSetting, error) {
 			text, isText := section[key].(string)
 			if section[key] != nil && !isText {
 				problems = append(problems, fmt.Errorf("provider: %s:%s is not a text", spelt, key))
+			}
+			if isReference(text) {
+				kv.byReference = append(kv.byReference, spelt+":"+key)
 			}
 			if text = strings.TrimSpace(text); text != "" {
 				*field.into = text
@@ -171,6 +175,10 @@ var guid = regexp.MustCompile(`(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 // credential makes the client secret credential that the section describes, and
 // a function that closes its idle connections.
 func (kv kvSetting) credential(options azidentity.ClientSecretCredentialOptions) (azcore.TokenCredential, func(), error) {
+	if len(kv.byReference) > 0 {
+		return nil, nil, fmt.Errorf("provider: %s: a Key Vault reference cannot be what reaches the vault: set it by other means",
+			strings.Join(kv.byReference, ", "))
+	}
 	tenant := kv.tenantID
 	if guid.MatchString(tenant) {
 		// The SDK compares it, as text, with the GUID in the vault's challenge.

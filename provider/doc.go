@@ -54,6 +54,13 @@
 // that is listed first, and a warning names both. A secret A beside a secret A--B
 // is an error, because a key cannot hold both a value and a section.
 //
+// # References
+//
+// A setting such as @Microsoft.KeyVault(VaultName=my-vault;SecretName=my-secret),
+// as App Service users write them, is replaced by the secret that it names:
+// [ResolveReferences], which [Load] calls last. The credential is shown to Key
+// Vault's own hosts and to the settings' own vault alone.
+//
 // # What is loaded
 //
 // Disabled secrets are skipped. A secret whose listing does not say whether it is

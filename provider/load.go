@@ -8,8 +8,8 @@ import (
 
 // Load is both stages in one: [LoadAppConfig], then [ConnectToKeyVault] when the
 // settings say so, then in Development appsettings.Local.json once more, so that
-// there the local file wins over the vault. Outside Development that file is not
-// read.
+// there the local file wins over the vault; outside Development that file is not
+// read. Last, [ResolveReferences] resolves the Key Vault references that are left.
 //
 // What cfg leaves nil of Logger and Origins is taken from app. Errors are those
 // of the two stages.
@@ -28,6 +28,9 @@ func Load(ctx context.Context, app AppConfig, cfg Config) (*koanf.Koanf, error) 
 		return nil, err
 	}
 	if err := app.loadLocal(k); err != nil {
+		return nil, err
+	}
+	if err := ResolveReferences(ctx, k, cfg); err != nil {
 		return nil, err
 	}
 	return k, nil

@@ -31,6 +31,7 @@ type loadedSecret struct {
 // entry is one secret on its way.
 type entry struct {
 	name                        string
+	version                     string // "" is the latest
 	value                       string
 	updated, notBefore, expires time.Time
 }
@@ -88,7 +89,10 @@ func (v *Vault) load(parent context.Context) (loaded, error) {
 func (r *reading) run(ctx context.Context) *failure {
 	ctx, r.stop = context.WithCancel(ctx)
 	defer r.stop()
-	if len(r.cfg.Secrets) > 0 {
+	for _, name := range r.cfg.Secrets {
+		r.entries = append(r.entries, &entry{name: name})
+	}
+	if len(r.entries) > 0 {
 		r.named(ctx)
 	} else {
 		r.listed(ctx)
@@ -105,11 +109,9 @@ func (r *reading) fail(f failure) {
 	})
 }
 
-// named reads the secrets of Config.Secrets: one probes, then all at once.
+// named reads secrets that are known by name: one probes, then all at once.
 func (r *reading) named(ctx context.Context) {
-	for i, name := range r.cfg.Secrets {
-		e := &entry{name: name}
-		r.entries = append(r.entries, e)
+	for i, e := range r.entries {
 		r.wg.Go(func() {
 			if i == 0 {
 				r.get(ctx, e)
@@ -180,7 +182,7 @@ func (r *reading) get(ctx context.Context, e *entry) {
 		r.fail(failure{step: stepGet, secret: e.name, err: ctx.Err()})
 		return
 	}
-	answer, err := r.session.client.GetSecret(ctx, e.name, "", nil)
+	answer, err := r.session.client.GetSecret(ctx, e.name, e.version, nil)
 	<-r.slots
 	switch {
 	case err != nil:

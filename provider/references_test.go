@@ -1,0 +1,375 @@
+package provider_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/provider"
+	"github.com/portnokkel/portnokkel/provider/vaulttest"
+)
+
+const vaultHost = "my-vault.vault.azure.net"
+
+func ref(inner string) string { return "@Microsoft.KeyVault(" + inner + ")" }
+
+func TestResolveReferences(t *testing.T) {
+	t.Parallel()
+	// The real challenge check is on: the host is one of Key Vault's.
+	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost), vaulttest.WithSecrets(map[string]string{
+		"one": "1", "two": "2", "nested": ref("VaultName=my-vault;SecretName=one"), "not--read": canary,
+	}))
+	t.Cleanup(srv.Close)
+	settings := map[string]any{
+		"ByName":    ref("VaultName=my-vault;SecretName=one"),
+		"ByURI":     ref("SecretUri=https://" + vaultHost + "/secrets/one"),
+		"Spelt":     " @microsoft.keyvault( secretName=ONE ; vaultname=MY-VAULT; ) ",
+		"List":      []any{"a", ref("VaultName=my-vault;SecretName=two"), map[string]any{"In": ref("SecretUri=https://" + vaultHost + "/secrets/two/")}},
+		"Typed":     []string{"b", ref("VaultName=my-vault;SecretName=two")},
+		"Recursive": ref("VaultName=my-vault;SecretName=nested"),
+		"Plain":     "@Microsoft.Other(x)",
+		"Number":    7,
+	}
+	for _, delim := range []string{":", "."} {
+		t.Run("delimiter "+delim, func(t *testing.T) {
+			t.Parallel()
+			var origins provider.Origins
+			cfg := kvConfig(t, srv)
+			cfg.VaultURL, cfg.Origins = "", &origins
+			k := newKoanf(t, settings, delim)
+			if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]any{
+				"ByName": "1", "ByURI": "1", "Spelt": "1",
+				"List":      []any{"a", "2", map[string]any{"In": "2"}},
+				"Typed":     []string{"b", "2"},
+				"Recursive": ref("VaultName=my-vault;SecretName=one"),
+				"Plain":     "@Microsoft.Other(x)",
+				"Number":    7,
+			}
+			if diff := cmp.Diff(want, k.Raw()); diff != "" {
+				t.Error(diff)
+			}
+			if k.String("ByURI") != "1" {
+				t.Errorf("koanf finds %q", k.String("ByURI"))
+			}
+			source, _ := origins.Of("list:2:in")
+			if source != "secret two of https://"+vaultHost+", by reference" {
+				t.Errorf("came from %q", source)
+			}
+		})
+	}
+}
+
+// Each secret is read once, however many settings refer to it, and no other.
+func TestReferencesCost(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithoutList(), vaulttest.WithVaultHost(vaultHost), vaulttest.WithSecrets(map[string]string{"one": "1", "two": "2", "three": canary}))
+	defer srv.Close()
+	settings := map[string]any{"kvSetting": with(srv, map[string]any{"SecretUri": nil})}
+	for i := range 20 {
+		settings[fmt.Sprintf("A%d", i)] = ref("VaultName=my-vault;SecretName=" + []string{"one", "ONE", "two"}[i%3])
+	}
+	k := newKoanf(t, settings, ":")
+	var log kvLog
+	if err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &log)); err != nil {
+		t.Fatal(err)
+	}
+	got := srv.Stats()
+	if diff := cmp.Diff(map[string]int{"one": 1, "two": 1}, got.GetsByName); diff != "" || got.Lists != 0 || got.Tokens != 1 || got.Challenges != 1 {
+		t.Errorf("%s %+v", diff, got)
+	}
+	if strings.Contains(log.String(), canary) {
+		t.Error("a secret was logged")
+	}
+}
+
+func TestReferencesAreOffWithoutAny(t *testing.T) {
+	t.Parallel()
+	k := newKoanf(t, map[string]any{"A": "b", "kvSetting": map[string]any{"ClientId": 5}}, ":")
+	if err := provider.ResolveReferences(t.Context(), k, provider.Config{Concurrency: -1}); err != nil {
+		t.Error(err)
+	}
+	if err := provider.ResolveReferences(t.Context(), nil, provider.Config{}); err == nil {
+		t.Error("no koanf, no error")
+	}
+}
+
+// A version that is named is the one that is read.
+func TestReferenceToAVersion(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost))
+	defer srv.Close()
+	srv.Set("one", "new")
+	var asked []string
+	transport := srv.Transport()
+	cfg := kvConfig(t, srv)
+	cfg.ClientOptions.Transport = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		asked = append(asked, r.URL.Path)
+		return transport.RoundTrip(r)
+	})}
+	for _, text := range []string{"VaultName=my-vault;SecretName=one;SecretVersion=0123abcd", "SecretUri=https://" + vaultHost + "/secrets/one/0123abcd"} {
+		asked = nil
+		_ = provider.ResolveReferences(t.Context(), newKoanf(t, map[string]any{"A": ref(text)}, ":"), cfg)
+		if len(asked) == 0 || asked[0] != "/secrets/one/0123abcd" {
+			t.Errorf("%s: asked for %q", text, asked)
+		}
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// What is malformed, or would send the credential elsewhere, is refused before
+// anything is sent, all at once.
+func TestRefusedReferences(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer()
+	t.Cleanup(srv.Close)
+	const noVault = "has no VaultName, or one that cannot be a vault's: 3 to 24 letters, digits and dashes"
+	const noName = "has no secret's name, or one that cannot be a secret's: 1 to 127 letters, digits and dashes"
+	const form = "its SecretUri is not of the form https://VAULT/secrets/NAME"
+	const elsewhere = "names a host that is neither Key Vault's nor kvSetting's own vault"
+	cases := map[string]string{
+		"@Microsoft.KeyVault(VaultName=my-vault;SecretName=one": `does not end with ")"`,
+		ref(""):                         noVault,
+		ref("VaultName=my-vault"):       noName,
+		ref("SecretName=one"):           noVault,
+		ref("VaultName=a;SecretName=b"): noVault,
+		ref("VaultName=evil.example/x;SecretName=one"):                     noVault,
+		ref("VaultName=evil--one;SecretName=one"):                          noVault,
+		ref("VaultName=my-vault;SecretName=a/b"):                           noName,
+		ref("VaultName=my-vault;SecretName=one;SecretVersion=.."):          "has a version that cannot be a secret's",
+		ref("VaultName=my-vault;VaultName=other;SecretName=one"):           "names a part twice",
+		ref("VaultName=my-vault;SecretName=one;X=" + canary):               "has a part that is not SecretUri, VaultName, SecretName or SecretVersion",
+		ref("SecretUri=https://" + vaultHost + "/secrets/one;VaultName=x"): "has other parts beside SecretUri",
+		ref("SecretUri=%zz"): "its SecretUri is not a URL",
+		ref("SecretUri=https://" + vaultHost + "/keys/one"):                     form,
+		ref("SecretUri=https://" + vaultHost + "/secrets"):                      form,
+		ref("SecretUri=https://" + vaultHost + "/secrets/one/v/x"):              form,
+		ref("SecretUri=https://" + vaultHost + "/secrets/one?x=y"):              form,
+		ref("SecretUri=http://" + vaultHost + "/secrets/one"):                   "its SecretUri does not begin with https://",
+		ref("SecretUri=https://u:" + canary + "@" + vaultHost + "/secrets/one"): "its SecretUri holds a user name: set the vault's address alone",
+		ref("SecretUri=https://evil.example/secrets/one"):                       elsewhere,
+		ref("SecretUri=https://evil.example/.vault.azure.net/secrets/one"):      form,
+		ref("SecretUri=https://a.b.vault.azure.net/secrets/one"):                elsewhere,
+		ref("SecretUri=https://vault.azure.net/secrets/one"):                    elsewhere,
+		ref("SecretUri=https://" + vaultHost + ".evil.example/secrets/one"):     elsewhere,
+		ref("SecretUri=https://127.0.0.1:1/secrets/one"):                        elsewhere,
+	}
+	for text, want := range cases {
+		t.Run(text, func(t *testing.T) {
+			t.Parallel()
+			k := newKoanf(t, map[string]any{"A": map[string]any{"B": []any{text}}, "Z": ref("bad"), "kvSetting": srv.KVSetting()}, ":")
+			before := k.Raw()
+			err := provider.ResolveReferences(t.Context(), k, kvConfig(t, srv))
+			all := "provider: A:B:0: Key Vault reference: " + want + "\n" +
+				"provider: Z: Key Vault reference: has a part that is not SecretUri, VaultName, SecretName or SecretVersion"
+			if err == nil || err.Error() != all {
+				t.Errorf("got\n%v\nwant\n%s", err, all)
+			}
+			if diff := cmp.Diff(before, k.Raw()); diff != "" {
+				t.Errorf("the settings changed: %s", diff)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if s := srv.Stats(); s.Challenges+s.Tokens+s.Metadata > 0 {
+			t.Errorf("something was sent: %+v", s)
+		}
+	})
+}
+
+// The settings' own vault is allowed whatever its host, and lends its cloud.
+func TestReferencesToOwnVault(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"one": "1"}))
+	defer srv.Close()
+	k := newKoanf(t, map[string]any{"kvSetting": srv.KVSetting(), "A": ref("SecretUri=" + srv.VaultURL() + "/secrets/one")}, ":")
+	var log kvLog
+	if err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &log)); err != nil || k.String("A") != "1" {
+		t.Errorf("got %q, %v", k.String("A"), err)
+	}
+
+	china := vaulttest.NewServer(vaulttest.WithVaultHost("other.vault.azure.cn"), vaulttest.WithSecrets(map[string]string{"one": "1"}))
+	defer china.Close()
+	cfg := connectConfig(china, &log)
+	cfg.ClientOptions.DisableChallengeResourceVerification = true // the stand-in's challenge is the public cloud's
+	k = newKoanf(t, map[string]any{"kvSetting": with(china, map[string]any{"SecretUri": "https://own.vault.azure.cn/"}), "A": ref("VaultName=other;SecretName=one")}, ":")
+	if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil || k.String("A") != "1" {
+		t.Errorf("got %q, %v", k.String("A"), err)
+	}
+}
+
+func TestUnresolvableReferences(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name     string
+		settings map[string]any
+		change   func(*provider.Config)
+		fault    faulttest.Fault
+		want     string
+	}{
+		{
+			name:   "no credential",
+			change: func(c *provider.Config) { c.Credential = nil },
+			want:   "provider: A: Key Vault reference: there is no credential to read it with: kvSetting lacks ClientId, TenantId, ClientSecret, and Config.Credential is nil",
+		},
+		{
+			name:     "a credential that is itself a reference",
+			settings: map[string]any{"kvSetting": map[string]any{"ClientId": "a", "TenantId": "b", "ClientSecret": ref("VaultName=my-vault;SecretName=one")}},
+			change:   func(c *provider.Config) { c.Credential = nil },
+			want:     "provider: A: provider: kvSetting:ClientSecret: a Key Vault reference cannot be what reaches the vault: set it by other means",
+		},
+		{
+			name: "no such secret",
+			want: "provider: A, B: Key Vault reference: provider: https://" + vaultHost + ": get missing: 404 Not Found SecretNotFound (0 of 1 secrets read); create the secret in the vault, or correct its name",
+		},
+		{
+			name:  "the vault is shut",
+			fault: faulttest.Fault{Status: 403, Body: `{"error":{"code":"Forbidden","innererror":{"code":"ForbiddenByFirewall"}}}`, Match: func(r *http.Request) bool { return r.Header.Get("Authorization") != "" }},
+			want: "provider: A, B: Key Vault reference: provider: https://" + vaultHost + ": get missing: 403 Forbidden ForbiddenByFirewall (0 of 1 secrets read); " +
+				"let this machine's address through the vault's firewall (Networking), or reach the vault by its private endpoint",
+		},
+		{
+			name:   "a configuration that is wrong",
+			change: func(c *provider.Config) { c.Concurrency = -1 },
+			want:   "provider: Concurrency -1 is negative",
+		},
+		{
+			name:     "a kvSetting that is wrong",
+			settings: map[string]any{"kvSetting": map[string]any{"ClientId": 5}},
+			want:     "provider: kvSetting:ClientId is not a text",
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost))
+			defer srv.Close()
+			if c.fault.Status != 0 {
+				srv.Faults.Add(c.fault)
+			}
+			settings := map[string]any{"A": ref("VaultName=my-vault;SecretName=missing"), "B": ref("VaultName=my-vault;SecretName=Missing")}
+			maps.Copy(settings, c.settings)
+			cfg := kvConfig(t, srv)
+			cfg.VaultURL = ""
+			if c.change != nil {
+				c.change(&cfg)
+			}
+			k := newKoanf(t, settings, ":")
+			before := k.Raw()
+			err := provider.ResolveReferences(t.Context(), k, cfg)
+			if err == nil || err.Error() != c.want {
+				t.Errorf("got\n%v\nwant\n%s", err, c.want)
+			}
+			if diff := cmp.Diff(before, k.Raw()); diff != "" {
+				t.Errorf("the settings changed: %s", diff)
+			}
+		})
+	}
+}
+
+func TestReferencesAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := vaulttest.NewPipe()
+		defer srv.Close()
+		srv.Faults.Add(faulttest.Fault{Hang: true, Times: -1})
+		cfg := kvConfig(t, srv)
+		k := newKoanf(t, map[string]any{
+			"A": ref("SecretUri=" + srv.VaultURL() + "/secrets/one"), "B": ref("SecretUri=https://" + vaultHost + "/secrets/one"),
+		}, ":")
+		start := time.Now()
+		err := provider.ResolveReferences(t.Context(), k, cfg)
+		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != provider.DefaultTimeout || !strings.Contains(err.Error(), "no result within the Timeout of 30s") {
+			t.Errorf("%v after %v", err, took)
+		}
+		synctest.Wait()
+	})
+}
+
+// Load resolves only what survives the local file: a developer needs no vault.
+func TestLoadResolvesReferencesLast(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost), vaulttest.WithSecrets(map[string]string{"one": "1"}))
+	t.Cleanup(srv.Close)
+	files := fstest.MapFS{
+		"appsettings.json":       {Data: []byte(`{"A": "` + ref("VaultName=my-vault;SecretName=one") + `"}`)},
+		"appsettings.Local.json": {Data: []byte(`{"A": "mine"}`)},
+	}
+	for environment, want := range map[string]string{"Development": "mine", "Production": "1"} {
+		t.Run(environment, func(t *testing.T) {
+			t.Parallel()
+			var log kvLog
+			cfg := provider.Config{}
+			if environment == "Production" {
+				cfg = kvConfig(t, srv)
+				cfg.VaultURL = ""
+			}
+			k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: environment, Environ: []string{}, Logger: log.logger()}, cfg)
+			if err != nil || k.String("A") != want {
+				t.Errorf("got %v, %v", k, err)
+			}
+		})
+	}
+	var log kvLog
+	_, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environ: []string{}, Logger: log.logger()}, provider.Config{})
+	if err == nil || !strings.HasPrefix(err.Error(), "provider: A: Key Vault reference: there is no credential") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// No text makes the parser panic, or lead anywhere but to a vault.
+func FuzzReferences(f *testing.F) {
+	for _, seed := range []string{
+		ref("VaultName=my-vault;SecretName=one"), ref("SecretUri=https://" + vaultHost + "/secrets/one/v"),
+		ref("SecretUri=https://evil.example#.vault.azure.net/secrets/one"), ref(";;=;"), "@Microsoft.KeyVault(", ref("SecretUri=https://[::1]%25/secrets/a"),
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		reached := ""
+		cfg := provider.Config{Credential: staticCredential{}, Logger: (&kvLog{}).logger(), Timeout: time.Minute}
+		cfg.ClientOptions.Retry.MaxRetries = -1
+		cfg.ClientOptions.Transport = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			reached = r.URL.Scheme + "://" + r.URL.Host
+			return nil, errors.New("reached")
+		})}
+		k := koanf.New(":")
+		if err := k.Set("A", text); err != nil {
+			t.Skip(err)
+		}
+		err := provider.ResolveReferences(t.Context(), k, cfg)
+		isRef := len(strings.TrimSpace(text)) >= 20 && strings.EqualFold(strings.TrimSpace(text)[:20], "@Microsoft.KeyVault(")
+		if (err != nil) != isRef || k.String("A") != text {
+			t.Errorf("%q: %v, now %q", text, err, k.String("A"))
+		}
+		if reached == "" {
+			return
+		}
+		host, https := strings.CutPrefix(reached, "https://")
+		name, known := strings.CutSuffix(host, ".vault.azure.net")
+		for _, other := range []string{".vault.azure.cn", ".vault.usgovcloudapi.net", ".vault.microsoftazure.de"} {
+			if !known {
+				name, known = strings.CutSuffix(host, other)
+			}
+		}
+		if !https || !known || strings.ContainsAny(name, "./@:#?\\") {
+			t.Errorf("%q reached %s", text, reached)
+		}
+	})
+}
