@@ -17,7 +17,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/dig"
-	"go.uber.org/fx"
 	"go.uber.org/goleak"
 
 	"github.com/portnokkel/portnokkel/httpclient/faulttest"
@@ -84,6 +83,44 @@ API       GET https://platform.tt02.altinn.no/storage/api/v1/instances answered 
 	}
 }
 
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	var out, errs buffer
+	err := run(t.Context(), invocation{args: []string{"-explain"}, dir: t.TempDir(), environ: []string{"PATH=/bin"}, out: &out, errors: &errs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(port.ReplaceAllString(out.String(), "127.0.0.1:PORT")) {
+		if explained, ok := strings.CutPrefix(line, "explain   "); ok {
+			got = append(got, strings.TrimSpace(explained))
+		}
+	}
+	want := []string{
+		"ExampleApp:ApiUrl is from appsettings.json",
+		"MaskinportenSettings:ClientId is from secret MaskinportenSettings--ClientId of https://127.0.0.1:PORT",
+		"MaskinportenSettings:EnableDebugLog is from appsettings.json",
+		"MaskinportenSettings:EncodedJwk is from secret MaskinportenSettings--EncodedJwk of https://127.0.0.1:PORT",
+		"MaskinportenSettings:Environment is from appsettings.json",
+		"MaskinportenSettings:ExhangeToAltinnToken is from appsettings.json",
+		"MaskinportenSettings:Scope is from appsettings.json",
+		"kvSetting:ClientId is from environment variable kvSetting__ClientId",
+		"kvSetting:ClientSecret is from environment variable kvSetting__ClientSecret",
+		"kvSetting:SecretUri is from environment variable kvSetting__SecretUri",
+		"kvSetting:TenantId is from environment variable kvSetting__TenantId",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+
+	// It is wanted most when what follows fails.
+	var failing buffer
+	err = run(t.Context(), invocation{args: []string{"-explain"}, dir: t.TempDir(), environ: []string{"ExampleApp__ApiUrl=x"}, out: &failing, errors: &errs})
+	if want := "explain   ExampleApp:ApiUrl is from environment variable ExampleApp__ApiUrl\n"; err == nil || failing.String() != want {
+		t.Errorf("got %q, %v", failing.String(), err)
+	}
+}
+
 // The slightest sign of a configuration prevents the demo, and what is missing
 // is an error that says where it was looked for.
 func TestNoDemoWithAnyConfiguration(t *testing.T) {
@@ -147,7 +184,7 @@ func TestOwnSettings(t *testing.T) {
 				"appsettings.Local.json": `{"maskinportenSettings": {"scope": "altinn:serviceowner/instances.read"}}`,
 			})}
 			var out, errs buffer
-			err := runApp(t.Context(), invocation{out: &out, errors: &errs}, s)
+			err := runApp(t.Context(), invocation{out: &out, errors: &errs}, s, mode{})
 			warned := strings.Contains(errs.String(), "appsettings.Local.json is there, but is read in Development alone")
 			if environment == "Development" {
 				if err != nil || warned || !strings.Contains(out.String(), "a secret for MaskinportenSettings:scope, which appsettings.Local.json overrides") ||
@@ -175,7 +212,7 @@ func TestMissingAPIAddress(t *testing.T) {
 	} {
 		s.app = provider.AppConfig{Environ: s.app.Environ, Dir: dir(t, map[string]string{"appsettings.json": content})}
 		var out, errs buffer
-		if err := runApp(t.Context(), invocation{out: &out, errors: &errs}, s); err == nil || !strings.Contains(err.Error(), want) {
+		if err := runApp(t.Context(), invocation{out: &out, errors: &errs}, s, mode{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
@@ -235,7 +272,7 @@ func TestServeWhenTheAPIFails(t *testing.T) {
 	d := startDemo()
 	defer d.Close()
 	url, stop := serving(t, func(ctx context.Context, in invocation) error {
-		return runApp(ctx, in, d.setup(), fx.Supply(address("127.0.0.1:0")), fx.Invoke(serveInstances))
+		return runApp(ctx, in, d.setup(), mode{serve: true, addr: "127.0.0.1:0"})
 	})
 	d.porten.Faults.Add(faulttest.Fault{Drop: true, Times: -1})
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}

@@ -4,6 +4,7 @@
 //
 //	go run ./examples/app          # call the API once and tell each step
 //	go run ./examples/app -serve   # serve GET /instances until interrupted
+//	go run ./examples/app -explain # tell where each setting came from
 //	go run ./examples/app -- --MaskinportenSettings:Scope=my:scope
 //
 // It reads appsettings.json and its companions from the working directory,
@@ -68,8 +69,10 @@ const stopTimeout = 10 * time.Second
 func run(ctx context.Context, in invocation) error {
 	flags := flag.NewFlagSet("app", flag.ContinueOnError)
 	flags.SetOutput(in.errors)
-	serve := flags.Bool("serve", false, "serve GET /instances until interrupted")
-	addr := flags.String("addr", "127.0.0.1:0", "the address to serve on; port 0 is any free one")
+	var m mode
+	flags.BoolVar(&m.serve, "serve", false, "serve GET /instances until interrupted")
+	flags.StringVar(&m.addr, "addr", "127.0.0.1:0", "the address to serve on; port 0 is any free one")
+	flags.BoolVar(&m.explain, "explain", false, "tell where each setting came from")
 	if err := flags.Parse(in.args); err != nil {
 		return err
 	}
@@ -84,16 +87,17 @@ func run(ctx context.Context, in invocation) error {
 		s = demo.setup()
 		fmt.Fprintln(in.out, demoNotice)
 	}
-	var more []fx.Option
-	if *serve {
-		more = append(more, fx.Supply(address(*addr)), fx.Invoke(serveInstances))
-	}
-	return runApp(ctx, in, s, more...)
+	return runApp(ctx, in, s, m)
 }
 
-// runApp runs the application: to the end of its one job, or, where more of it
-// serves, until ctx ends.
-func runApp(ctx context.Context, in invocation, s setup, more ...fx.Option) error {
+// mode is what the flags ask for.
+type mode struct {
+	serve, explain bool
+	addr           string
+}
+
+// runApp runs the application: to the end of its one job, or until ctx ends.
+func runApp(ctx context.Context, in invocation, s setup, m mode) error {
 	options := []fx.Option{
 		fx.Supply(slog.New(slog.NewTextHandler(in.errors, nil))),
 		fx.Supply(fx.Annotate(in.out, fx.As(new(io.Writer)))),
@@ -101,13 +105,19 @@ func runApp(ctx context.Context, in invocation, s setup, more ...fx.Option) erro
 		fxmodule.Config(fxmodule.AppConfig(s.app), fxmodule.KeyVault(s.vault)),
 		fxmodule.Module("altinn", fxmodule.ClientOptions(s.client...)),
 		fx.Provide(newInstances),
-		fx.Invoke(tellSteps),
 	}
-	app := fx.New(append(options, more...)...)
+	if m.explain {
+		options = append(options, fx.Invoke(tellOrigins))
+	}
+	options = append(options, fx.Invoke(tellSteps))
+	if m.serve {
+		options = append(options, fx.Supply(address(m.addr)), fx.Invoke(serveInstances))
+	}
+	app := fx.New(options...)
 	if err := app.Start(ctx); err != nil {
 		return err
 	}
-	if len(more) > 0 {
+	if m.serve {
 		<-ctx.Done()
 		fmt.Fprintln(in.out, "stopping")
 	}

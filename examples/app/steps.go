@@ -81,6 +81,28 @@ func (s steps) secrets(layer provider.Layer) []string {
 	return names
 }
 
-func (s steps) line(step, format string, args ...any) {
-	fmt.Fprintf(s.Out, "%-9s "+format+"\n", append([]any{step}, args...)...)
+func (s steps) line(step, format string, args ...any) { line(s.Out, step, format, args...) }
+
+func line(out io.Writer, step, format string, args ...any) {
+	fmt.Fprintf(out, "%-9s "+format+"\n", append([]any{step}, args...)...)
+}
+
+// tellOrigins says where each setting came from, of the sections that are read
+// here: the environment alone holds many another. It does so before anything is
+// made of them, since it is wanted most when that fails.
+func tellOrigins(p originsParams) {
+	for path, source := range p.Origins.All() {
+		section, _, _ := strings.Cut(path, ":")
+		switch strings.ToLower(section) {
+		case "maskinportensettings", "kvsetting", "kvsettings", "exampleapp":
+			line(p.Out, "explain", "%s is from %s", path, source)
+		}
+	}
+}
+
+type originsParams struct {
+	fx.In
+
+	Out     io.Writer
+	Origins *provider.Origins
 }
