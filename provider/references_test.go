@@ -116,7 +116,7 @@ func TestReferenceToAVersion(t *testing.T) {
 	var asked []string
 	transport := srv.Transport()
 	cfg := kvConfig(t, srv)
-	cfg.ClientOptions.Transport = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+	cfg.ClientOptions.Transport = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		asked = append(asked, r.URL.Path)
 		return transport.RoundTrip(r)
 	})}
@@ -128,10 +128,6 @@ func TestReferenceToAVersion(t *testing.T) {
 		}
 	}
 }
-
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // What is malformed, or would send the credential elsewhere, is refused before
 // anything is sent, all at once.
@@ -345,7 +341,7 @@ func FuzzReferences(f *testing.F) {
 		reached := ""
 		cfg := provider.Config{Credential: staticCredential{}, Logger: (&kvLog{}).logger(), Timeout: time.Minute}
 		cfg.ClientOptions.Retry.MaxRetries = -1
-		cfg.ClientOptions.Transport = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		cfg.ClientOptions.Transport = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			reached = r.URL.Scheme + "://" + r.URL.Host
 			return nil, errors.New("reached")
 		})}
