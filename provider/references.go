@@ -48,7 +48,7 @@ func ResolveReferences(ctx context.Context, k *koanf.Koanf, cfg Config) error {
 	}
 	credential, closeIdle, err := kv.identity(cfg)
 	if err != nil {
-		return fmt.Errorf("provider: %s: %w", refs[0].path, err)
+		return fmt.Errorf("provider: %s: Key Vault reference: %w", refs[0].path, err)
 	}
 	defer closeIdle()
 	cfg.Credential = credential
@@ -134,7 +134,7 @@ func (kv kvSetting) identity(cfg Config) (azcore.TokenCredential, func(), error)
 	}
 	kv.secretURI = "not needed"
 	if missing := kv.missing(cfg); len(missing) > 0 {
-		return nil, nil, fmt.Errorf("Key Vault reference: there is no credential to read it with: %s lacks %s, and Config.Credential is nil",
+		return nil, nil, fmt.Errorf("there is no credential to read it with: %s lacks %s, and Config.Credential is nil",
 			kv.name, strings.Join(missing, ", "))
 	}
 	return kv.credential(cfg.CredentialOptions)

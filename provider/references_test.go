@@ -228,7 +228,7 @@ func TestUnresolvableReferences(t *testing.T) {
 			name:     "a credential that is itself a reference",
 			settings: map[string]any{"kvSetting": map[string]any{"ClientId": "a", "TenantId": "b", "ClientSecret": ref("VaultName=my-vault;SecretName=one")}},
 			change:   func(c *provider.Config) { c.Credential = nil },
-			want:     "provider: A: provider: kvSetting:ClientSecret: a Key Vault reference cannot be what reaches the vault: set it by other means",
+			want:     "provider: A: Key Vault reference: provider: kvSetting:ClientSecret: a Key Vault reference cannot be what reaches the vault: set it by other means",
 		},
 		{
 			name: "no such secret",
