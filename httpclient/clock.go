@@ -20,6 +20,9 @@ func (i instant) reached(now instant) bool {
 	return now.wall >= i.wall || now.monotonic >= i.monotonic
 }
 
+// after reports whether i comes after other, by the monotonic clock.
+func (i instant) after(other instant) bool { return i.monotonic > other.monotonic }
+
 func (i instant) time() time.Time { return time.Unix(0, i.wall) }
 
 // clock tells both times. Tests inject their own.

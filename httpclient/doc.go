@@ -26,10 +26,12 @@
 // seconds) it is not used any more. A refresh that fails keeps the good token.
 //
 // One fetch is under way at a time, however many callers want it. It is
-// detached from them and bounded to 20 seconds, in which it tries at most three
-// times per endpoint; a caller waits no longer than its own context allows.
-// After a failure nobody asks again for 1 to 5 seconds: callers get the
-// remembered error, which says since when it fails and when the next try is due.
+// detached from them and bounded to 20 seconds. What may pass by itself is tried
+// three times; a caller waits no longer than its own context allows. After a
+// failure nobody asks again for 1 to 5 seconds, or for as long as the server
+// asks, up to a minute: callers get the remembered error, which says since when it
+// fails and when the next try is due. A token that an API rejected is replaced, but
+// at most once in 10 seconds, so that an API that rejects everything is believed.
 //
 // A refusal because of this machine's clock is repeated once with the clock
 // corrected by the server's, which one warning tells; later assertions are
@@ -42,8 +44,9 @@
 // outside should list the hosts it means with [WithAllowedHosts]. Token requests
 // follow no redirects and share nothing with the API's requests.
 //
-// Settings, tokens, sources and transports print themselves without secrets.
-// Errors and logs hold no token, no assertion and no key.
+// Settings, tokens, sources and transports print themselves without secrets,
+// settings in an unexported field excepted. Errors and logs hold no token, no
+// assertion and no key.
 //
 // # Concurrency
 //

@@ -3,7 +3,6 @@ package httpclient
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -19,7 +18,7 @@ type entry struct {
 	mu      sync.Mutex
 	flight  *flight // nil: no fetch is under way
 	failure failure
-	renewed instant // when a rejected token may be replaced again
+	renewAt instant // when a rejected token may be replaced again
 
 	grant *Token // behind an Altinn token; owned by the fetch under way
 }
@@ -42,23 +41,34 @@ type failure struct {
 }
 
 const (
-	// firstPause and longestPause bound how long a failure is remembered.
+	// firstPause and longestPause bound how long a failure is remembered, where
+	// the server did not ask for longer, which longestWish bounds.
 	firstPause   = time.Second
 	longestPause = 5 * time.Second
+	longestWish  = time.Minute
 	// renewPause is how long after replacing a rejected token the next
 	// rejection is believed: an API that says 401 to everything must not cause
 	// a token request for each.
 	renewPause = 10 * time.Second
 )
 
-func (f *failure) record(err error, now instant) {
+// record notes a failure. inUse is the token that there still is, if any.
+func (f *failure) record(err error, now instant, inUse *Token) {
 	if f.count == 0 {
 		f.since = now
 	}
 	f.err = err
 	pause := min(firstPause<<min(f.count, 8), longestPause)
+	var failed *TokenError
+	if errors.As(err, &failed) {
+		pause = max(pause, min(failed.RetryAfter, longestWish))
+	}
 	f.count++
 	f.next = now.add(pause)
+	// Once that token is used up, callers wait: it is worth another try then.
+	if inUse.usable(now) && f.next.after(inUse.stale) {
+		f.next = inUse.stale
+	}
 }
 
 // report is the remembered error, with when it began and when it ends.
@@ -90,8 +100,8 @@ func (s *TokenSource) token(ctx context.Context, e *entry) (*Token, error) {
 		s.refresh(e, now)
 		return current, nil
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, waiting(ctx)
+	if ctx.Err() != nil {
+		return nil, ended(ctx)
 	}
 	f, err := s.join(e)
 	if err != nil {
@@ -105,13 +115,19 @@ func (f *flight) wait(ctx context.Context) (*Token, error) {
 	case <-f.done:
 		return f.token, f.err
 	case <-ctx.Done():
-		return nil, waiting(ctx)
+		return nil, ended(ctx)
 	}
 }
 
-func waiting(ctx context.Context) error {
-	return fmt.Errorf("httpclient: waiting for a token: %w", context.Cause(ctx))
-}
+// waitError says that a caller's context ended while it waited. It is what that
+// context's error is: a time-out, for one.
+type waitError struct{ err, cause error }
+
+func ended(ctx context.Context) error { return &waitError{ctx.Err(), context.Cause(ctx)} }
+
+func (e *waitError) Error() string   { return "httpclient: waiting for a token: " + e.cause.Error() }
+func (e *waitError) Unwrap() []error { return []error{e.err, e.cause} }
+func (e *waitError) Timeout() bool   { return errors.Is(e.err, context.DeadlineExceeded) }
 
 // refresh starts a fetch ahead of need, unless one is under way or has just
 // failed. It never waits, not even for the lock.
@@ -120,7 +136,9 @@ func (s *TokenSource) refresh(e *entry, now instant) {
 		return
 	}
 	defer e.mu.Unlock()
-	if e.flight == nil && e.mayAsk(now) && e.current.Load().refresh.reached(now) {
+	// Whoever was here in the meantime may have refreshed it, or closed the source.
+	current := e.current.Load()
+	if e.flight == nil && e.mayAsk(now) && current != nil && !current.fresh(now) {
 		_ = s.launch(e, false)
 	}
 }
@@ -147,29 +165,27 @@ func (s *TokenSource) join(e *entry) (*flight, error) {
 	return e.flight, nil
 }
 
-// replace gives a newer token than the one that an API rejected. However many
-// callers bring the same one, it is replaced once.
-func (s *TokenSource) replace(ctx context.Context, e *entry, rejected *Token) (*Token, error) {
+// replace gives the fetch of a newer token than the one that an API rejected.
+// However many callers bring the same one, it is replaced once.
+func (s *TokenSource) replace(e *entry, rejected *Token) (*flight, error) {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	now := s.clock()
-	current, f := e.current.Load(), e.flight
+	current := e.current.Load()
 	switch {
 	case current != rejected && current.usable(now):
-		f = landed(current)
-	case f != nil:
-	case !e.mayAsk(now) || !e.renewed.reached(now):
-		e.mu.Unlock()
+		return landed(current), nil
+	case e.flight != nil:
+		return e.flight, nil
+	case !e.mayAsk(now):
+		return nil, e.failure.report()
+	case !e.renewAt.reached(now):
 		return nil, errRejectedAgain
-	default:
-		if err := s.launch(e, true); err != nil {
-			e.mu.Unlock()
-			return nil, err
-		}
-		e.renewed = now.add(renewPause)
-		f = e.flight
 	}
-	e.mu.Unlock()
-	return f.wait(ctx)
+	if err := s.launch(e, true); err != nil {
+		return nil, err
+	}
+	return e.flight, nil
 }
 
 var errRejectedAgain = errors.New("httpclient: the token was replaced a moment ago")
@@ -220,8 +236,11 @@ func (s *TokenSource) fly(ctx context.Context, e *entry, f *flight, renew bool) 
 	case f.err == nil:
 		e.current.Store(f.token)
 		e.failure = failure{}
+		if renew {
+			e.renewAt = now.add(renewPause)
+		}
 	case open:
-		e.failure.record(f.err, now)
+		e.failure.record(f.err, now, e.current.Load())
 		f.err = e.failure.report()
 	}
 	failing := e.failure

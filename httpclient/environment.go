@@ -124,7 +124,7 @@ func checkURL(value string) error {
 // isLoopback reports whether host is this machine by its literal name: a name
 // that needs a look-up could be made to point elsewhere.
 func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
+	if foldHost(host) == "localhost" {
 		return true
 	}
 	addr, err := netip.ParseAddr(host)
@@ -134,9 +134,24 @@ func isLoopback(host string) bool {
 // origin is the scheme, host and port that a token is bound to (RFC 6454
 // section 4), spelt one way. A host with a trailing dot is another host.
 func origin(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"https": "443", "http": "80"}[strings.ToLower(u.Scheme)]
+	scheme, port := foldHost(u.Scheme), u.Port()
+	switch {
+	case port != "":
+	case scheme == "https":
+		port = "443"
+	case scheme == "http":
+		port = "80"
 	}
-	return strings.ToLower(u.Scheme) + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+	return scheme + "://" + net.JoinHostPort(foldHost(u.Hostname()), port)
+}
+
+// foldHost lowers A to Z and nothing else: to Unicode, "İ" is an upper-case "i",
+// but to DNS the two are different names.
+func foldHost(host string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + ('a' - 'A')
+		}
+		return r
+	}, host)
 }

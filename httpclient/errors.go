@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// What a program may want to branch on. Test for them with [errors.Is]; the
-// error itself is a [*TokenError] and says more.
+// What a program may want to branch on. Test for them with [errors.Is]. Where
+// Maskinporten or Altinn is the cause, the error itself is a [*TokenError] and
+// says more.
 var (
 	// ErrClosed says that the token source was closed.
 	ErrClosed = errors.New("httpclient: the token source is closed")

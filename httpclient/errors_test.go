@@ -1,6 +1,8 @@
 package httpclient_test
 
 import (
+	"bufio"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -49,6 +51,8 @@ func TestRefusals(t *testing.T) {
 		{"scope, in its text alone", "invalid_grant", "Invalid scope(s)", "", httpclient.ErrScopeNotGranted, "check Scope: it is misspelt, or not registered on the client"},
 		{"no access", "invalid_scope", "Consumer has not been granted access to the scope x", "", httpclient.ErrScopeNotGranted, "check Scope: ask the API's owner to grant your organisation access"},
 		{"no delegation", "invalid_scope", "Consumer 1 has not delegated access to the scope", "", httpclient.ErrNotDelegated, "ask the organisation in ConsumerOrgNo to delegate the access in Altinn; a delegation in production does not hold in test"},
+		{"scope that is called signature", "invalid_scope", "Invalid scope(s): digdir:signature.read (MP-200)", "MP-200", httpclient.ErrScopeNotGranted, "check Scope: it is misspelt, or not registered on the client"},
+		{"code before text", "invalid_scope", "MP-250: not for JWT is expired", "MP-250", httpclient.ErrScopeNotGranted, "check Scope: ask the API's owner to grant your organisation access"},
 		{"own organisation", "invalid_request", "Invalid combination consumer_org in claim and delegation scope", "", nil, "remove ConsumerOrgNo: it is the client's own organisation"},
 		{"authorization details: type", "invalid_request", "MP-301", "MP-301", nil, "the type of the authorization details is unknown"},
 		{"authorization details: field", "invalid_request", "MP-302", "MP-302", nil, "a field of the authorization details is unknown"},
@@ -227,6 +231,49 @@ func TestNetworkErrors(t *testing.T) {
 				}
 				if want := map[bool]int{true: 3, false: 1}[c.temporary]; asked != want {
 					t.Errorf("asked %d times, want %d", asked, want)
+				}
+			})
+		})
+	}
+}
+
+// net/http quotes a server that does not speak HTTP: what it says may be a token.
+func TestAnswersThatAreNotHTTP(t *testing.T) {
+	t.Parallel()
+	for name, raw := range map[string]string{
+		"no status line": "CANARY\r\n\r\n",
+		"no status":      "HTTP/1.1 CANARY\r\n\r\n",
+		"no header":      "HTTP/1.1 200 OK\r\nCANARY\r\n\r\n",
+		"no length":      "HTTP/1.1 200 OK\r\nContent-Length: CANARY\r\n\r\n",
+		"no encoding":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: CANARY\r\n\r\n",
+		"no chunk":       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nCANARY\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				base := &http.Transport{DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+					client, server := net.Pipe()
+					go func() {
+						_, _ = http.ReadRequest(bufio.NewReader(server))
+						_, _ = io.WriteString(server, raw)
+						_ = server.Close()
+					}()
+					return client, nil
+				}}
+				s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", JWK: keyFile(t, "client.jwk.json")}
+				source, err := httpclient.NewTokenSource(s, httpclient.WithTokenTransport(base))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer source.Close()
+				_, err = source.Token(t.Context())
+				if err == nil || strings.Contains(prints(err), "CANARY") {
+					t.Errorf("got %v", err)
+				}
+				for e := err; e != nil; e = errors.Unwrap(e) {
+					if strings.Contains(e.Error(), "CANARY") {
+						t.Errorf("%T quotes the answer", e)
+					}
 				}
 			})
 		})

@@ -43,7 +43,7 @@ func (x *exchanger) attempt(ctx context.Context, grant *Token) (*Token, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpclient: token exchange: %w", err)
 	}
-	req.Header["Authorization"] = grant.secret.header
+	req.Header.Set("Authorization", grant.authorization())
 	if x.plan.enterpriseUser != "" {
 		req.Header.Set("X-Altinn-EnterpriseUser-Authentication", x.plan.enterpriseUser)
 	}
@@ -61,6 +61,9 @@ func (x *exchanger) attempt(ctx context.Context, grant *Token) (*Token, error) {
 		return nil, failed
 	}
 	token, err := x.parse(a, grant.scope, start)
+	if err == nil && !token.usable(x.clock()) {
+		err = errUsedUp
+	}
 	if err != nil {
 		failed.StatusCode, failed.Err, failed.Temporary = a.status, err, true
 		failed.Hint = "something between here and Altinn answers in its place, or TokenExchangeEnvironment names another server"

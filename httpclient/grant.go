@@ -61,6 +61,10 @@ func (g *granter) correct(ctx context.Context, date time.Time) bool {
 		return false
 	}
 	g.skew.Store(int64(skew))
+	if skew.Abs() < minSkew {
+		g.log.warn(ctx, "this machine's clock agrees with Maskinporten's again; assertions are no longer corrected")
+		return true
+	}
 	direction := "behind"
 	if skew < 0 {
 		direction = "ahead of"
@@ -103,6 +107,9 @@ func (g *granter) attempt(ctx context.Context, request tokenRequest) (token *Tok
 		return nil, date, failed
 	}
 	token, err = parseGrant(a.body, request.scope, start)
+	if err == nil && !token.usable(g.clock()) {
+		err = errUsedUp
+	}
 	if err != nil {
 		failed.StatusCode, failed.Err, failed.Temporary = a.status, err, true
 		failed.Hint = "something between here and Maskinporten answers in its place, or the settings name another server"
@@ -111,6 +118,9 @@ func (g *granter) attempt(ctx context.Context, request tokenRequest) (token *Tok
 	g.log.step(ctx, "got a Maskinporten token", slog.Any("token", token), slog.Duration("lifetime", token.life))
 	return token, date, nil
 }
+
+// errUsedUp stands for a token that nobody could use.
+var errUsedUp = errors.New("the token lives no longer than the request for it took")
 
 // parseGrant reads the answer to a token request (RFC 6749 section 5.1). Its
 // errors never quote the body.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -78,7 +79,7 @@ var refusals = []refusal{
 	},
 	{
 		"MP-124",
-		[]string{"signature"},
+		[]string{"invalid jwt signature", "invalid signature", "signature is invalid"},
 		ErrUnknownKey,
 		"{key}: the private key is not the one registered under this key id",
 	},
@@ -95,7 +96,7 @@ var refusals = []refusal{
 		"the request was malformed: check Resource and ConsumerOrgNo",
 	},
 	{
-		"MP-200", nil, ErrScopeNotGranted,
+		"MP-200", []string{"invalid scope"}, ErrScopeNotGranted,
 		"check Scope: it is misspelt, or not registered on the client",
 	},
 	{
@@ -123,12 +124,6 @@ var refusals = []refusal{
 	{"MP-301", nil, nil, "the type of the authorization details is unknown"},
 	{"MP-302", nil, nil, "a field of the authorization details is unknown"},
 	{"MP-303", nil, nil, "a value of the authorization details is wrong"},
-	{
-		"",
-		[]string{"invalid scope"},
-		ErrScopeNotGranted,
-		"check Scope: it is misspelt, or not registered on the client",
-	},
 	// Last, because Maskinporten opens many a refusal's text with these words.
 	{
 		"MP-100",
@@ -138,35 +133,25 @@ var refusals = []refusal{
 	},
 }
 
-// explain fills in the error's kind and cure from what Maskinporten answered.
+// explain fills in the error's kind and cure from what Maskinporten answered:
+// by its code where it gave one, else by its text.
 func (e *TokenError) explain(key *signingKey) {
 	description := strings.ToLower(e.Description)
-	for _, r := range refusals {
-		if !r.matches(e.MPCode, description) {
-			continue
-		}
-		if r.kind != nil {
-			e.Err = r.kind
-		}
-		e.Hint = strings.ReplaceAll(r.cure, "{key}", "check "+key.setting)
-		return
-	}
-	if e.Code == "invalid_scope" {
-		e.Err = ErrScopeNotGranted
-		e.Hint = "check Scope: it is misspelt, or not registered on the client"
-	}
-}
-
-func (r refusal) matches(code, description string) bool {
-	if r.code != "" && r.code == code {
-		return true
-	}
-	for _, text := range r.texts {
-		if strings.Contains(description, text) {
-			return true
+	for _, matches := range []func(refusal) bool{
+		func(r refusal) bool { return r.code != "" && r.code == e.MPCode },
+		func(r refusal) bool {
+			return slices.ContainsFunc(r.texts, func(text string) bool { return strings.Contains(description, text) })
+		},
+		func(r refusal) bool { return r.code == "MP-200" && e.Code == "invalid_scope" },
+	} {
+		if i := slices.IndexFunc(refusals, matches); i >= 0 {
+			if refusals[i].kind != nil {
+				e.Err = refusals[i].kind
+			}
+			e.Hint = strings.ReplaceAll(refusals[i].cure, "{key}", "check "+key.setting)
+			return
 		}
 	}
-	return false
 }
 
 // statusHint is the cure where only the status is known.

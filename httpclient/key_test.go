@@ -119,7 +119,7 @@ func TestRefusedKeys(t *testing.T) {
 		{"no primes", encoded(jwkWith(t, map[string]any{"p": nil, "q": nil})), `lacks its primes (members "p" and "q"): export the whole key`},
 		{"numbers of two keys", encoded(jwkWith(t, map[string]any{"n": member(t, two, "n")})), "has numbers that do not fit together: export it again"},
 		{"numbers that are none", encoded(jwkWith(t, map[string]any{"d": "!CANARY!"})), "has numbers that do not fit together: export it again"},
-		{"a kid that is no text", encoded(jwkWith(t, map[string]any{"kid": 3})), "is not JSON"},
+		{"a kid that is no text", encoded(jwkWith(t, map[string]any{"kid": 3})), "has a member that is not a text"},
 		{"no kid", encoded(jwkWith(t, map[string]any{"kid": nil})), `has no key id (member "kid"): set Kid to the id that the key is registered under`},
 		{"another algorithm", encoded(jwkWith(t, map[string]any{"alg": "PS256"})), "asks for an algorithm that Maskinporten does not take: use RS256, RS384 or RS512"},
 	}

@@ -1,9 +1,11 @@
 package httpclient
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
+	"net/url"
 )
 
 // Option changes how a token source works. The default is always the safe one.
@@ -16,10 +18,12 @@ type options struct {
 	hosts          map[string]bool
 	allowHTTP      bool
 	clock          clock
+	problems       []error
 }
 
 // WithLogger sends warnings, and the steps that EnableDebugLog makes visible,
-// to logger. The default is [slog.Default], so that warnings do not vanish.
+// to logger. The default is what [slog.Default] is when the source is made, so
+// that warnings do not vanish.
 func WithLogger(logger *slog.Logger) Option {
 	return func(o *options) { o.logger = logger }
 }
@@ -43,12 +47,19 @@ func WithTokenTransport(transport http.RoundTripper) Option {
 // WithAllowedHosts lists the only host names, without ports, that tokens may be
 // sent to; a request to another one fails with [ErrHostNotAllowed]. Without
 // this option a token goes to whichever host the program asks for: list the
-// hosts where URLs come from outside of the program.
+// hosts where URLs come from outside of the program. A name that is not one, and
+// an empty list, are errors of NewTokenSource.
 func WithAllowedHosts(hosts ...string) Option {
 	return func(o *options) {
 		o.hosts = make(map[string]bool, len(hosts))
 		for _, host := range hosts {
-			o.hosts[strings.ToLower(host)] = true
+			if u, err := url.Parse("https://" + host); err != nil || host == "" || u.Hostname() != host {
+				o.problems = append(o.problems, fmt.Errorf("httpclient: WithAllowedHosts: %q is not a host name alone", host))
+			}
+			o.hosts[foldHost(host)] = true
+		}
+		if len(hosts) == 0 {
+			o.problems = append(o.problems, errors.New("httpclient: WithAllowedHosts lists no host, so no request could be made"))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,11 +65,17 @@ func (f settingField) set(s *MaskinportenSettings, key string, value any) error 
 	switch p := f.target(s).(type) {
 	case *string:
 		v, err := textValue(canonical, value)
+		if _, inexact := value.(float64); inexact && f.secret {
+			err = errors.New("is a number: write it as a text")
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
-		if v == "" {
+		if strings.TrimSpace(v) == "" {
 			return nil
+		}
+		if !f.verbatim {
+			v = strings.TrimSpace(v)
 		}
 		conflict = seen && *p != v
 		*p = v
@@ -94,7 +101,7 @@ func (f settingField) set(s *MaskinportenSettings, key string, value any) error 
 func textValue(canonical string, value any) (string, error) {
 	switch v := value.(type) {
 	case string:
-		return strings.TrimSpace(v), nil
+		return v, nil
 	case json.Number:
 		return v.String(), nil
 	case int:
@@ -170,7 +177,7 @@ func kindOf(value any) string {
 
 // unknownKey words the warning about a key, with the nearest one that is known.
 func unknownKey(key string) string {
-	best, distance := "", len(key)
+	best, distance := "", math.MaxInt
 	for _, f := range settingFields {
 		for _, name := range f.names {
 			if d := editDistance(strings.ToLower(key), strings.ToLower(name)); d < distance {

@@ -161,6 +161,8 @@ type settingField struct {
 	names  []string // the canonical name first, then every other spelling
 	target func(*MaskinportenSettings) any
 	secret bool
+	// verbatim keeps white space at the ends: a password may have it.
+	verbatim bool
 }
 
 func text(p func(*MaskinportenSettings) *string, names ...string) settingField {
@@ -170,6 +172,12 @@ func text(p func(*MaskinportenSettings) *string, names ...string) settingField {
 func secretText(p func(*MaskinportenSettings) *string, names ...string) settingField {
 	f := text(p, names...)
 	f.secret = true
+	return f
+}
+
+func password(p func(*MaskinportenSettings) *string, names ...string) settingField {
+	f := secretText(p, names...)
+	f.verbatim = true
 	return f
 }
 
@@ -190,14 +198,14 @@ var settingFields = []settingField{
 	secretText(func(s *MaskinportenSettings) *string { return &s.JWK }, "Jwk"),
 	secretText(func(s *MaskinportenSettings) *string { return &s.EncodedX509 }, "EncodedX509"),
 	text(func(s *MaskinportenSettings) *string { return &s.CertificatePkcs12Path }, "CertificatePkcs12Path"),
-	secretText(func(s *MaskinportenSettings) *string { return &s.CertificatePkcs12Password }, "CertificatePkcs12Password"),
+	password(func(s *MaskinportenSettings) *string { return &s.CertificatePkcs12Password }, "CertificatePkcs12Password"),
 	text(func(s *MaskinportenSettings) *string { return &s.CertificateStoreThumbprint }, "CertificateStoreThumbprint"),
 	text(func(s *MaskinportenSettings) *string { return &s.Kid }, "Kid"),
 	flag(func(s *MaskinportenSettings) *bool { return &s.ExchangeToAltinnToken }, "ExhangeToAltinnToken", "ExchangeToAltinnToken"),
 	text(func(s *MaskinportenSettings) *string { return &s.TokenExchangeEnvironment }, "TokenExchangeEnvironment"),
 	flag(func(s *MaskinportenSettings) *bool { return &s.UseAltinnTestOrg }, "UseAltinnTestOrg"),
 	secretText(func(s *MaskinportenSettings) *string { return &s.EnterpriseUserName }, "EnterpriseUserName"),
-	secretText(func(s *MaskinportenSettings) *string { return &s.EnterpriseUserPassword }, "EnterpriseUserPassword"),
+	password(func(s *MaskinportenSettings) *string { return &s.EnterpriseUserPassword }, "EnterpriseUserPassword"),
 	flag(func(s *MaskinportenSettings) *bool { return &s.EnableDebugLog }, "EnableDebugLog", "EnableDebugLogging"),
 	flag(func(s *MaskinportenSettings) *bool { return &s.OverwriteAuthorizationHeader }, "OverwriteAuthorizationHeader"),
 }

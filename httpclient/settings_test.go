@@ -80,8 +80,18 @@ func TestParseSettings(t *testing.T) {
 		},
 		{
 			name:     "unknown keys",
-			section:  map[string]any{"ClientID2": "x", "Zebra": 1},
-			warnings: []string{`"ClientID2": unknown setting, ignored; did you mean ClientId?`, `"Zebra": unknown setting, ignored`},
+			section:  map[string]any{"ClientID2": "x", "Zebra": 1, "X": 2},
+			warnings: []string{`"ClientID2": unknown setting, ignored; did you mean ClientId?`, `"X": unknown setting, ignored`, `"Zebra": unknown setting, ignored`},
+		},
+		{
+			name:    "a password keeps its white space, another setting does not",
+			section: map[string]any{"CertificatePkcs12Password": " p\n", "EnterpriseUserPassword": " q ", "ClientId": " id\n"},
+			want:    settings{CertificatePkcs12Password: " p\n", EnterpriseUserPassword: " q ", ClientID: "id"},
+		},
+		{
+			name:    "a password that lost its digits",
+			section: map[string]any{"CertificatePkcs12Password": 12345678901234567890.0},
+			err:     "httpclient: settings: CertificatePkcs12Password: is a number: write it as a text",
 		},
 		{
 			name: "wrong types, all at once",

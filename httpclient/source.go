@@ -40,10 +40,12 @@ type TokenSource struct {
 func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource, error) {
 	o := options{clock: systemClock()}
 	for _, opt := range opts {
-		opt(&o)
+		if opt != nil {
+			opt(&o)
+		}
 	}
 	p, err := settings.plan(o.clock().time())
-	if err != nil {
+	if err := errors.Join(append(o.problems, err)...); err != nil {
 		return nil, err
 	}
 	log := newStepLog(o.logger, settings.EnableDebugLog)
@@ -77,7 +79,9 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 
 // New makes an [http.Client] whose requests carry a token of the given
 // settings. It is [NewTokenSource] and [TokenSource.Client] in one; use those
-// two where you want to close the source or read its tokens.
+// two where you want to close the source or read its tokens. A source that is
+// not closed keeps idle connections to the token endpoints for 90 seconds, and
+// nothing else.
 func New(settings MaskinportenSettings, opts ...Option) (*http.Client, error) {
 	source, err := NewTokenSource(settings, opts...)
 	if err != nil {
@@ -101,8 +105,10 @@ func (s *TokenSource) Client() *http.Client { return &http.Client{Transport: s.T
 func (s *TokenSource) Token(ctx context.Context) (*Token, error) { return s.token(ctx, s.own) }
 
 // Close ends the fetches under way and waits for them, drops every token and
-// closes idle connections. Later calls fail with [ErrClosed], requests of its
-// clients included. It may be called more than once.
+// closes the idle connections to the token endpoints. Later calls fail with
+// [ErrClosed], requests of its clients included. It may be called more than
+// once. It waits for a transport of [WithTokenTransport] to heed the end of a
+// request's context.
 func (s *TokenSource) Close() {
 	s.mu.Lock()
 	s.open = false
@@ -135,21 +141,23 @@ func (s *TokenSource) fetch(ctx context.Context, e *entry, renew bool) (*Token, 
 		return s.granter.grant(ctx, e.request)
 	}
 	grant := e.grant
-	kept := !renew && grant.usable(s.clock())
-	for {
-		if !kept {
-			var err error
-			if grant, err = s.granter.grant(ctx, e.request); err != nil {
-				return nil, err
-			}
-			e.grant = grant
+	fresh := renew || !grant.usable(s.clock())
+	if fresh {
+		var err error
+		if grant, err = s.granter.grant(ctx, e.request); err != nil {
+			return nil, err
 		}
-		token, err := s.exchanger.exchange(ctx, grant)
-		var refused *TokenError
-		if kept && errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized {
-			kept = false // it was revoked in the meantime: once more with a new one
-			continue
-		}
+		e.grant = grant
+	}
+	token, err := s.exchanger.exchange(ctx, grant)
+	var refused *TokenError
+	if !errors.As(err, &refused) || refused.StatusCode != http.StatusUnauthorized || fresh && grant.usable(s.clock()) {
 		return token, err
 	}
+	// The grant was revoked, or it expired on the way: once more with a new one.
+	if grant, err = s.granter.grant(ctx, e.request); err != nil {
+		return nil, err
+	}
+	e.grant = grant
+	return s.exchanger.exchange(ctx, grant)
 }

@@ -11,7 +11,10 @@ import (
 // change; a pointer to it may be shared. It prints itself without the token,
 // through every verb of package fmt, log/slog and encoding/json.
 type Token struct {
-	secret *secret
+	// secret gives the Authorization header's value. It is a function because
+	// package fmt prints whatever else a type holds, without asking its Format,
+	// under a verb that does not fit, or in an unexported field.
+	secret func() string
 	scope  string
 	altinn bool
 	life   time.Duration
@@ -21,21 +24,15 @@ type Token struct {
 	stale   instant // from here on it is not used
 }
 
-// secret is behind a pointer of its own because package fmt prints what the
-// pointer in another struct's unexported field points to, under a verb that
-// does not fit it, without asking that type's Format.
-type secret struct {
-	header []string // the ready Authorization header
-}
-
 const bearer = "Bearer "
 
 // newToken makes a token of the given life, counted from the start of the
 // request for it. jitter, in [0, 1), places the refresh in its window.
 func newToken(value, scope string, issued instant, life time.Duration, jitter float64) *Token {
 	refresh, stale := schedule(life, jitter)
+	header := bearer + value
 	return &Token{
-		secret: &secret{header: []string{bearer + value}}, scope: scope, life: life,
+		secret: func() string { return header }, scope: scope, life: life,
 		issued: issued, refresh: issued.add(refresh), stale: issued.add(stale),
 	}
 }
@@ -65,10 +62,19 @@ func (t *Token) fresh(now instant) bool { return t != nil && !t.refresh.reached(
 // usable reports whether the token may still be sent.
 func (t *Token) usable(now instant) bool { return t != nil && !t.stale.reached(now) }
 
+// authorization is the ready header's value, "" for the zero Token.
+func (t *Token) authorization() string {
+	if t.secret == nil {
+		return ""
+	}
+	return t.secret()
+}
+
 // AccessToken is the bearer token itself: opaque, and a secret. Send it in the
 // header "Authorization: Bearer …" (RFC 6750), or as a gRPC or queue's
-// credential, to the API that it is meant for, and nowhere else.
-func (t *Token) AccessToken() string { return t.secret.header[0][len(bearer):] }
+// credential, to the API that it is meant for, and nowhere else. It is empty for
+// the zero Token.
+func (t *Token) AccessToken() string { return strings.TrimPrefix(t.authorization(), bearer) }
 
 // Expires is when the token's life ends by this machine's wall clock. The
 // source stops using it a little earlier.

@@ -3,9 +3,9 @@ package httpclient
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -16,16 +16,18 @@ import (
 // The token goes to the scheme, host and port that the request started at, and
 // nowhere else, however many redirects follow: a hop to another origin is sent
 // without it. It goes over https, or over plain http to this machine by its
-// literal name (localhost, 127.0.0.0/8, ::1). The request passed in is never
-// modified, and a response's Request is the one passed in, so that no token can
-// be read there.
+// literal name (localhost, 127.0.0.0/8, ::1). A RoundTripper above this one must
+// pass requests on as they are or as clones: a request made anew has lost where
+// it started.
 //
-// An Authorization header that the request already has is kept, and that
-// request gets no token, unless OverwriteAuthorizationHeader is set.
+// The request passed in is not changed, and a response's Request is the one
+// passed in, so that no token can be read there. An Authorization header that
+// the request already has is kept, and that request gets no token, nor does any
+// that it is redirected to, unless OverwriteAuthorizationHeader is set.
 //
-// When the API answers 401 to a token of ours, and the request's body can be
-// replayed, it is sent once more with a newer token. Where none is to be had,
-// the API's own answer is returned.
+// When the API answers 401 to a token of ours, the token is replaced, and the
+// request is sent once more if its body can be. Where no newer token is to be
+// had, the API's own answer is returned.
 func (s *TokenSource) Transport(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport
@@ -43,101 +45,142 @@ var _ http.RoundTripper = (*transport)(nil)
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !t.takesToken(req) {
-		resp, err := t.base.RoundTrip(req)
-		if resp != nil && resp.Request == nil {
-			resp.Request = req // so that the next hop can tell where it began
-		}
-		return resp, err
+		return t.forward(req, req)
 	}
-	if err := t.source.checkDestination(req); err != nil {
-		closeBody(req)
-		return nil, err
+	if err := t.source.checkDestination(req.URL); err != nil {
+		return nil, refuse(req, err)
 	}
 	token, err := t.source.token(req.Context(), t.source.own)
 	if err != nil {
-		closeBody(req)
-		return nil, err
+		return nil, refuse(req, err)
 	}
-	resp, err := t.send(req, token)
+	resp, err := t.forward(authorize(req, token), req)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
 	return t.again(req, resp, token)
 }
 
+// refuse ends a request that is not sent: a RoundTripper closes the body in any
+// case.
+func refuse(req *http.Request, err error) error {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	return err
+}
+
 // takesToken reports whether the request is ours to authenticate.
 func (t *transport) takesToken(req *http.Request) bool {
-	if len(req.Header["Authorization"]) > 0 && !t.source.overwrite {
-		return false
-	}
-	if req.Response == nil {
-		return true
-	}
-	// Comparing with the hop before would not do: A to B to B.
 	first := req
+	// Comparing with the hop before would not do: A to B to B.
 	for first.Response != nil {
 		if first.Response.Request == nil {
 			return false // the chain is broken: who knows where it began
 		}
 		first = first.Response.Request
 	}
-	return first.URL != nil && req.URL != nil && origin(first.URL) == origin(req.URL)
+	if !t.source.overwrite && (hasAuthorization(req.Header) || hasAuthorization(first.Header)) {
+		return false
+	}
+	return first == req || first.URL != nil && req.URL != nil && origin(first.URL) == origin(req.URL)
+}
+
+// hasAuthorization finds the header in any case, since a map may hold it so.
+func hasAuthorization(header http.Header) bool {
+	if len(header["Authorization"]) > 0 {
+		return true
+	}
+	for name, values := range header {
+		if isAuthorization(name) && len(values) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func isAuthorization(name string) bool {
+	const authorization = "Authorization"
+	return len(name) == len(authorization) && strings.EqualFold(name, authorization)
 }
 
 // checkDestination refuses to send a token where it could be read by others.
-func (s *TokenSource) checkDestination(req *http.Request) error {
-	u := req.URL
+func (s *TokenSource) checkDestination(u *url.URL) error {
 	switch {
 	case u == nil || u.Host == "":
 		return errors.New("httpclient: a request needs a URL with a host")
-	case u.Scheme != "https" && !s.allowHTTP && !(u.Scheme == "http" && isLoopback(u.Hostname())):
+	case u.Scheme != "https" && !s.allowHTTP && (u.Scheme != "http" || !isLoopback(u.Hostname())):
 		return fmt.Errorf("%w: %s://%s; use https", ErrInsecureURL, u.Scheme, u.Host)
-	case len(s.hosts) > 0 && !s.hosts[strings.ToLower(u.Hostname())]:
+	case s.hosts != nil && !s.hosts[foldHost(u.Hostname())]:
 		return fmt.Errorf("%w: %s", ErrHostNotAllowed, u.Hostname())
 	}
 	return nil
 }
 
-// send hands a shallow copy of the request, with the token, to the base.
-func (t *transport) send(req *http.Request, token *Token) (*http.Response, error) {
-	authorized := *req
-	authorized.Header = make(http.Header, len(req.Header)+1)
+// authorize copies the request, with its header, and adds the token. The
+// header's value lies beside the copy, so that both are one allocation and a base
+// that edits it edits nobody else's.
+func authorize(req *http.Request, token *Token) *http.Request {
+	copied := &struct {
+		http.Request
+		value [1]string
+	}{Request: *req}
+	copied.value[0] = token.authorization()
+	copied.Header = make(http.Header, len(req.Header)+1)
 	for name, values := range req.Header {
-		authorized.Header[name] = values
+		if !isAuthorization(name) {
+			copied.Header[name] = values
+		}
 	}
-	authorized.Header["Authorization"] = token.secret.header
-	resp, err := t.base.RoundTrip(&authorized)
-	if resp != nil {
-		resp.Request = req
+	copied.Header["Authorization"] = copied.value[:]
+	return &copied.Request
+}
+
+// forward hands a request to the base, on behalf of the original one.
+func (t *transport) forward(req, original *http.Request) (*http.Response, error) {
+	resp, err := t.base.RoundTrip(req)
+	if err != nil {
+		return resp, err
 	}
-	return resp, err
+	if resp == nil {
+		return nil, errors.New("httpclient: the base transport returned neither a response nor an error")
+	}
+	// Always, not only where the base set none: the next hop looks here for
+	// where it began.
+	resp.Request = original
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	return resp, nil
 }
 
 // again answers a 401. The newer token is fetched before the first response is
 // given up, so that a failed refresh still returns the API's own answer.
 func (t *transport) again(req *http.Request, first *http.Response, rejected *Token) (*http.Response, error) {
-	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
-		return first, nil
-	}
 	ctx := req.Context()
-	newer, err := t.source.replace(ctx, t.source.own, rejected)
+	f, err := t.source.replace(t.source.own, rejected)
+	hasBody := req.Body != nil && req.Body != http.NoBody
+	if err == nil && hasBody && req.GetBody == nil {
+		return first, nil // the next request gets the newer token
+	}
+	var newer *Token
+	if err == nil {
+		newer, err = f.wait(ctx)
+	}
 	if err != nil {
 		t.source.log.step(ctx, "the API rejected the token, and there is no newer one",
 			slog.String("host", req.URL.Host), slog.String("error", err.Error()))
 		return first, nil
 	}
-	replay := *req
-	if req.GetBody != nil && req.Body != http.NoBody {
+	replay := authorize(req, newer)
+	if hasBody {
 		if replay.Body, err = req.GetBody(); err != nil {
 			return first, nil //nolint:nilerr // the API's own answer is worth more
 		}
 	}
-	discard(first)
-	resp, err := t.send(&replay, newer)
-	if resp != nil {
-		resp.Request = req
-	}
-	return resp, err
+	// Not drained for its connection's sake: that could wait for ever.
+	_ = first.Body.Close()
+	return t.forward(replay, req)
 }
 
 // CloseIdleConnections lets [http.Client.CloseIdleConnections] reach the base.
@@ -150,19 +193,4 @@ func (t *transport) CloseIdleConnections() {
 // Format implements [fmt.Formatter]: every verb prints the client's id alone.
 func (t *transport) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "httpclient.Transport(%s)", t.source.clientID)
-}
-
-func closeBody(req *http.Request) {
-	if req.Body != nil {
-		_ = req.Body.Close()
-	}
-}
-
-// maxDrain is how much of a rejected answer is read so that its connection can
-// be used again, in bytes.
-const maxDrain = 64 << 10
-
-func discard(resp *http.Response) {
-	_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
-	_ = resp.Body.Close()
 }

@@ -2,9 +2,11 @@ package httpclient_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
 // roundTripper is a base transport made of a function.
@@ -56,12 +59,13 @@ func TestRedirects(t *testing.T) {
 		{"IPv6", []string{"https://[::1]/"}, []bool{false}},
 		{"A to B to B", []string{"https://evil.example/", "https://evil.example/again"}, []bool{false, false}},
 		{"A to B and home again", []string{"https://evil.example/", home}, []bool{false, true}},
+		{"a letter that Unicode, but not DNS, takes for an i", []string{"https://ap%C4%B0.example/"}, []bool{false}},
 		{"user information", []string{"https://api.example@evil.example/"}, []bool{false}},
 	}
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		for _, setsRequest := range []bool{true, false} {
+		for _, setsRequest := range []string{"sets resp.Request", "leaves it", "sets one of its own"} {
 			for _, c := range cases {
-				t.Run(fmt.Sprintf("%d/%v/%s", status, setsRequest, c.name), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%d/%s/%s", status, setsRequest, c.name), func(t *testing.T) {
 					t.Parallel()
 					srv := newDouble(t)
 					var hops []bool
@@ -71,8 +75,11 @@ func TestRedirects(t *testing.T) {
 						if n := len(hops); n <= len(c.hops) {
 							resp = answer(status, http.Header{"Location": {c.hops[n-1]}})
 						}
-						if setsRequest {
+						switch setsRequest {
+						case "sets resp.Request":
 							resp.Request = r
+						case "sets one of its own":
+							resp.Request, _ = http.NewRequestWithContext(r.Context(), r.Method, r.URL.String(), nil)
 						}
 						return resp, nil
 					})
@@ -134,6 +141,7 @@ func TestDestinations(t *testing.T) {
 		{name: "another scheme", url: "ftp://api.example/", want: httpclient.ErrInsecureURL},
 		{name: "http elsewhere, allowed", url: "http://api.example/", opts: []httpclient.Option{httpclient.InsecureAllowHTTP()}},
 		{name: "a listed host", url: "https://API.example:8443/", opts: []httpclient.Option{httpclient.WithAllowedHosts("api.EXAMPLE", "b.example")}},
+		{name: "a host that Unicode takes for a listed one", url: "https://ap\u0130.example/", opts: []httpclient.Option{httpclient.WithAllowedHosts("api.example")}, want: httpclient.ErrHostNotAllowed},
 		{name: "a host that is not listed", url: "https://sub.api.example/", opts: []httpclient.Option{httpclient.WithAllowedHosts("api.example")}, want: httpclient.ErrHostNotAllowed},
 	}
 	for _, c := range cases {
@@ -159,6 +167,26 @@ func TestDestinations(t *testing.T) {
 	source := sourceOf(t, srv, nil)
 	if _, err := source.Transport(nil).RoundTrip(&http.Request{Header: http.Header{}}); err == nil {
 		t.Error("a request without a URL was sent")
+	}
+}
+
+// A list of hosts that allows nothing, or what nobody could match, is an error
+// at once: it must not fail open, nor at the first request.
+func TestAllowedHostsAreChecked(t *testing.T) {
+	t.Parallel()
+	s := settingsOf(t, newDouble(t), nil)
+	for want, hosts := range map[string][]string{
+		"httpclient: WithAllowedHosts lists no host, so no request could be made": {},
+		`httpclient: WithAllowedHosts: "a.example:443" is not a host name alone` + "\n" +
+			`httpclient: WithAllowedHosts: "https://a.example" is not a host name alone` + "\n" +
+			`httpclient: WithAllowedHosts: "" is not a host name alone`: {"a.example:443", "https://a.example", "", "b.example"},
+	} {
+		if _, err := httpclient.NewTokenSource(s, httpclient.WithAllowedHosts(hosts...)); message(err) != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+	if _, err := httpclient.NewTokenSource(s, nil); err != nil {
+		t.Errorf("a nil option: %v", err)
 	}
 }
 
@@ -206,6 +234,59 @@ func TestCallersOwnAuthorization(t *testing.T) {
 	}
 }
 
+// A request that the caller authenticated gets no token of ours on the way
+// either, though net/http drops his header at the first other host for good.
+func TestCallersOwnAuthorizationOnRedirects(t *testing.T) {
+	t.Parallel()
+	for name, header := range map[string]string{"as usual": "Authorization", "not canonical": "authorization"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newDouble(t)
+			hops := []string{"https://b.example/", "https://a.example/again"}
+			sent := 0
+			base := roundTripper(func(r *http.Request) (*http.Response, error) {
+				for name, values := range r.Header {
+					if strings.EqualFold(name, "Authorization") && (len(values) != 1 || values[0] != "Basic mine") {
+						t.Errorf("hop %d: %d values", sent, len(values))
+					}
+				}
+				if sent++; sent <= len(hops) {
+					return answer(302, http.Header{"Location": {hops[sent-1]}}), nil
+				}
+				return answer(200, nil), nil
+			})
+			source := sourceOf(t, srv, nil, httpclient.WithBaseTransport(base))
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://a.example/", nil)
+			req.Header[header] = []string{"Basic mine"}
+			if _, err := source.Client().Do(req); err != nil || sent != 3 || srv.Stats().TokenRequests != 0 {
+				t.Errorf("%d hops, %v, %d token requests", sent, err, srv.Stats().TokenRequests)
+			}
+		})
+	}
+}
+
+// A base that edits the token's header edits nobody else's.
+func TestBaseThatEditsTheHeader(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		if !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") {
+			t.Error("no token")
+		}
+		r.Header["Authorization"][0] = "***"
+		return answer(200, nil), nil
+	})
+	source := sourceOf(t, srv, nil, httpclient.WithBaseTransport(base))
+	for range 2 {
+		if _, err := source.Client().Get("https://a.example/"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if token, err := source.Token(t.Context()); err != nil || len(token.AccessToken()) < 20 {
+		t.Errorf("got %v, %v", token, err)
+	}
+}
+
 // A 401 is answered once with a newer token, whole bodies and all.
 func TestRejectedToken(t *testing.T) {
 	t.Parallel()
@@ -244,6 +325,118 @@ func TestRejectedToken(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A request that cannot be repeated still has its token replaced, for the next.
+func TestRejectedTokenOfAStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t)
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		defer source.Close()
+		client := source.Client()
+		defer client.CloseIdleConnections()
+		get(t, client, srv.PlatformURL()+"/api")
+		srv.RevokeAll()
+		for _, want := range []int{401, 200} {
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.PlatformURL()+"/api", &closeCounter{Reader: strings.NewReader("x")})
+			resp, err := client.Do(req)
+			if status, _ := read(t, resp, err); status != want {
+				t.Errorf("got %d, want %d", status, want)
+			}
+			synctest.Wait()
+		}
+	})
+}
+
+// Odd answers and requests around a 401.
+func TestOddRejections(t *testing.T) {
+	t.Parallel()
+	endless, _ := io.Pipe()
+	for name, first := range map[string]*http.Response{
+		"no body":           {StatusCode: 401},
+		"a body that hangs": {StatusCode: 401, Header: http.Header{}, Body: endless},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newDouble(t)
+			calls := 0
+			base := roundTripper(func(*http.Request) (*http.Response, error) {
+				if calls++; calls == 1 {
+					return first, nil
+				}
+				return answer(200, nil), nil
+			})
+			source := sourceOf(t, srv, nil, httpclient.WithBaseTransport(base))
+			if status, _ := get(t, source.Client(), "https://a.example/"); status != 200 {
+				t.Errorf("got %d", status)
+			}
+		})
+	}
+	t.Run("a base that returns nothing", func(t *testing.T) {
+		t.Parallel()
+		source := sourceOf(t, newDouble(t), nil, httpclient.WithBaseTransport(roundTripper(func(*http.Request) (*http.Response, error) { return nil, nil })))
+		if _, err := source.Client().Get("https://a.example/"); !strings.Contains(message(err), "neither a response nor an error") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("GetBody without a body", func(t *testing.T) {
+		t.Parallel()
+		var bodies []string
+		base := roundTripper(func(r *http.Request) (*http.Response, error) {
+			body := "none"
+			if r.Body != nil {
+				data, _ := io.ReadAll(r.Body)
+				body = string(data)
+			}
+			if bodies = append(bodies, body); len(bodies) == 1 {
+				return answer(401, nil), nil
+			}
+			return answer(200, nil), nil
+		})
+		source := sourceOf(t, newDouble(t), nil, httpclient.WithBaseTransport(base))
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://a.example/", strings.NewReader("x"))
+		req.Body, req.ContentLength = nil, 0
+		if _, err := source.Transport(base).RoundTrip(req); err != nil || fmt.Sprint(bodies) != "[none none]" {
+			t.Errorf("bodies %q, %v", bodies, err)
+		}
+	})
+}
+
+// The replacement asks for a new Maskinporten token too, and one that failed may
+// be tried again as soon as any other fetch.
+func TestReplacement(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, maskinportentest.WithTokenLifetime(time.Hour))
+		defer srv.Close()
+		source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
+		defer source.Close()
+		client := source.Client()
+		defer client.CloseIdleConnections()
+		token, err := source.Token(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.Revoke(token.AccessToken()) // the Altinn token alone
+		if status, _ := get(t, client, srv.PlatformURL()+"/api"); status != 200 || srv.Stats().TokenRequests != 2 {
+			t.Errorf("got %d after %d token requests, want 200 after 2", status, srv.Stats().TokenRequests)
+		}
+		pass(time.Minute)
+		srv.RevokeAll()
+		srv.Faults.Add(faulttest.Fault{Match: toToken, Status: 503, Times: 3})
+		start := time.Now()
+		for {
+			if status, _ := get(t, client, srv.PlatformURL()+"/api"); status == 200 {
+				break
+			}
+			pass(100 * time.Millisecond)
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("an outage of under a second was noticed for %v", took)
+		}
+	})
 }
 
 // A storm of rejections causes one refresh, and nobody is failed by it.
@@ -404,6 +597,25 @@ func TestDefaultTransports(t *testing.T) {
 	}
 	if client, err := httpclient.New(s); err != nil || client.Transport == nil {
 		t.Errorf("New: %v, %v", client, err)
+	}
+}
+
+// Token requests are made with TLS 1.2 or later.
+func TestTokenRequestsUseModernTLS(t *testing.T) {
+	t.Parallel()
+	old := httptest.NewUnstartedServer(http.NotFoundHandler())
+	old.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	old.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	old.StartTLS()
+	defer old.Close()
+	s := httpclient.MaskinportenSettings{Environment: old.URL, ClientID: "id", Scope: "s", JWK: keyFile(t, "client.jwk.json")}
+	source, err := httpclient.NewTokenSource(s, httpclient.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	if _, err := source.Token(t.Context()); !strings.Contains(message(err), "protocol version") {
+		t.Errorf("got %v", err)
 	}
 }
 

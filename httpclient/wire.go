@@ -41,7 +41,7 @@ func (a *answer) date() (time.Time, bool) {
 func (a *answer) retryAfter(now time.Time) time.Duration {
 	value := a.header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil {
-		return max(0, time.Duration(seconds)*time.Second)
+		return time.Duration(min(max(0, seconds), int(maxLife.Seconds()))) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil {
 		return max(0, at.Sub(now))
@@ -142,9 +142,20 @@ func quote(text, secret string) string {
 
 // unreachable makes an error of a request that got no whole answer.
 func (e *TokenError) unreachable(err error) {
-	e.Err = err
+	e.Err = withoutAnswer(err)
 	e.Temporary = !isPermanentNetwork(err)
 	e.Hint = networkHint(err)
+}
+
+// withoutAnswer replaces those errors of net/http that quote what a server sent:
+// it may be a token.
+func withoutAnswer(err error) error {
+	for _, quoting := range []string{"malformed", "Content-Length", "ransfer encoding", "invalid header", "chunk"} {
+		if strings.Contains(err.Error(), quoting) {
+			return errors.New("the answer is not HTTP as it should be")
+		}
+	}
+	return err
 }
 
 // isTokenText reports whether a server's token can stand in a header (RFC 6750

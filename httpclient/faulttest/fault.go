@@ -2,21 +2,21 @@ package faulttest
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 )
 
-// maxBody is more than any token request or vault call sends.
-const maxBody = 1 << 20
-
 // Fault says what goes wrong with a request. The zero value of every field
 // leaves that aspect alone, so Fault{Delay: time.Second} only slows one
 // request down, and Fault{Status: 503} answers one request with 503.
 type Fault struct {
-	// Match chooses the requests to hit. Nil hits any request.
+	// Match chooses the requests to hit. Nil hits any request. It may read the
+	// request's body and form, and call the queue.
 	Match func(*http.Request) bool
 	// Times is how many requests are hit before the fault is used up.
 	// Zero means one; a negative number means all until [Queue.Clear].
@@ -48,8 +48,14 @@ type Fault struct {
 // zero value is an empty queue, ready for use.
 type Queue struct {
 	mu     sync.Mutex
-	faults []Fault
+	faults []*queued
 	hits   int
+}
+
+// queued is a fault in a queue, told from its equals by its address.
+type queued struct {
+	Fault
+	left int // negative: any number
 }
 
 // Add appends faults to the queue.
@@ -57,10 +63,7 @@ func (q *Queue) Add(faults ...Fault) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, f := range faults {
-		if f.Times == 0 {
-			f.Times = 1
-		}
-		q.faults = append(q.faults, f)
+		q.faults = append(q.faults, &queued{Fault: f, left: cmp.Or(f.Times, 1)})
 	}
 }
 
@@ -86,14 +89,23 @@ func (q *Queue) Hits() int {
 }
 
 // Wrap returns a handler that applies the queued faults and passes all other
-// requests on to next.
+// requests on to next. While the queue holds any fault, a request's body is read
+// before it is matched.
 func (q *Queue) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if f, hit := q.take(r); hit {
-			// net/http notices that an HTTP/1 client has left only once the
-			// request's body is read: without this a hang would outlive it.
-			body, _ := io.ReadAll(io.LimitReader(r.Body, maxBody))
-			r.Body = io.NopCloser(bytes.NewReader(body))
+		if q.Pending() == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		// net/http notices that an HTTP/1 client has left only once the
+		// request's body is read: without this a hang would outlive it.
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		f, hit := q.take(r, body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if hit {
 			f.serve(w, r, next)
 			return
 		}
@@ -101,22 +113,41 @@ func (q *Queue) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-func (q *Queue) take(r *http.Request) (Fault, bool) {
+// take finds the fault that hits a request and uses it up by one.
+func (q *Queue) take(r *http.Request, body []byte) (Fault, bool) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i, f := range q.faults {
-		if f.Match != nil && !f.Match(r) {
-			continue
+	faults := slices.Clone(q.faults)
+	q.mu.Unlock()
+	for _, f := range faults {
+		// Match may do as it likes: it has a copy of the request, with the body,
+		// and the queue is not locked.
+		if f.Match != nil {
+			copied := r.Clone(r.Context())
+			copied.Body = io.NopCloser(bytes.NewReader(body))
+			if !f.Match(copied) {
+				continue
+			}
 		}
-		if f.Times == 1 {
-			q.faults = append(q.faults[:i:i], q.faults[i+1:]...)
-		} else if f.Times > 1 {
-			q.faults[i].Times--
+		if q.use(f) {
+			return f.Fault, true
 		}
-		q.hits++
-		return f, true
 	}
 	return Fault{}, false
+}
+
+// use reports whether the fault was still there to be used.
+func (q *Queue) use(f *queued) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.faults, f)
+	if i < 0 {
+		return false
+	}
+	if f.left--; f.left == 0 {
+		q.faults = slices.Delete(slices.Clone(q.faults), i, i+1)
+	}
+	q.hits++
+	return true
 }
 
 func (f Fault) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {

@@ -60,11 +60,8 @@ func StartTLS(handler http.Handler, hosts ...string) *Server {
 				if err != nil {
 					return nil, err
 				}
-				if target == addr || (known[host] && !net.ParseIP(host).IsLoopback()) {
-					return dialer.DialContext(ctx, "tcp", addr)
-				}
 				if known[host] {
-					return dialer.DialContext(ctx, "tcp", target)
+					return dialer.DialContext(ctx, "tcp", addr)
 				}
 				return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 			},
@@ -129,6 +126,15 @@ func (s *Server) Close() {
 func selfSigned(hosts []string) (tls.Certificate, *x509.CertPool) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(err)
+	ips := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	names := []string{"localhost"}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			ips = append(ips, ip)
+		} else {
+			names = append(names, host)
+		}
+	}
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{CommonName: "faulttest, for tests only"},
@@ -138,8 +144,8 @@ func selfSigned(hosts []string) (tls.Certificate, *x509.CertPool) {
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		IsCA:                  true,
 		BasicConstraintsValid: true,
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		DNSNames:              append([]string{"localhost"}, hosts...),
+		IPAddresses:           ips,
+		DNSNames:              names,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	must(err)

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -86,13 +87,8 @@ func (a assertion) verifySignature(client Client, now time.Time) *refusal {
 	if hash == 0 {
 		return authFailed("", "Invalid JWT. The algorithm must be RS256, RS384 or RS512")
 	}
-	if typ, given := a.header["typ"]; given {
-		if t, _ := typ.(string); !strings.EqualFold(t, "JWT") {
-			return authFailed("", "Invalid JWT. The header typ must be JWT")
-		}
-	}
-	if _, given := a.header["crit"]; given {
-		return authFailed("", "Invalid JWT. The header crit names what is not supported")
+	if bad := a.verifyHeader(); bad != nil {
+		return bad
 	}
 	key, bad := a.key(client, alg, now)
 	if bad != nil {
@@ -106,10 +102,30 @@ func (a assertion) verifySignature(client Client, now time.Time) *refusal {
 	return nil
 }
 
-// key finds the key that the header names. A certificate chain goes before a
-// kid, since common libraries send a certificate's thumbprint as kid.
+// verifyHeader admits what is documented. What other members a header may have
+// (RFC 7515 section 4.1) is no client's to send: "jwk" may leak a private key.
+func (a assertion) verifyHeader() *refusal {
+	for name := range a.header {
+		switch name {
+		case "alg", "kid", "x5c", "typ":
+		default:
+			return authFailed("", "Invalid JWT. The header member "+strconv.Quote(name)+" is not supported")
+		}
+	}
+	if typ, given := a.header["typ"]; given {
+		if t, _ := typ.(string); !strings.EqualFold(t, "JWT") {
+			return authFailed("", "Invalid JWT. The header typ must be JWT")
+		}
+	}
+	return nil
+}
+
+// key finds the key that the header names, by kid or by a certificate chain.
 func (a assertion) key(client Client, alg string, now time.Time) (*rsa.PublicKey, *refusal) {
 	if x5c, given := a.header["x5c"]; given {
+		if _, both := a.header["kid"]; both {
+			return nil, authFailed("", "Invalid JWT. The header has both kid and x5c")
+		}
 		return client.certificateKey(x5c, now)
 	}
 	kid, _ := a.header["kid"].(string)
@@ -140,7 +156,7 @@ func (c Client) certificateKey(x5c any, now time.Time) (*rsa.PublicKey, *refusal
 		opts.Intermediates.AddCert(cert)
 	}
 	key, isRSA := leaf.PublicKey.(*rsa.PublicKey)
-	if _, err := leaf.Verify(opts); err != nil || !isRSA {
+	if _, err := leaf.Verify(opts); err != nil || !isRSA || key.N.BitLen() < 2048 {
 		return nil, authFailed("MP-120", "The JWT is signed with an invalid certificate")
 	}
 	if c.OrgNo != "" && !madeOutTo(leaf, c.OrgNo) {

@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+const enterpriseUserHeader = "X-Altinn-EnterpriseUser-Authentication"
+
 // serveExchange is Altinn's exchange of a Maskinporten token for one of its own.
 func (s *Server) serveExchange(w http.ResponseWriter, r *http.Request) {
 	test := r.URL.RawQuery == "test=true"
@@ -25,7 +27,7 @@ func (s *Server) serveExchange(w http.ResponseWriter, r *http.Request) {
 	case len(r.Header.Values("Cookie")) > 0:
 		s.problem(w, http.StatusBadRequest, "Cookies must be absent")
 		return
-	case len(r.Header.Values("X-Altinn-EnterpriseUser-Authentication")) > 0:
+	case len(r.Header.Values(enterpriseUserHeader)) > 0:
 		s.problem(w, http.StatusGone, "Enterprise users are no longer supported")
 		return
 	}

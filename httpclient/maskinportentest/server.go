@@ -37,7 +37,7 @@ type Server struct {
 	mu       sync.Mutex
 	clients  map[string]*Client
 	tokens   map[string]*issued
-	jtis     map[jti]time.Time // until when each is remembered
+	jtis     map[jti]bool // never forgotten
 	stats    Stats
 	last     lastAssertion
 	refusals []string
@@ -68,7 +68,7 @@ func start(opts []Option, listen func(http.Handler, []string) *faulttest.Server)
 		mux:     http.NewServeMux(),
 		clients: map[string]*Client{},
 		tokens:  map[string]*issued{},
-		jtis:    map[jti]time.Time{},
+		jtis:    map[jti]bool{},
 		signing: randomText(),
 	}
 	for _, c := range cfg.clients {

@@ -81,10 +81,11 @@ func readGrant(r *http.Request) (string, *refusal) {
 		return "", badRequest("Content-Type must be application/x-www-form-urlencoded")
 	case r.URL.RawQuery != "" || r.URL.ForceQuery:
 		return "", badRequest("The URL must have no query")
-	case len(r.Header.Values("Authorization")) > 0:
-		return "", badRequest("The header Authorization must be absent")
-	case len(r.Header.Values("Cookie")) > 0:
-		return "", badRequest("Cookies must be absent")
+	}
+	for _, name := range []string{"Authorization", "Proxy-Authorization", "Cookie", "Content-Encoding", enterpriseUserHeader} {
+		if len(r.Header.Values(name)) > 0 {
+			return "", badRequest("The header " + name + " must be absent")
+		}
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil || len(body) > maxForm {

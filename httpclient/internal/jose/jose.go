@@ -36,6 +36,7 @@ type PrivateKey struct {
 // The reasons for refusing a JWK. Their texts complete the sentence "the key …".
 var (
 	ErrNotJSON     = errors.New("is not JSON")
+	ErrMember      = errors.New("has a member that is not a text")
 	ErrNoKey       = errors.New("holds no key")
 	ErrPublicOnly  = errors.New(`is a public key (member "d" is missing): export the private key`)
 	ErrSeveralKeys = errors.New("is a set with more than one private key: keep only the one to sign with")
@@ -62,7 +63,7 @@ func ParsePrivateKey(data []byte) (PrivateKey, error) {
 		Q   string `json:"q"`
 	}
 	if err := json.Unmarshal(members, &head); err != nil {
-		return PrivateKey{}, ErrNotJSON
+		return PrivateKey{}, ErrMember
 	}
 	switch {
 	case head.Kty != "RSA":

@@ -1,0 +1,397 @@
+package httpclient_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
+)
+
+// builtIn spares a test the look-up of metadata.
+var builtIn = maskinportentest.WithIssuer("https://test.maskinporten.no/")
+
+// A token's life counts from the start of the request for it.
+func TestLifeCountsFromTheRequest(t *testing.T) {
+	t.Parallel()
+	for name, exchange := range map[string]bool{"Maskinporten's token": false, "Altinn's token": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := newPipe(t, builtIn)
+				defer srv.Close()
+				const latency = 3 * time.Second
+				slow := roundTripper(func(r *http.Request) (*http.Response, error) {
+					resp, err := srv.Transport().RoundTrip(r)
+					pass(latency) // the answer takes its time
+					return resp, err
+				})
+				source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": exchange}, httpclient.WithTokenTransport(slow))
+				defer source.Close()
+				defer srv.Transport().(*http.Transport).CloseIdleConnections()
+				want := time.Now().Add(2 * time.Minute)
+				if exchange {
+					want = time.Now().Add(latency + 30*time.Minute)
+				}
+				token, err := source.Token(t.Context())
+				if err != nil || !token.Expires().Equal(want) {
+					t.Errorf("ends at %v, want %v, %v", token.Expires(), want, err)
+				}
+			})
+		})
+	}
+}
+
+// A token that is used up when it arrives is an error that may pass, not a token.
+func TestTokenThatIsUsedUpOnArrival(t *testing.T) {
+	t.Parallel()
+	for name, opt := range map[string]maskinportentest.Option{
+		"token":    maskinportentest.WithTokenLifetime(2 * time.Second),
+		"exchange": maskinportentest.WithAltinnTokenLifetime(2 * time.Second),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := newPipe(t, builtIn, opt)
+				defer srv.Close()
+				slow := roundTripper(func(r *http.Request) (*http.Response, error) {
+					resp, err := srv.Transport().RoundTrip(r)
+					pass(3 * time.Second)
+					return resp, err
+				})
+				source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": name == "exchange"}, httpclient.WithTokenTransport(slow))
+				defer source.Close()
+				defer srv.Transport().(*http.Transport).CloseIdleConnections()
+				_, err := source.Token(t.Context())
+				if !errors.Is(err, httpclient.ErrTemporary) || !strings.Contains(message(err), "the token lives no longer than the request for it took") {
+					t.Errorf("got %v", err)
+				}
+			})
+		})
+	}
+}
+
+// An outage that ends before the token does costs no request.
+func TestOutageThatEndsBeforeTheToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn) // tokens of 120 s, used until 114
+		defer srv.Close()
+		start := time.Now()
+		transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+			if at := time.Since(start); at > 101*time.Second && at < 113900*time.Millisecond {
+				return answer(503, nil), nil
+			}
+			return srv.Transport().RoundTrip(r)
+		})
+		source := sourceOf(t, srv, nil, httpclient.WithTokenTransport(transport))
+		defer source.Close()
+		defer srv.Transport().(*http.Transport).CloseIdleConnections()
+		for time.Since(start) < 130*time.Second {
+			if _, err := source.Token(t.Context()); err != nil {
+				t.Fatalf("at %v: %v", time.Since(start), err)
+			}
+			pass(50 * time.Millisecond)
+		}
+	})
+}
+
+// A grant that has expired is not offered to the exchange, and one that expires
+// on the way is replaced.
+func TestGrantThatExpires(t *testing.T) {
+	t.Parallel()
+	t.Run("before", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			srv := newPipe(t)
+			defer srv.Close()
+			source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
+			defer source.Close()
+			for range 2 {
+				if _, err := source.Token(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				pass(31 * time.Minute)
+			}
+			if s := srv.Stats(); s.TokenRequests != 2 || s.Exchanges != 2 || s.Refused != 0 {
+				t.Errorf("%+v", s)
+			}
+		})
+	})
+	t.Run("on the way", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			srv := newPipe(t, maskinportentest.WithTokenLifetime(5*time.Second))
+			defer srv.Close()
+			source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
+			defer source.Close()
+			srv.Faults.Add(faulttest.Fault{Match: toExchange, Status: 503, Header: http.Header{"Retry-After": {"6"}}})
+			if _, err := source.Token(t.Context()); err != nil || srv.Stats().TokenRequests != 2 {
+				t.Errorf("got %v after %d token requests", err, srv.Stats().TokenRequests)
+			}
+		})
+	})
+	t.Run("refused for good", func(t *testing.T) {
+		t.Parallel()
+		srv := newDouble(t)
+		source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
+		srv.Faults.Add(faulttest.Fault{Match: toExchange, Status: 401, Times: -1})
+		if _, err := source.Token(t.Context()); err == nil || srv.Stats().TokenRequests != 1 || srv.Stats().Exchanges != 1 {
+			t.Errorf("got %v after %+v", err, srv.Stats())
+		}
+	})
+}
+
+// After failures the pauses grow to 5 s, and the error says since when.
+func TestPausesAfterFailures(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn)
+		defer srv.Close()
+		source := sourceOf(t, srv, map[string]any{"ClientId": "nobody"})
+		defer source.Close()
+		start := time.Now()
+		var asked []time.Duration
+		for before := 0; time.Since(start) < 20*time.Second; pass(100 * time.Millisecond) {
+			_, err := source.Token(t.Context())
+			var failed *httpclient.TokenError
+			if !errors.As(err, &failed) || !failed.Since.Equal(start) || !failed.RetryAt.After(time.Now()) {
+				t.Fatalf("at %v: since %v, retry at %v", time.Since(start), failed.Since, failed.RetryAt)
+			}
+			if n := srv.Stats().TokenRequests; n > before {
+				before = n
+				asked = append(asked, time.Since(start))
+			}
+		}
+		want := []time.Duration{0, 1 * time.Second, 3 * time.Second, 7 * time.Second, 12 * time.Second, 17 * time.Second}
+		if len(asked) != len(want) {
+			t.Fatalf("asked at %v, want %v", asked, want)
+		}
+		for i := range want {
+			if asked[i] != want[i] {
+				t.Errorf("asked at %v, want %v", asked, want)
+			}
+		}
+	})
+}
+
+// A server that asks for patience gets it, up to a minute.
+func TestRetryAfterIsRemembered(t *testing.T) {
+	t.Parallel()
+	for wish, pause := range map[string]time.Duration{"50": 50 * time.Second, "9223372037": time.Minute} {
+		t.Run(wish, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := newPipe(t, builtIn)
+				defer srv.Close()
+				source := sourceOf(t, srv, nil)
+				defer source.Close()
+				srv.Faults.Add(faulttest.Fault{Match: toToken, Times: -1, Status: 429, Header: http.Header{"Retry-After": {wish}}})
+				start := time.Now()
+				for time.Since(start) < pause {
+					if _, err := source.Token(t.Context()); err == nil {
+						t.Fatal("no error")
+					}
+					pass(time.Second)
+				}
+				if n := srv.Faults.Hits(); n != 1 {
+					t.Errorf("asked %d times", n)
+				}
+				srv.Faults.Clear()
+				if _, err := source.Token(t.Context()); err != nil {
+					t.Errorf("not recovered: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// A server that hangs is given 8 s an attempt, and 20 s in all.
+func TestHangIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn)
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		defer source.Close()
+		srv.Faults.Add(faulttest.Fault{Match: toToken, Hang: true})
+		start := time.Now()
+		if _, err := source.Token(t.Context()); err != nil || time.Since(start) < 8*time.Second || time.Since(start) > 9*time.Second {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+		srv.Faults.Add(faulttest.Fault{Match: toToken, Hang: true, Times: -1})
+		pass(2 * time.Minute)
+		start = time.Now()
+		if _, err := source.Token(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 20*time.Second {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// A clock that is set right in the meantime is noticed, and not called wrong.
+func TestClockThatIsRepaired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn)
+		defer srv.Close()
+		var offset atomic.Int64
+		offset.Store(int64(-10 * time.Minute))
+		start := time.Now()
+		var out logs
+		source := sourceOf(t, srv, nil, httpclient.WithLogger(out.logger(0)), httpclient.WithClocks(
+			func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
+			func() time.Duration { return time.Since(start) }))
+		defer source.Close()
+		for range 2 {
+			if _, err := source.Token(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			offset.Store(0)
+			pass(3 * time.Minute)
+		}
+		if s := out.String(); strings.Count(s, "WARN") != 2 || !strings.Contains(s, "this machine's clock is 10m0s behind Maskinporten's") ||
+			!strings.Contains(s, "this machine's clock agrees with Maskinporten's again") {
+			t.Errorf("logged\n%s", s)
+		}
+		if n := srv.Stats().TokenRequests; n != 4 {
+			t.Errorf("%d token requests, want 4", n)
+		}
+	})
+}
+
+// What ends a wait is what the caller's context says it is.
+func TestWaitErrors(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn, maskinportentest.WithLatency(5*time.Second))
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		defer source.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, srv.PlatformURL()+"/api", nil)
+		_, err := source.Client().Do(req)
+		var failed *url.Error
+		if !errors.As(err, &failed) || !failed.Timeout() || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a deadline: %v", err)
+		}
+		if _, err := source.Token(canceled(t)); !errors.Is(err, context.Canceled) || message(err) != "httpclient: waiting for a token: gone home" {
+			t.Errorf("a cancellation: %v", err)
+		}
+	})
+}
+
+// An issuer's metadata is looked up once a day, and once a minute where it is
+// not to be had.
+func TestMetadataIsKept(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name     string
+		status   int
+		after    time.Duration
+		requests int
+	}{
+		{"within the day", 0, 23 * time.Hour, 1},
+		{"after a day", 0, 25 * time.Hour, 2},
+		{"missing, within the minute", 404, 50 * time.Second, 1},
+		{"missing, after the minute", 404, 70 * time.Second, 2},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := newPipe(t, maskinportentest.WithTokenLifetime(10*time.Second))
+				defer srv.Close()
+				if c.status != 0 {
+					srv.Faults.Add(faulttest.Fault{Status: c.status, Times: -1, Match: func(r *http.Request) bool { return strings.Contains(r.URL.Path, ".well-known") }})
+				}
+				source := sourceOf(t, srv, nil)
+				defer source.Close()
+				for range 2 {
+					if _, err := source.Token(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					pass(c.after)
+				}
+				if n := srv.Stats().Metadata; n != c.requests {
+					t.Errorf("%d requests for metadata, want %d", n, c.requests)
+				}
+			})
+		})
+	}
+}
+
+// A look-up that fails later keeps what an earlier one found.
+func TestMetadataThatGetsLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t)
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		defer source.Close()
+		if _, err := source.Token(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		pass(25 * time.Hour)
+		srv.Faults.Add(faulttest.Fault{Status: 200, Body: `{"issuer":"https://evil.example/","token_endpoint":"https://evil.example/token"}`,
+			Match: func(r *http.Request) bool { return strings.Contains(r.URL.Path, ".well-known") }})
+		if _, err := source.Token(t.Context()); err != nil || srv.Faults.Pending() != 0 {
+			t.Errorf("got %v, pending %d", err, srv.Faults.Pending())
+		}
+	})
+}
+
+// Close waits for the fetch that it ends, closes idle connections, and is what
+// later errors say, whatever failed before.
+func TestCloseIsThorough(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn)
+		defer srv.Close()
+		var over, idleClosed atomic.Bool
+		hanging := roundTripper(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			pass(time.Second)
+			over.Store(true)
+			return nil, r.Context().Err()
+		})
+		source := sourceOf(t, srv, nil, httpclient.WithTokenTransport(closing{hanging, &idleClosed}))
+		waiting := make(chan error, 1)
+		go func() {
+			_, err := source.Token(t.Context())
+			waiting <- err
+		}()
+		synctest.Wait()
+		source.Close()
+		if !over.Load() || !idleClosed.Load() {
+			t.Errorf("Close returned with the fetch over: %v, idle connections closed: %v", over.Load(), idleClosed.Load())
+		}
+		if err := <-waiting; !errors.Is(err, httpclient.ErrClosed) {
+			t.Errorf("the waiter got %v", err)
+		}
+
+		source = sourceOf(t, srv, map[string]any{"ClientId": "nobody"})
+		if _, err := source.Token(t.Context()); !errors.Is(err, httpclient.ErrUnknownClient) {
+			t.Errorf("got %v", err)
+		}
+		source.Close()
+		if _, err := source.Token(t.Context()); !errors.Is(err, httpclient.ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+	})
+}
+
+type closing struct {
+	http.RoundTripper
+	closed *atomic.Bool
+}
+
+func (c closing) CloseIdleConnections() { c.closed.Store(true) }
