@@ -96,7 +96,9 @@ var refusals = []refusal{
 		"the request was malformed: check Resource and ConsumerOrgNo",
 	},
 	{
-		"MP-200", []string{"invalid scope"}, ErrScopeNotGranted,
+		"MP-200",
+		[]string{"invalid scope"},
+		ErrScopeNotGranted,
 		"check Scope: it is misspelt, or not registered on the client",
 	},
 	{

@@ -341,8 +341,10 @@ func TestMetadataThatGetsLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(25 * time.Hour)
-		srv.Faults.Add(faulttest.Fault{Status: 200, Body: `{"issuer":"https://evil.example/","token_endpoint":"https://evil.example/token"}`,
-			Match: func(r *http.Request) bool { return strings.Contains(r.URL.Path, ".well-known") }})
+		srv.Faults.Add(faulttest.Fault{
+			Status: 200, Body: `{"issuer":"https://evil.example/","token_endpoint":"https://evil.example/token"}`,
+			Match: func(r *http.Request) bool { return strings.Contains(r.URL.Path, ".well-known") },
+		})
 		if _, err := source.Token(t.Context()); err != nil || srv.Faults.Pending() != 0 {
 			t.Errorf("got %v, pending %d", err, srv.Faults.Pending())
 		}

@@ -72,12 +72,14 @@ type AppConfig struct {
 // than 64, is skipped, and so is one whose path is a section or an array, since a
 // string never replaces those. Of two names that differ in case alone, the one that
 // sorts last in byte order is used, and a differing value of the other is
-// warned about.
+// warned about. One that would leave a gap in an array, or give it a key that is no
+// index, is skipped with a warning.
 //
 // Arguments are --Section:Key=value, --Section:Key value, the same with "/" for
 // "--", or Section:Key=value; the later of two wins. As in .NET, anything else is
 // ignored. Unlike .NET, what begins with "--" is never taken as the value of the
-// argument before it, and "/usr/bin" is a file's path, not a key.
+// argument before it, "/usr/bin" is a file's path and not a key, and without "--" a
+// key needs a section: a text such as a secret's base64 holds "=" as well.
 //
 // In both, parts "0" to "n-1" make an array where there is nothing yet.
 //
@@ -167,7 +169,9 @@ func (a AppConfig) loadFile(k *koanf.Koanf, name string, read func(string) ([]by
 
 // apply lays one layer over k and, once that has succeeded, records it.
 func (a AppConfig) apply(k *koanf.Koanf, name string, tree map[string]any, source func(path string) string) error {
-	merge := func(src, dest map[string]any) error { return overlay(from("provider: "+name), src, dest) }
+	merge := func(src, dest map[string]any) error {
+		return overlay(func(path string) string { return "provider: " + source(path) }, src, dest)
+	}
 	if err := k.Load(confmap.Provider(tree, ""), nil, koanf.WithMergeFunc(merge)); err != nil {
 		return err
 	}

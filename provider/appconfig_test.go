@@ -280,15 +280,43 @@ func TestClashBetweenLayers(t *testing.T) {
 		"appsettings.json":            `{"Scopes":["a"],"Logging":{"Level":"x"}}`,
 		"appsettings.Production.json": `{"Logging":"canary"}`,
 	})
-	app.Environ = []string{"SCOPES__7=canary"}
+	app.Args = []string{"--Scopes:7=canary"}
 	_, err := provider.LoadAppConfig(app)
 	want := `provider: appsettings.Production.json: Logging: a single value cannot replace the section that is there
-provider: environment: Scopes: index 7 leaves a gap: the next free index is 1`
+provider: argument --Scopes:7: Scopes:7: the index leaves a gap: the next free one is 1`
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}
 	if _, known := app.Origins.Of("Scopes:7"); known {
 		t.Error("a refused layer was recorded")
+	}
+}
+
+// A variable that does not fit the settings is somebody else's: the start goes on
+// without it, and with those that fit.
+func TestVariablesThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	app, log := hermetic(t, files{"appsettings.json": `{"Hosts":["a"],"Deep":[{"Names":["x"]}]}`})
+	app.Environ = []string{
+		"HOSTS__3=canary", "HOSTS__1=b", "HOSTS__X=canary", "HOSTS__00=canary", "HOSTS__2=c", "HOSTS__9__Y=canary",
+		"DEEP__0__NAMES__5=canary", "DEEP__0__NAMES__0=y",
+	}
+	app.Environ[0] = "HOSTS__7=canary"
+	k, err := provider.LoadAppConfig(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"Hosts": []any{"a", "b", "c"}, "Deep": []any{map[string]any{"Names": []any{"y"}}}}
+	if diff := cmp.Diff(want, k.Raw()); diff != "" {
+		t.Error(diff)
+	}
+	for _, name := range []string{"HOSTS__7", "HOSTS__X", "HOSTS__00", "HOSTS__9__Y", "DEEP__0__NAMES__5"} {
+		if !strings.Contains(log.String(), "variable="+name+"\n") {
+			t.Errorf("no warning about %s in\n%s", name, log.String())
+		}
+	}
+	if strings.Contains(log.String(), "canary") || strings.Count(log.String(), "level=WARN") != 5 {
+		t.Errorf("logged\n%s", log.String())
 	}
 }
 

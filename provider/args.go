@@ -32,8 +32,8 @@ func (a AppConfig) arguments() []argument {
 		case prefix == "-":
 			skip("settings take two dashes")
 			continue
-		case prefix == "" && !hasValue:
-			skip("it is not of the form key=value")
+		case prefix == "" && (!hasValue || !strings.Contains(key, pathDelimiter)):
+			skip("it is not of the form section:key=value")
 			continue
 		case prefix != "--" && strings.Contains(key, "/"):
 			skip("it looks like a file's path or an address")
@@ -80,7 +80,10 @@ func (a AppConfig) loadArguments(k *koanf.Koanf) error {
 	if len(tree) > 0 {
 		withArrays(tree)
 		problems = append(problems, a.apply(k, argumentsLayer, tree, func(path string) string {
-			return "argument --" + keys[foldKey(path)]
+			if key, ok := keys[foldKey(path)]; ok {
+				return "argument --" + key
+			}
+			return argumentsLayer
 		}))
 	}
 	return errors.Join(problems...)

@@ -29,7 +29,8 @@ func TestArguments(t *testing.T) {
 		{"a flag takes no switch for its value", []string{"--flag", "--A=v"}, tree{"A": "v"}, []string{`level=DEBUG msg="provider: argument skipped: it has no value" position=1`}},
 		{"a flag at the end", []string{"--A=v", "--flag"}, tree{"A": "v"}, []string{"it has no value", "position=2"}},
 		{"one dash", []string{"-canary", "-c=canary", "--A=v"}, tree{"A": "v"}, []string{"settings take two dashes", "position=1", "position=2"}},
-		{"plain words", []string{"canary", "--A", "v", "canary"}, tree{"A": "v"}, []string{"it is not of the form key=value", "position=1", "position=4"}},
+		{"plain words", []string{"canary", "--A", "v", "canary"}, tree{"A": "v"}, []string{"it is not of the form section:key=value", "position=1", "position=4"}},
+		{"a secret's base64", []string{"Y2FuYXJ5==", "--A=v", "B:C=w"}, tree{"A": "v", "B": tree{"C": "w"}}, []string{"it is not of the form section:key=value", "position=1"}},
 		{"paths and addresses", []string{"/usr/canary", "--A=v", "https://canary/?a=b"}, tree{"A": "v"}, []string{"it looks like a file's path or an address", "position=1", "position=3"}},
 		{"keys with empty parts", []string{"--=canary", "--A::B=canary", "--:A", "x=canary", "--", "canary", "--A=v"}, tree{"A": "v"}, []string{"its key is no setting's path", "position=1", "position=2", "position=3", "position=5"}},
 	}
@@ -67,7 +68,7 @@ func TestArgumentsThatClash(t *testing.T) {
 	}{
 		{"value first", []string{"--A=canary", "--a:B=canary"}, "provider: argument --a:B" + clash},
 		{"section first", []string{"--A:B=canary", "--A=canary"}, "provider: argument --A" + clash},
-		{"over a file's section", []string{"--s=canary"}, "provider: arguments: S: a single value cannot replace the section that is there"},
+		{"over a file's section", []string{"--s=canary"}, "provider: argument --s: S: a single value cannot replace the section that is there"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

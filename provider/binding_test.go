@@ -175,7 +175,7 @@ func TestVaultOverArrays(t *testing.T) {
 		{
 			name:    "an element beyond the next",
 			secrets: map[string]string{"Scopes--5": "z"},
-			err:     ": Scopes: index 5 leaves a gap: the next free index is 2",
+			err:     ": Scopes:5: the index leaves a gap: the next free one is 2",
 		},
 		{
 			name:    "organisation numbers are no indices",

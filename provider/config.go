@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,9 @@ type Config struct {
 	// Map turns a secret into a key, in the syntax of secret names ("--" nests),
 	// and a value. An empty key drops the secret; a map[string]any or []any
 	// becomes many keys. Nil keeps name and value as they are. It is called for
-	// one secret at a time, in the order of the listing.
+	// one secret of a load at a time, in the order of the listing; a colon in its
+	// keys nests too, as in a settings file. Loads at the same time call it, and
+	// Filter, at the same time.
 	Map func(name, value string) (key string, v any)
 
 	// Concurrency is how many requests to the vault may be under way at once,
@@ -112,7 +115,7 @@ func (c Config) checked(withURL bool) (Config, error) {
 		}
 	}
 	for _, name := range c.Sections {
-		if !secretName.MatchString(name) {
+		if !secretName.MatchString(name) || strings.HasSuffix(name, "--") {
 			problem("Sections: %q cannot be part of a secret's name: letters, digits and dashes, with -- between the parts of a key", name)
 		}
 	}
@@ -134,15 +137,22 @@ func (c Config) checked(withURL bool) (Config, error) {
 	return c, errors.Join(problems...)
 }
 
+// unmatched lists the Sections that none of the names lies in.
+func (c Config) unmatched(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(c.Sections), func(section string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return inSection(name, section) })
+	})
+}
+
+func inSection(name, section string) bool {
+	name, section = strings.ToLower(name), strings.ToLower(section)
+	return name == section || strings.HasPrefix(name, section+"--")
+}
+
 // wants says whether a listed secret is to be read.
 func (c Config) wants(name string) bool {
-	lower := strings.ToLower(name)
-	inSection := len(c.Sections) == 0
-	for _, s := range c.Sections {
-		s = strings.ToLower(s)
-		inSection = inSection || lower == s || strings.HasPrefix(lower, s+"--")
-	}
-	return inSection && (c.Filter == nil || c.Filter(name))
+	matched := len(c.Sections) == 0 || slices.ContainsFunc(c.Sections, func(section string) bool { return inSection(name, section) })
+	return matched && (c.Filter == nil || c.Filter(name))
 }
 
 // cleanVaultURL returns a vault's address without what may be left out. Its
@@ -159,9 +169,11 @@ func cleanVaultURL(raw string) (string, error) {
 	case strings.EqualFold(u.Hostname(), "portal.azure.com"):
 		return "", errors.New(`is a page of the Azure portal: set the "Vault URI" that the vault's overview page shows`)
 	case u.Scheme != "https":
-		return "", errors.New("does not begin with https://")
+		return "", errors.New("does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net")
 	case u.Hostname() == "":
 		return "", errors.New("has no host")
+	case strings.HasSuffix(u.Hostname(), "."):
+		return "", errors.New("has a host that ends with a dot: remove it")
 	case u.User != nil:
 		return "", errors.New("holds a user name: set the vault's address alone")
 	case (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":

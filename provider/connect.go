@@ -31,66 +31,96 @@ import (
 // The load does network I/O, bounded by ctx and [Config.Timeout]. On an error,
 // which never holds a value, k is as it was.
 func ConnectToKeyVault(ctx context.Context, k *koanf.Koanf, cfg Config) (bool, error) {
+	c, err := connect(ctx, k, &cfg)
+	c.close()
+	return c.connected, err
+}
+
+// connection is what the second stage leaves behind.
+type connection struct {
+	connected bool
+	got       loaded
+	close     func() // what the credential keeps open
+}
+
+// connect is ConnectToKeyVault. It puts the credential that it makes into cfg.
+func connect(ctx context.Context, k *koanf.Koanf, cfg *Config) (connection, error) {
+	c := connection{close: func() {}}
 	if k == nil {
-		return false, errors.New("provider: there is no koanf to connect to a key vault")
+		return c, errors.New("provider: there is no koanf to connect to a key vault")
+	}
+	if _, err := cfg.checked(false); err != nil {
+		return c, err
 	}
 	kv, err := bindKVSetting(k)
 	if err != nil {
-		return false, err
+		return c, err
 	}
 	setting := kv.name + ":SecretUri"
 	if kv.secretURI == "" {
 		setting, kv.secretURI = "Config.VaultURL", cfg.VaultURL
 	}
-	if missing := kv.missing(cfg); len(missing) > 0 {
+	if missing := kv.missing(*cfg); len(missing) > 0 {
 		cfg.Origins.vault("", missing)
-		return false, kv.incomplete(cfg, missing)
+		return c, kv.incomplete(*cfg, missing)
 	}
-	if cfg.VaultURL, err = cleanVaultURL(kv.secretURI); err != nil {
-		return false, fmt.Errorf("provider: %s %w", setting, err)
+	url, err := cleanVaultURL(kv.secretURI)
+	if err != nil {
+		return c, fmt.Errorf("provider: %s %w", setting, err)
 	}
+	cfg.VaultURL = url
 	if isNil(cfg.Credential) {
-		credential, closeIdle, err := kv.credential(cfg.CredentialOptions)
-		if err != nil {
-			return false, err
+		if cfg.Credential, c.close, err = kv.credential(cfg.CredentialOptions); err != nil {
+			return connection{close: func() {}}, err
 		}
-		defer closeIdle()
-		cfg.Credential = credential
 	}
-	vault, err := KeyVault(cfg)
+	vault, err := KeyVault(*cfg)
 	if err != nil {
-		return false, err
+		return c, err
 	}
-	got, err := vault.load(ctx)
-	if err != nil {
-		return false, err
+	if c.got, err = vault.load(ctx); err != nil {
+		return c, err
 	}
-	if err := got.apply(k, cfg.VaultURL); err != nil {
-		return false, err
+	source := c.got.sources(url)
+	if err := c.got.apply(k, source); err != nil {
+		return c, err
 	}
-	cfg.Origins.vault(cfg.VaultURL, nil)
-	cfg.Origins.record(Layer{Name: cfg.VaultURL, Status: StatusRead}, got.tree, func(path string) string {
-		return got.source(path, cfg.VaultURL)
-	})
-	return true, nil
+	cfg.Origins.vault(url, nil)
+	cfg.Origins.record(Layer{Name: url, Status: StatusRead}, c.got.tree, source)
+	c.connected = true
+	return c, nil
 }
 
 // apply lays what was loaded over k.
-func (l loaded) apply(k *koanf.Koanf, vault string) error {
-	source := func(path string) string { return "provider: " + l.source(path, vault) }
-	merge := func(src, dest map[string]any) error { return overlay(source, src, dest) }
+func (l loaded) apply(k *koanf.Koanf, source func(path string) string) error {
+	merge := func(src, dest map[string]any) error {
+		return overlay(func(path string) string { return "provider: " + source(path) }, src, dest)
+	}
 	return k.Load(confmap.Provider(l.tree, ""), nil, koanf.WithMergeFunc(merge))
 }
 
-// source names the secret that the setting at a path came from.
-func (l loaded) source(path, vault string) string {
-	folded := foldKey(path)
+// values is the text that each setting was given, by folded path.
+func (l loaded) values() map[string]string {
+	values := map[string]string{}
+	rewrite("", l.tree, func(path, text string) string {
+		values[foldKey(path)] = text
+		return text
+	})
+	return values
+}
+
+// sources names the secret that the setting at a path came from.
+func (l loaded) sources(vault string) func(path string) string {
+	names := make(map[string]string, len(l.secrets))
 	for _, secret := range l.secrets {
-		if foldKey(strings.Join(secret.path, pathDelimiter)) == folded {
-			return "secret " + secret.name + " of " + vault
-		}
+		names[foldKey(strings.Join(secret.path, pathDelimiter))] = secret.name
 	}
-	return vault
+	return func(path string) string {
+		if name, ok := names[foldKey(path)]; ok {
+			return "secret " + name + " of " + vault
+		}
+		return vault
+	}
 }
 
 // kvSetting is the section that says how to reach the vault. It is passed by
@@ -101,41 +131,51 @@ type kvSetting struct {
 	byReference                                 []string // fields that only the vault itself could tell
 }
 
-// bindKVSetting finds the section under either of its names. What kvSetting
-// leaves blank is taken from kvSettings.
+// bindKVSetting finds the section: kvSetting, or where that is blank kvSettings.
 func bindKVSetting(k *koanf.Koanf) (kvSetting, error) {
-	kv := kvSetting{name: "kvSetting"}
-	fields := []struct {
-		name string
-		into *string
-	}{{"ClientId", &kv.clientID}, {"TenantId", &kv.tenantID}, {"ClientSecret", &kv.clientSecret}, {"SecretUri", &kv.secretURI}}
-	var problems []error
-	for _, name := range []string{"kvSettings", "kvSetting"} {
+	first := kvSetting{name: "kvSetting"}
+	for i, name := range []string{"kvSetting", "kvSettings"} {
 		spelt, _ := spelling(k.Raw(), name)
 		section, err := Section(k, spelt)
 		if errors.Is(err, ErrNoSection) {
 			continue
 		}
 		if err != nil {
-			problems = append(problems, err)
-			continue
+			return kvSetting{}, err
 		}
-		kv.name = spelt
-		for _, field := range fields {
-			key, _ := spelling(section, field.name)
-			text, isText := section[key].(string)
-			if section[key] != nil && !isText {
-				problems = append(problems, fmt.Errorf("provider: %s:%s is not a text", spelt, key))
-			}
-			if isReference(text) {
-				kv.byReference = append(kv.byReference, spelt+":"+key)
-			}
-			if text = strings.TrimSpace(text); text != "" {
-				*field.into = text
-			}
+		kv, err := bindFields(spelt, section)
+		if err != nil || !kv.blank() {
+			return kv, err
+		}
+		if i == 0 {
+			first = kv
 		}
 	}
+	return first, nil
+}
+
+func bindFields(name string, section map[string]any) (kvSetting, error) {
+	kv := kvSetting{name: name}
+	var problems []error
+	for _, field := range []struct {
+		name string
+		into *string
+	}{{"ClientId", &kv.clientID}, {"TenantId", &kv.tenantID}, {"ClientSecret", &kv.clientSecret}, {"SecretUri", &kv.secretURI}} {
+		key, _ := spelling(section, field.name)
+		text, isText := section[key].(string)
+		if section[key] != nil && !isText {
+			problems = append(problems, fmt.Errorf("provider: %s:%s is not a text", name, key))
+		}
+		if isReference(text) {
+			kv.byReference = append(kv.byReference, name+":"+key)
+		}
+		*field.into = strings.TrimSpace(text)
+	}
 	return kv, errors.Join(problems...)
+}
+
+func (kv kvSetting) blank() bool {
+	return kv.clientID == "" && kv.tenantID == "" && kv.clientSecret == "" && kv.secretURI == ""
 }
 
 // missing lists the fields that are blank but needed.
@@ -158,11 +198,10 @@ func (kv kvSetting) missing(cfg Config) []string {
 // incomplete tells that there is no vault to connect to, as loudly as it should.
 func (kv kvSetting) incomplete(cfg Config, missing []string) error {
 	lacks := fmt.Sprintf("%s lacks %s", kv.name, strings.Join(missing, ", "))
-	nothing := kv.clientID == "" && kv.tenantID == "" && kv.clientSecret == "" && kv.secretURI == ""
 	switch {
 	case cfg.Require:
 		return fmt.Errorf("provider: no key vault was connected: %s", lacks)
-	case nothing:
+	case kv.blank():
 		cfg.logger().Debug("provider: no key vault is configured", "missing", missing)
 	default:
 		cfg.logger().Warn("provider: no key vault was connected: "+lacks, slog.Any("missing", missing))
@@ -189,10 +228,17 @@ func (kv kvSetting) credential(options azidentity.ClientSecretCredentialOptions)
 		options.AdditionallyAllowedTenants = append([]string{"*"}, options.AdditionallyAllowedTenants...)
 	}
 	transport, closeIdle := transporter(options.Transport, 1)
-	options.Transport = &wire{next: transport, busy: map[string]int{}}
+	wire := newWire(transport)
+	options.Transport = wire
 	credential, err := azidentity.NewClientSecretCredential(tenant, kv.clientID, kv.clientSecret, &options)
 	if err != nil {
 		return nil, nil, fmt.Errorf("provider: %s:TenantId is not a tenant's GUID or domain, or the credential's options are wrong", kv.name)
 	}
-	return credential, closeIdle, nil
+	return wiredCredential{credential, wire}, closeIdle, nil
+}
+
+// wiredCredential is a credential whose traffic can be asked about.
+type wiredCredential struct {
+	azcore.TokenCredential
+	wire *wire
 }

@@ -64,10 +64,10 @@ func TestConnectToKeyVault(t *testing.T) {
 		}}, ":"},
 		{"a dot between the parts of keys", map[string]any{"kvSetting": with(srv, nil)}, "."},
 		{"blanks around", map[string]any{"kvSetting": with(srv, map[string]any{"SecretUri": " " + srv.VaultURL() + "\n"})}, ":"},
-		{"half of it under each name", map[string]any{
-			"kvSetting":  map[string]any{"ClientId": srv.ClientID(), "TenantId": "", "ClientSecret": srv.ClientSecret()},
-			"kvSettings": map[string]any{"ClientId": "not this one", "TenantId": srv.TenantID(), "SecretUri": srv.VaultURL()},
+		{"the other name beside a blank template", map[string]any{
+			"kvSetting": map[string]any{"ClientId": "", "TenantId": "", "ClientSecret": "", "SecretUri": ""}, "kvSettings": with(srv, nil),
 		}, ":"},
+		{"the first of two", map[string]any{"kvSetting": with(srv, nil), "kvSettings": map[string]any{"ClientId": "not this one"}}, ":"},
 		{"a tenant in upper case", map[string]any{"kvSetting": with(srv, map[string]any{"TenantId": strings.ToUpper(srv.TenantID())})}, ":"},
 		{"a tenant by its domain", map[string]any{"kvSetting": with(srv, map[string]any{"TenantId": srv.TenantDomain()})}, ":"},
 	}
@@ -139,6 +139,10 @@ func TestIncompleteKVSetting(t *testing.T) {
 		{"nothing", map[string]any{}, "kvSetting lacks ClientId, TenantId, ClientSecret, SecretUri", "DEBUG"},
 		{"null", map[string]any{"kvSetting": nil}, "kvSetting lacks ClientId, TenantId, ClientSecret, SecretUri", "DEBUG"},
 		{"all blank", map[string]any{"KvSetting": map[string]any{"ClientId": " ", "SecretUri": ""}}, "KvSetting lacks ClientId, TenantId, ClientSecret, SecretUri", "DEBUG"},
+		{"some here, the others there", map[string]any{
+			"kvSetting":  map[string]any{"ClientId": srv.ClientID(), "ClientSecret": canary},
+			"kvSettings": map[string]any{"TenantId": srv.TenantID(), "SecretUri": srv.VaultURL()},
+		}, "kvSetting lacks TenantId, SecretUri", "WARN"},
 		{"one of four", map[string]any{"kvSetting": map[string]any{"ClientSecret": canary}}, "kvSetting lacks ClientId, TenantId, SecretUri", "WARN"},
 		{"three of four", map[string]any{"kvSettings": with(srv, map[string]any{"TenantId": "  "})}, "kvSettings lacks TenantId", "WARN"},
 	}
@@ -183,7 +187,7 @@ func TestConnectErrors(t *testing.T) {
 		changes func(*vaulttest.Server) map[string]any
 		want    string
 	}{
-		{"plain http", func(*vaulttest.Server) map[string]any { return map[string]any{"SecretUri": "http://v.example"} }, "provider: kvSetting:SecretUri does not begin with https://"},
+		{"plain http", func(*vaulttest.Server) map[string]any { return map[string]any{"SecretUri": "http://v.example"} }, "provider: kvSetting:SecretUri does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"},
 		{"a page of the portal", func(*vaulttest.Server) map[string]any {
 			return map[string]any{"SecretUri": "https://portal.azure.com/#view/x"}
 		}, `provider: kvSetting:SecretUri is a page of the Azure portal: set the "Vault URI" that the vault's overview page shows`},
@@ -217,6 +221,19 @@ func TestConnectErrors(t *testing.T) {
 	}
 	if _, err := provider.ConnectToKeyVault(t.Context(), nil, provider.Config{}); err == nil {
 		t.Error("no koanf, no error")
+	}
+	// A wrong Config is found in development too, where there is no vault.
+	wrong := provider.Config{Secrets: []string{"not a name!"}, Concurrency: -1}
+	if _, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), wrong); err == nil || !strings.Contains(err.Error(), "not a name!") || !strings.Contains(err.Error(), "Concurrency -1 is negative") {
+		t.Errorf("got %v", err)
+	}
+	kvSettings := newKoanf(t, map[string]any{"kvSetting": map[string]any{"ClientId": ""}, "kvSettings": map[string]any{"ClientId": "a", "TenantId": "b", "ClientSecret": "c", "SecretUri": "x"}}, ":")
+	if _, err := provider.ConnectToKeyVault(t.Context(), kvSettings, provider.Config{}); err == nil || !strings.HasPrefix(err.Error(), "provider: kvSettings:SecretUri does not") {
+		t.Errorf("got %v", err)
+	}
+	address := provider.Config{VaultURL: "http://v.example", Credential: staticCredential{}}
+	if _, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), address); err == nil || !strings.HasPrefix(err.Error(), "provider: Config.VaultURL does not") {
+		t.Errorf("got %v", err)
 	}
 	k := newKoanf(t, map[string]any{"kvSetting": "text"}, ":")
 	if _, err := provider.ConnectToKeyVault(t.Context(), k, provider.Config{}); err == nil || err.Error() != `provider: section "kvSetting": a single value is there, not a section` {

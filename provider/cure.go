@@ -5,7 +5,7 @@ import "net/http"
 const (
 	cureRole    = `grant the identity the role "Key Vault Secrets User" on the vault (with access policies: the secret permissions Get and List)`
 	cureTenant  = "use a credential of the tenant that the vault's subscription belongs to: check TenantId"
-	cureProxy   = "check that VaultURL is a key vault's address, and that no proxy or log-in page answers instead"
+	cureProxy   = "check that the address (kvSetting:SecretUri, Config.VaultURL) is a key vault's, and that no proxy or log-in page answers instead"
 	cureEntra   = "check the authority's address and TenantId, and that no proxy or log-in page answers instead"
 	cureSlow    = "check that this machine can reach the vault and Entra (firewall, private endpoint, proxy), or raise Timeout"
 	cureBusy    = "the vault is asked for too much: load less with Secrets or Sections, lower Concurrency, or start fewer instances at once"
@@ -58,6 +58,8 @@ func cureByStatus(step string, d diagnosis) string {
 		return cureRole
 	case d.status == http.StatusUnauthorized && step != stepAuthenticate:
 		return "the vault does not accept the credential's token: check its tenant and cloud"
+	case d.status == http.StatusTooManyRequests && step == stepAuthenticate:
+		return "Entra is asked for too many tokens: start fewer instances at once"
 	case d.status == http.StatusTooManyRequests:
 		return cureBusy
 	case d.status >= 500:
@@ -84,7 +86,7 @@ func cureByKind(step string, d diagnosis) string {
 		if step == stepAuthenticate {
 			return "check the authority's host, and that this machine's DNS can resolve it"
 		}
-		return "check the spelling of VaultURL, that the vault exists, and that this machine's DNS can resolve it"
+		return "check the spelling of the address (kvSetting:SecretUri, Config.VaultURL), that the vault exists, and that this machine's DNS can resolve it"
 	case kindTLS:
 		return "a proxy may answer with a certificate of its own: add its authority to the system's, or give a transport in ClientOptions"
 	case kindNetwork:
@@ -95,6 +97,8 @@ func cureByKind(step string, d diagnosis) string {
 		return cureProxy + "; for a private cloud, see DisableChallengeResourceVerification in ClientOptions"
 	case kindGarbage:
 		return cureStranger(step)
+	case kindChain:
+		return "give this machine one of these identities, or set ClientId, TenantId and ClientSecret of kvSetting; AZURE_SDK_GO_LOGGING=all tells more"
 	}
 	return cureUnknown
 }

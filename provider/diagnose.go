@@ -30,6 +30,7 @@ const (
 	kindTenant
 	kindChallenge
 	kindGarbage
+	kindChain
 )
 
 // diagnosis is an error taken apart into what may be shown.
@@ -119,10 +120,30 @@ func byText(text string) diagnosis {
 		return diagnosis{kind: kindHost, reason: "the host is unknown"}
 	case strings.Contains(text, "x509: "), strings.Contains(text, "tls: "):
 		return diagnosis{kind: kindTLS, reason: "the TLS handshake failed"}
-	case strings.Contains(text, "dial tcp"), strings.Contains(text, "connection re"), strings.HasSuffix(text, "EOF"):
+	case strings.Contains(text, "deadline exceeded"), strings.Contains(text, "Client.Timeout"):
+		return diagnosis{kind: kindDeadline, cause: context.DeadlineExceeded}
+	case strings.Contains(text, errTooLarge.Error()):
+		return diagnosis{kind: kindGarbage, reason: errTooLarge.Error()}
+	case strings.Contains(text, "dial tcp"), strings.Contains(text, "connection re"), strings.Contains(text, "EOF"):
 		return diagnosis{kind: kindNetwork, reason: "the connection failed"}
+	case strings.Contains(text, "Attempted credentials:"):
+		return diagnosis{kind: kindChain, reason: attempts(text)}
 	}
 	return diagnosis{}
+}
+
+var attempt = regexp.MustCompile(`^\t(\w+Credential: .+)`)
+
+// attempts tells why each credential of a chain failed, by the first line of its
+// error: what follows may quote an answer.
+func attempts(text string) string {
+	reasons := []string{"no credential of the chain gave a token"}
+	for line := range strings.Lines(text) {
+		if m := attempt.FindStringSubmatch(line); m != nil {
+			reasons = append(reasons, oneLine(m[1]))
+		}
+	}
+	return strings.Join(reasons, "; ")
 }
 
 // diagnoseAuth reads Entra's answer. The error's own text quotes all of it.

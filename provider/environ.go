@@ -57,13 +57,47 @@ func (a AppConfig) variables() []variable {
 	return vars
 }
 
-// loadEnvironment applies the environment variables. Deeper paths go first, so
-// whether a variable meets a section does not depend on the block's order.
+// loadEnvironment applies the environment variables. One that does not fit the
+// settings that are there belongs to somebody else: it is skipped.
 func (a AppConfig) loadEnvironment(k *koanf.Koanf) error {
 	settings := k.Raw()
+	vars := a.variables()
+	for {
+		tree, winners := a.variableTree(vars, settings)
+		var m merger
+		m.section("", settings, tree)
+		if len(m.refused) == 0 {
+			if len(tree) == 0 {
+				return nil
+			}
+			return a.apply(k, environmentLayer, tree, func(path string) string {
+				return "environment variable " + winners[foldKey(path)].name
+			})
+		}
+		for _, r := range m.refused {
+			vars = slices.DeleteFunc(vars, func(v variable) bool {
+				unfit := isAtOrBelow(foldKey(strings.Join(v.parts, pathDelimiter)), foldKey(r.path))
+				if unfit {
+					a.logger().Warn("provider: environment variable skipped: "+r.reason, "variable", v.name)
+				}
+				return unfit
+			})
+		}
+	}
+}
+
+// isAtOrBelow compares two folded paths.
+func isAtOrBelow(path, other string) bool {
+	return path == other || strings.HasPrefix(path, other+pathDelimiter)
+}
+
+// variableTree makes settings of variables, and tells which variable each path is
+// from. Deeper paths go first, so whether a variable meets a section does not
+// depend on the block's order.
+func (a AppConfig) variableTree(vars []variable, settings map[string]any) (map[string]any, map[string]variable) {
 	tree := map[string]any{}
 	winners := map[string]variable{}
-	for _, v := range a.variables() {
+	for _, v := range vars {
 		there := lookup(settings, v.parts)
 		_, isSection := there.(map[string]any)
 		if _, isArray := asArray(there); isSection || isArray || !place(tree, v.parts, v.value) {
@@ -81,11 +115,6 @@ func (a AppConfig) loadEnvironment(k *koanf.Koanf) error {
 		}
 		winners[path] = v
 	}
-	if len(tree) == 0 {
-		return nil
-	}
 	withArrays(tree)
-	return a.apply(k, environmentLayer, tree, func(path string) string {
-		return "environment variable " + winners[foldKey(path)].name
-	})
+	return tree, winners
 }

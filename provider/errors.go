@@ -65,6 +65,18 @@ func (e *Error) Error() string {
 // nil.
 func (e *Error) Unwrap() error { return e.cause }
 
+// patience is a status with which the vault, or Entra, puts the load off.
+func (r *reading) patience() int {
+	status := 0
+	if r.session.wire != nil {
+		status = r.session.wire.patience()
+	}
+	if c, ok := r.cfg.Credential.(wiredCredential); ok {
+		status = max(status, c.wire.patience())
+	}
+	return status
+}
+
 // explain makes an Error of what ended the load. parent is the caller's context,
 // ctx the load's own.
 func (r *reading) explain(f failure, parent, ctx context.Context) *Error {
@@ -81,10 +93,8 @@ func (r *reading) explain(f failure, parent, ctx context.Context) *Error {
 		default:
 			d.reason = "a time-out of the transport's own passed"
 		}
-		if w := r.session.wire; w != nil {
-			if d.status = w.patience(); d.status != 0 {
-				d.reason += ", the last answer being " + statusText(d.status)
-			}
+		if d.status = r.patience(); d.status != 0 {
+			d.reason += ", the last answer being " + statusText(d.status)
 		}
 	}
 	return &Error{

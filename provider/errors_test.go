@@ -135,7 +135,7 @@ func TestErrorsCure(t *testing.T) {
 				c.VaultURL = "https://nowhere.vault.azure.net"
 			},
 			want: provider.Error{Step: "list"},
-			text: "provider: https://nowhere.vault.azure.net: list: there is no host nowhere.vault.azure.net; check the spelling of VaultURL, that the vault exists, and that this machine's DNS can resolve it",
+			text: "provider: https://nowhere.vault.azure.net: list: there is no host nowhere.vault.azure.net; check the spelling of the address (kvSetting:SecretUri, Config.VaultURL), that the vault exists, and that this machine's DNS can resolve it",
 		},
 		{
 			name: "unknown authority",
@@ -190,7 +190,7 @@ func TestErrorsCure(t *testing.T) {
 			name:   "redirect",
 			faults: []faulttest.Fault{{Status: 302, Header: http.Header{"Location": {"https://localhost/"}}, Match: path("/secrets")}},
 			want:   provider.Error{Step: "list", Status: 302},
-			text:   "provider: VAULT: list: 302 Found; check that VaultURL is a key vault's address, and that no proxy or log-in page answers instead",
+			text:   "provider: VAULT: list: 302 Found; check that the address (kvSetting:SecretUri, Config.VaultURL) is a key vault's, and that no proxy or log-in page answers instead",
 		},
 	}
 	for _, c := range cases {

@@ -61,7 +61,7 @@ func KeyVault(cfg Config) (*Vault, error) {
 	// Each load has its own client: its first request meets the challenge, so
 	// that what a load costs does not depend on the loads before it.
 	open := func() (session, error) {
-		s := session{gate: newGate(), wire: &wire{next: base, busy: map[string]int{}}, close: closeIdle}
+		s := session{gate: newGate(), wire: newWire(base), close: closeIdle}
 		options := checked.ClientOptions
 		options.Transport = s.wire
 		client, err := azsecrets.NewClient(checked.VaultURL, gatedCredential{checked.Credential, s.gate}, &options)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -128,4 +130,27 @@ func (l *kvLog) String() string {
 
 func (l *kvLog) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func azsecretsOptions(client *http.Client) azsecrets.ClientOptions {
+	var options azsecrets.ClientOptions
+	options.Transport = client
+	return options
+}
+
+func notFound(host string) error {
+	return &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+}
+
+// endless lists pages for ever, each after a second.
+type endless struct{ *kvFake }
+
+func (endless) NewListSecretPropertiesPager(*azsecrets.ListSecretPropertiesOptions) *runtime.Pager[azsecrets.ListSecretPropertiesResponse] {
+	return runtime.NewPager(runtime.PagingHandler[azsecrets.ListSecretPropertiesResponse]{
+		More: func(azsecrets.ListSecretPropertiesResponse) bool { return true },
+		Fetcher: func(context.Context, *azsecrets.ListSecretPropertiesResponse) (azsecrets.ListSecretPropertiesResponse, error) {
+			<-time.After(time.Second)
+			return azsecrets.ListSecretPropertiesResponse{}, nil
+		},
+	})
 }

@@ -153,6 +153,8 @@ func TestWhatIsLoaded(t *testing.T) {
 		change func(*provider.Config)
 		want   kvObject
 		warns  []string
+
+		unmatched string // one of Sections
 	}{
 		{
 			name: "all", change: func(*provider.Config) {},
@@ -162,7 +164,7 @@ func TestWhatIsLoaded(t *testing.T) {
 		{
 			name: "section", change: func(c *provider.Config) { c.Sections = []string{"oLD", "On", "Of"} },
 			want:  kvObject{"On": "on", "Old": kvObject{"Key": "old", "Young": "young"}},
-			warns: []string{"Old--Key", "Old--Young"},
+			warns: []string{"Old--Key", "Old--Young"}, unmatched: "Of",
 		},
 		{
 			name: "deep section", change: func(c *provider.Config) { c.Sections = []string{"old--key"} },
@@ -179,7 +181,7 @@ func TestWhatIsLoaded(t *testing.T) {
 				c.Sections = []string{"old", "on"}
 				c.Filter = func(name string) bool { return name != "On" }
 			},
-			want: kvObject{"Old": kvObject{"Key": "old", "Young": "young"}}, warns: []string{"Old--Key", "Old--Young"},
+			want: kvObject{"Old": kvObject{"Key": "old", "Young": "young"}}, warns: []string{"Old--Key", "Old--Young"}, unmatched: "on",
 		},
 	}
 	for _, c := range cases {
@@ -201,8 +203,15 @@ func TestWhatIsLoaded(t *testing.T) {
 				t.Errorf("%d gets for %d values", gets, kvLeaves(got))
 			}
 			text := log.String()
-			if n := strings.Count(text, "level=WARN"); n != len(c.warns) {
-				t.Errorf("%d warnings, want %d: %s", n, len(c.warns), text)
+			warnings := len(c.warns)
+			if c.unmatched != "" {
+				warnings++
+				if !strings.Contains(text, "no secret was loaded for one of Sections") || !strings.Contains(text, "section="+c.unmatched+"\n") {
+					t.Errorf("no warning about section %s: %s", c.unmatched, text)
+				}
+			}
+			if n := strings.Count(text, "level=WARN"); n != warnings {
+				t.Errorf("%d warnings, want %d: %s", n, warnings, text)
 			}
 			for _, name := range c.warns {
 				if !strings.Contains(text, "secret="+name+" ") {

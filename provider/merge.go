@@ -55,23 +55,27 @@ func overlay(source func(path string) string, src, dest map[string]any) error {
 	if dest == nil && len(src) > 0 {
 		return fmt.Errorf("%s: nothing to merge into: dest is nil", source(""))
 	}
-	m := merger{source: source}
+	var m merger
 	result := m.section("", dest, own)
-	if len(m.problems) > 0 {
-		return errors.Join(m.problems...)
+	if len(m.refused) > 0 {
+		problems := make([]error, 0, len(m.refused))
+		for _, r := range m.refused {
+			problems = append(problems, fmt.Errorf("%s: %s: %s", source(r.path), r.path, r.reason))
+		}
+		return errors.Join(problems...)
 	}
 	gomaps.Copy(dest, result)
 	return nil
 }
 
 // merger builds merged values without changing the old ones.
-type merger struct {
-	source   func(path string) string
-	problems []error
-}
+type merger struct{ refused []refusedPath }
+
+// refusedPath is a setting that cannot be laid over what is there.
+type refusedPath struct{ path, reason string }
 
 func (m *merger) refuse(path, reason string) {
-	m.problems = append(m.problems, fmt.Errorf("%s: %s: %s", m.source(path), path, reason))
+	m.refused = append(m.refused, refusedPath{path, reason})
 }
 
 func (m *merger) section(path string, dest, src map[string]any) map[string]any {
@@ -133,7 +137,7 @@ func (m *merger) array(path string, dest []any, src map[string]any) []any {
 		case i == len(result):
 			result = append(result, m.value(joinPath(path, key), nil, src[key]))
 		default:
-			m.refuse(path, fmt.Sprintf("index %d leaves a gap: the next free index is %d", i, len(result)))
+			m.refuse(joinPath(path, key), fmt.Sprintf("the index leaves a gap: the next free one is %d", len(result)))
 			return result
 		}
 	}

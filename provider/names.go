@@ -34,7 +34,7 @@ func nest(entries []*entry, cfg Config) (loaded, error) {
 				continue
 			}
 		}
-		leaves = flatten(leaves, e, strings.Split(key, "--"), value)
+		leaves = flatten(leaves, e, keysOf(strings.Split(key, "--")...), value)
 	}
 	root := &node{children: map[string]*node{}}
 	var conflicts []error
@@ -55,10 +55,24 @@ func nest(entries []*entry, cfg Config) (loaded, error) {
 	return got, nil
 }
 
+// keysOf takes keys with colons apart, as settings files do: koanf would find two
+// things under one path.
+func keysOf(keys ...string) []string {
+	var all []string
+	for _, key := range keys {
+		if parts, ok := splitPath(key); ok {
+			all = append(all, parts...)
+		} else {
+			all = append(all, key)
+		}
+	}
+	return all
+}
+
 // flatten takes a value apart into leaves, so that secrets below the same key
 // meet one by one. What Config.Map made is walked in the order of its keys.
 func flatten(leaves []*leaf, from *entry, path []string, value any) []*leaf {
-	below := func(key string) []string { return append(slices.Clone(path), key) }
+	below := func(key string) []string { return append(slices.Clone(path), keysOf(key)...) }
 	switch v := value.(type) {
 	case map[string]any:
 		if len(v) > 0 {

@@ -39,10 +39,17 @@ type Origins struct {
 	mu        sync.Mutex
 	directory string
 	layers    []Layer
-	inForce   map[string]origin // by folded path
-	spelt     map[string]string // folded path of a setting or section -> its spelling in force
+	settings  originNode
 	vaultURL  string
 	lacking   []string
+}
+
+// originNode is a part of a path: where the value there came from, if there is
+// one, and what is below.
+type originNode struct {
+	spelt    string // the spelling that came first, as Merge keeps it
+	source   string // "" where no value is
+	children map[string]*originNode
 }
 
 type origin struct{ path, source string }
@@ -144,7 +151,19 @@ func (o *Origins) sorted() []origin {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.SortedFunc(gomaps.Values(o.inForce), func(x, y origin) int { return cmp.Compare(x.path, y.path) })
+	var found []origin
+	o.settings.collect("", &found)
+	slices.SortFunc(found, func(x, y origin) int { return cmp.Compare(x.path, y.path) })
+	return found
+}
+
+func (n *originNode) collect(path string, into *[]origin) {
+	if n.source != "" {
+		*into = append(*into, origin{path, n.source})
+	}
+	for _, child := range n.children {
+		child.collect(joinPath(path, child.spelt), into)
+	}
 }
 
 // lookedIn records the directory of the files that are named without one.
@@ -177,13 +196,10 @@ func (o *Origins) record(layer Layer, tree map[string]any, source func(path stri
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.inForce == nil {
-		o.inForce, o.spelt = map[string]origin{}, map[string]string{}
-	}
 	layer.Keys = nil
 	leaves("", tree, func(path string, value any) {
-		if path = o.spell(path); o.replace(path, value, source(path)) {
-			layer.Keys = append(layer.Keys, path)
+		if spelt, ok := o.settings.put(path, value, source); ok {
+			layer.Keys = append(layer.Keys, spelt)
 		}
 	})
 	slices.Sort(layer.Keys)
@@ -191,39 +207,54 @@ func (o *Origins) record(layer Layer, tree map[string]any, source func(path stri
 	o.layers = append(o.layers, layer)
 }
 
-// replace does to the record what Merge did to the settings: a value takes the
-// place of what was at its path, above it and below it, but one that is empty
-// takes nothing away from a section or an array.
-func (o *Origins) replace(path string, value any, source string) bool {
-	folded := foldKey(path)
-	isBelow := func(p string, _ origin) bool { return strings.HasPrefix(p, folded+pathDelimiter) }
-	if empty(value) {
-		for p, at := range o.inForce {
-			if isBelow(p, at) {
-				return false
+// put does to the record what Merge did to the settings: a value takes the place
+// of what was at its path, above it and below it, but one that is empty takes
+// nothing away from a section or an array. It gives the path as it is spelt there,
+// and false where it took no place.
+func (n *originNode) put(path string, value any, source func(path string) string) (string, bool) {
+	spelt := ""
+	var above []*originNode
+	for part := range strings.SplitSeq(path, pathDelimiter) {
+		above = append(above, n)
+		folded := foldKey(part)
+		child := n.children[folded]
+		if child == nil {
+			child = &originNode{spelt: part}
+			if n.children == nil {
+				n.children = map[string]*originNode{}
 			}
+			n.children[folded] = child
 		}
+		spelt = joinPath(spelt, child.spelt)
+		n = child
 	}
-	gomaps.DeleteFunc(o.inForce, isBelow)
-	gomaps.DeleteFunc(o.inForce, func(p string, _ origin) bool { return strings.HasPrefix(folded, p+pathDelimiter) })
-	o.inForce[folded] = origin{path, source}
-	return true
+	if empty(value) && n.holdsBelow() {
+		return "", false
+	}
+	for _, node := range above {
+		node.source = ""
+	}
+	for _, child := range n.children {
+		child.clear() // the spelling stays, as it does in the settings
+	}
+	n.source = source(spelt)
+	return spelt, true
 }
 
-// spell is the path as the settings spell it: Merge keeps, for each part, the
-// spelling that came first.
-func (o *Origins) spell(path string) string {
-	spelt := ""
-	for part := range strings.SplitSeq(path, pathDelimiter) {
-		spelt = joinPath(spelt, part)
-		folded := foldKey(spelt)
-		if first, known := o.spelt[folded]; known {
-			spelt = first
-		} else {
-			o.spelt[folded] = spelt
+func (n *originNode) clear() {
+	n.source = ""
+	for _, child := range n.children {
+		child.clear()
+	}
+}
+
+func (n *originNode) holdsBelow() bool {
+	for _, child := range n.children {
+		if child.source != "" || child.holdsBelow() {
+			return true
 		}
 	}
-	return spelt
+	return false
 }
 
 // leaves visits each value in a tree with its path, in the order that Merge takes

@@ -73,9 +73,7 @@ func (v *Vault) load(parent context.Context) (loaded, error) {
 	if failed := r.run(ctx); failed != nil {
 		return loaded{}, r.explain(*failed, parent, ctx)
 	}
-	for _, e := range r.entries {
-		r.warn(e, time.Now())
-	}
+	r.warn(time.Now())
 	got, err := nest(r.entries, r.cfg)
 	if err != nil {
 		return loaded{}, err
@@ -98,6 +96,9 @@ func (r *reading) run(ctx context.Context) *failure {
 		r.listed(ctx)
 	}
 	r.wg.Wait()
+	if r.first == nil && ctx.Err() != nil {
+		r.first = &failure{step: stepGet, err: ctx.Err()} // those that waited for their turn
+	}
 	return r.first
 }
 
@@ -136,6 +137,9 @@ func (r *reading) listed(ctx context.Context) {
 	seen := map[string]bool{}
 	for pager.More() {
 		page, err := pager.NextPage(ctx)
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err == nil {
 			err = r.take(ctx, page.Value)
 		}
@@ -179,8 +183,7 @@ func (r *reading) get(ctx context.Context, e *entry) {
 	select {
 	case r.slots <- struct{}{}:
 	case <-ctx.Done():
-		r.fail(failure{step: stepGet, secret: e.name, err: ctx.Err()})
-		return
+		return // run tells, unless a request that was sent tells more
 	}
 	answer, err := r.session.client.GetSecret(ctx, e.name, e.version, nil)
 	<-r.slots
@@ -209,13 +212,20 @@ func (e *entry) note(a *azsecrets.SecretAttributes) {
 	keep(&e.expires, a.Expires)
 }
 
-func (r *reading) warn(e *entry, now time.Time) {
-	log := r.cfg.logger().With("vault", r.cfg.VaultURL, "secret", e.name)
-	if !e.expires.IsZero() && !now.Before(e.expires) {
-		log.Warn("provider: the secret has expired; it is loaded all the same", "expires", e.expires)
+func (r *reading) warn(now time.Time) {
+	names := make([]string, 0, len(r.entries))
+	for _, e := range r.entries {
+		names = append(names, e.name)
+		log := r.cfg.logger().With("vault", r.cfg.VaultURL, "secret", e.name)
+		if !e.expires.IsZero() && !now.Before(e.expires) {
+			log.Warn("provider: the secret has expired; it is loaded all the same", "expires", e.expires)
+		}
+		if now.Before(e.notBefore) {
+			log.Warn("provider: the secret is not valid yet; it is loaded all the same", "notBefore", e.notBefore)
+		}
 	}
-	if now.Before(e.notBefore) {
-		log.Warn("provider: the secret is not valid yet; it is loaded all the same", "notBefore", e.notBefore)
+	for _, section := range r.cfg.unmatched(names) {
+		r.cfg.logger().Warn("provider: no secret was loaded for one of Sections", "vault", r.cfg.VaultURL, "section", section)
 	}
 }
 

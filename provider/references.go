@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/knadh/koanf/providers/confmap"
@@ -22,8 +23,8 @@ import (
 //	@Microsoft.KeyVault(SecretUri=https://my-vault.vault.azure.net/secrets/my-secret)
 //
 // [Load] does so last, so that a reference that a later layer overrides is never
-// followed. A secret's value is taken as it is, whatever it looks like. Without a
-// reference in k, nothing happens and no credential is needed.
+// followed. What a reference leads to is taken as it is, whatever it looks like.
+// Without a reference in k, nothing happens and no credential is needed.
 //
 // The identity is [Config.Credential], or else the client secret of the section
 // kvSetting. It is shown to Key Vault's own hosts, and to the vault that kvSetting
@@ -37,9 +38,15 @@ func ResolveReferences(ctx context.Context, k *koanf.Koanf, cfg Config) error {
 	if k == nil {
 		return errors.New("provider: there is no koanf to resolve references in")
 	}
+	return resolveReferences(ctx, k, cfg, nil)
+}
+
+// resolveReferences leaves alone what is at the folded paths of asIs, if it is
+// still the value named there.
+func resolveReferences(ctx context.Context, k *koanf.Koanf, cfg Config, asIs map[string]string) error {
 	settings := k.Raw()
 	kv, bindErr := bindKVSetting(k)
-	refs, err := findReferences(settings, kv.vault(cfg))
+	refs, err := findReferences(settings, kv.vault(cfg), asIs)
 	if err != nil || len(refs) == 0 {
 		return err
 	}
@@ -78,11 +85,11 @@ type reference struct {
 
 // findReferences lists the references in a tree, by path. own is the address of
 // the vault that the settings name, "" if they name none.
-func findReferences(tree map[string]any, own string) ([]reference, error) {
+func findReferences(tree map[string]any, own string, asIs map[string]string) ([]reference, error) {
 	var refs []reference
 	var problems []error
 	rewrite("", tree, func(path, text string) string {
-		if !isReference(text) {
+		if given, fixed := asIs[foldKey(path)]; !isReference(text) || fixed && given == text {
 			return text
 		}
 		id, err := parseReference(text, own)
@@ -173,6 +180,7 @@ func (c Config) fetch(ctx, parent context.Context, address string, refs []refere
 		explained := r.explain(*failed, parent, ctx)
 		return nil, fmt.Errorf("provider: %s: Key Vault reference: %w", strings.Join(users(refs, address, explained.Secret), ", "), explained)
 	}
+	r.warn(time.Now())
 	for _, e := range r.entries {
 		values[secretID{address, e.name, e.version}] = e.value
 	}
@@ -193,19 +201,18 @@ func users(refs []reference, vault, secret string) []string {
 
 // putReferences puts the secrets into k in place of the references to them.
 func putReferences(k *koanf.Koanf, settings map[string]any, refs []reference, values map[secretID]string, origins *Origins) error {
-	byText := map[string]secretID{}
-	byPath := map[string]secretID{}
+	byPath := map[string]reference{}
 	for _, ref := range refs {
-		byText[ref.text], byPath[foldKey(ref.path)] = ref.id, ref.id
+		byPath[foldKey(ref.path)] = ref
 	}
 	resolved := map[string]any{}
 	rewrite("", settings, func(path, text string) string {
-		id, ok := byText[text]
-		if !ok {
+		ref, ok := byPath[foldKey(path)]
+		if !ok || ref.text != text {
 			return text
 		}
-		place(resolved, strings.Split(path, pathDelimiter), values[id])
-		return values[id]
+		place(resolved, strings.Split(path, pathDelimiter), values[ref.id])
+		return values[ref.id]
 	})
 	replace := func(src, dest map[string]any) error {
 		clear(dest)
@@ -216,7 +223,7 @@ func putReferences(k *koanf.Koanf, settings map[string]any, refs []reference, va
 		return fmt.Errorf("provider: Key Vault references: %w", err)
 	}
 	origins.record(Layer{Name: referencesLayer, Status: StatusRead}, resolved, func(path string) string {
-		id := byPath[foldKey(path)]
+		id := byPath[foldKey(path)].id
 		return "secret " + id.name + " of " + id.vault + ", by reference"
 	})
 	return nil

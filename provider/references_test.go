@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -157,7 +158,7 @@ func TestRefusedReferences(t *testing.T) {
 		ref("SecretUri=https://" + vaultHost + "/secrets"):                      form,
 		ref("SecretUri=https://" + vaultHost + "/secrets/one/v/x"):              form,
 		ref("SecretUri=https://" + vaultHost + "/secrets/one?x=y"):              form,
-		ref("SecretUri=http://" + vaultHost + "/secrets/one"):                   "its SecretUri does not begin with https://",
+		ref("SecretUri=http://" + vaultHost + "/secrets/one"):                   "its SecretUri does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net",
 		ref("SecretUri=https://u:" + canary + "@" + vaultHost + "/secrets/one"): "its SecretUri holds a user name: set the vault's address alone",
 		ref("SecretUri=https://evil.example/secrets/one"):                       elsewhere,
 		ref("SecretUri=https://evil.example/.vault.azure.net/secrets/one"):      form,
@@ -326,6 +327,69 @@ func TestLoadResolvesReferencesLast(t *testing.T) {
 	_, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environ: []string{}, Logger: log.logger()}, provider.Config{})
 	if err == nil || !strings.HasPrefix(err.Error(), "provider: A: Key Vault reference: there is no credential") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What the vault itself gave is taken as it is, or whoever may write one secret
+// could have the identity read others.
+func TestLoadFollowsNoSecret(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost), vaulttest.WithSecrets(map[string]string{
+		"Note": ref("VaultName=my-vault;SecretName=Other"), "Broken--0": ref("is how"), "Other": canary, "Both": ref("VaultName=my-vault;SecretName=Other"),
+	}))
+	defer srv.Close()
+	files := fstest.MapFS{
+		"appsettings.json":       {Data: []byte(`{"kvSetting": {"SecretUri": "https://` + vaultHost + `"}, "Real": "` + ref("VaultName=my-vault;SecretName=Other") + `"}`)},
+		"appsettings.Local.json": {Data: []byte(`{"Both": "` + ref("SecretUri=https://"+vaultHost+"/secrets/Other") + `"}`)},
+	}
+	var log kvLog
+	var origins provider.Origins
+	cfg := kvConfig(t, srv)
+	cfg.VaultURL = ""
+	k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: "Development", Environ: []string{}, Logger: log.logger(), Origins: &origins}, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"kvSetting": map[string]any{"SecretUri": "https://" + vaultHost}, "Real": canary, "Both": canary, "Other": canary,
+		"Note": ref("VaultName=my-vault;SecretName=Other"), "Broken": []any{ref("is how")},
+	}
+	if diff := cmp.Diff(want, k.Raw()); diff != "" {
+		t.Error(diff)
+	}
+	if n := srv.Stats().Tokens; n != 1 {
+		t.Errorf("%d token requests", n)
+	}
+}
+
+// One credential serves both the vault and the references.
+func TestLoadMakesOneCredential(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"Other": "1"}))
+	defer srv.Close()
+	settings := map[string]any{"kvSetting": srv.KVSetting(), "Real": ref("SecretUri=" + srv.VaultURL() + "/secrets/Other")}
+	data, err := json.Marshal(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log kvLog
+	k, err := provider.Load(t.Context(), provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: data}}, Environ: []string{}, Logger: log.logger()}, connectConfig(srv, &log))
+	if err != nil || k.String("Real") != "1" || srv.Stats().Tokens != 1 {
+		t.Errorf("%v, %d token requests", err, srv.Stats().Tokens)
+	}
+}
+
+// An expired secret is warned about here as well.
+func TestReferenceToAnExpiredSecret(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost))
+	defer srv.Close()
+	srv.SetSecret(vaulttest.Secret{Name: "old", Value: "1", Expires: time.Now().Add(-time.Hour)})
+	var log kvLog
+	cfg := kvConfig(t, srv)
+	cfg.Logger, cfg.VaultURL = log.logger(), ""
+	if err := provider.ResolveReferences(t.Context(), newKoanf(t, map[string]any{"A": ref("VaultName=my-vault;SecretName=old")}, ":"), cfg); err != nil || !strings.Contains(log.String(), "the secret has expired") {
+		t.Errorf("%v, logged %s", err, log.String())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -56,9 +57,12 @@ func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 type wire struct {
 	next policy.Transporter
 
-	mu   sync.Mutex
-	busy map[string]int // paths whose last answer was 429 or 5xx
+	mu      sync.Mutex
+	busy    map[string]int // paths whose last answer was 429 or 5xx
+	unknown int            // how often a host did not resolve
 }
+
+func newWire(next policy.Transporter) *wire { return &wire{next: next, busy: map[string]int{}} }
 
 // patience is a status that the vault puts a request off with, 0 if none.
 func (w *wire) patience() int {
@@ -81,12 +85,25 @@ func (w *wire) note(path string, status int) {
 	}
 }
 
+// staysUnknown is true from the second time on that a host does not resolve: the
+// first may be a resolver that starts together with the service.
+func (w *wire) staysUnknown(err error) bool {
+	var dns *net.DNSError
+	if !errors.As(err, &dns) || !dns.IsNotFound {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unknown++
+	return w.unknown > 1
+}
+
 // Do sends one request. It ends what no retry could mend.
 func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	resp, err := w.next.Do(req)
 	if err != nil {
 		var cert *tls.CertificateVerificationError
-		if errors.As(err, &cert) {
+		if errors.As(err, &cert) || w.staysUnknown(err) {
 			return nil, finalError{err}
 		}
 		return nil, err
@@ -101,25 +118,33 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 }
 
 var (
-	errChallenge = errors.New("the challenge in the vault's answer names no tenant")
+	errChallenge = errors.New("the challenge in the vault's answer is not one of Key Vault's")
 	errTooLarge  = errors.New("the answer is larger than a key vault's can be")
 )
 
-// challengeIsSound is false for a challenge whose authorization is not a URL with
-// a tenant in its path: the SDK indexes into it without looking.
+// challengeIsSound refuses a challenge that the SDK must not act on. It reads it as
+// the SDK does (keyvault/internal, updateTokenRequestOptions), which indexes into
+// the authorization without looking, and takes a resource without a host for one
+// that every host with a trailing dot belongs to.
 func challengeIsSound(resp *http.Response) bool {
 	if resp.StatusCode != http.StatusUnauthorized {
 		return true
 	}
-	// The SDK, too, drops the scheme wherever it stands.
-	header := strings.ReplaceAll(resp.Header.Get("WWW-Authenticate"), "Bearer ", "")
-	for _, part := range strings.Fields(header) {
-		value, ok := strings.CutPrefix(part, "authorization=")
-		if value = strings.Trim(value, `",`); ok && value != "" && strings.Count(value, "/") < 3 {
-			return false
+	values := map[string]string{}
+	for part := range strings.SplitSeq(strings.ReplaceAll(resp.Header.Get("WWW-Authenticate"), "Bearer ", ""), " ") {
+		if name, value, ok := strings.Cut(part, "="); ok && !strings.Contains(value, "=") {
+			values[name] = strings.TrimSuffix(strings.ReplaceAll(value, `"`, ""), ",")
 		}
 	}
-	return true
+	if authority := values["authorization"]; authority != "" && strings.Count(authority, "/") < 3 {
+		return false
+	}
+	resource, ok := values["scope"]
+	if !ok {
+		resource = values["resource"]
+	}
+	u, err := url.Parse(resource)
+	return resource == "" || err == nil && u.Scheme == "https" && u.Host != ""
 }
 
 // finalError is one that the SDK's retry policy leaves alone.
