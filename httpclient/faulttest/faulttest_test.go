@@ -73,6 +73,16 @@ func TestReachesNothingElse(t *testing.T) {
 	if !errors.As(err, &dns) || !dns.IsNotFound {
 		t.Errorf("got %v, want a DNS error", err)
 	}
+	for _, url := range []string{"https://localhost/", "https://[::1]:1/", "https://127.0.0.1:9/"} {
+		if _, body, err := get(t.Context(), srv.Client(), url); err != nil || !strings.HasPrefix(body, "hello") {
+			t.Errorf("%s, which is one of its names: %q, %v", url, body, err)
+		}
+	}
+	byAddress := faulttest.StartTLS(hello, "10.1.2.3")
+	defer byAddress.Close()
+	if _, body, err := get(t.Context(), byAddress.Client(), "https://10.1.2.3/"); err != nil || body != "hello 10.1.2.3" {
+		t.Errorf("got %q, %v", body, err)
+	}
 	if _, _, err := get(t.Context(), &http.Client{Transport: &http.Transport{}}, srv.URL); err == nil {
 		t.Error("a client that does not know the certificate was served")
 	}
@@ -131,7 +141,11 @@ func TestHangEndsWithTheClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var q faulttest.Queue
-		srv := faulttest.StartPipe(q.Wrap(hello))
+		over := make(chan struct{})
+		srv := faulttest.StartPipe(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer close(over)
+			q.Wrap(hello).ServeHTTP(w, r)
+		}))
 		defer srv.Close()
 		q.Add(faulttest.Fault{Hang: true})
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -142,7 +156,61 @@ func TestHangEndsWithTheClient(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 50*time.Millisecond {
 			t.Errorf("got %v after %v", err, time.Since(start))
 		}
+		<-over // the server's side has noticed
 	})
+}
+
+// A match may read the form and call the queue, and the request stays whole.
+func TestMatchMayDoAsItLikes(t *testing.T) {
+	t.Parallel()
+	var q faulttest.Queue
+	srv := faulttest.StartTLS(q.Wrap(hello))
+	defer srv.Close()
+	q.Add(faulttest.Fault{Status: 500, Match: func(r *http.Request) bool { return q.Hits() == 0 && r.FormValue("a") == "hit" }})
+	for body, want := range map[string]string{"a=miss": "200 hello xa=miss", "a=hit": "500 "} {
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL, strings.NewReader(body))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Host = "x"
+		resp, err := srv.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if got := fmt.Sprintf("%d %s", resp.StatusCode, answer); got != want {
+			t.Errorf("%s: got %q, want %q", body, got, want)
+		}
+	}
+}
+
+// Delays take as long as they say, and end with the client.
+func TestDelays(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]faulttest.Fault{
+		"before the answer": {Delay: time.Minute},
+		"before the body":   {Status: 200, Body: "late", SlowBody: time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var q faulttest.Queue
+				srv := faulttest.StartPipe(q.Wrap(hello))
+				defer srv.Close()
+				q.Add(fault)
+				start := time.Now()
+				if _, _, err := get(t.Context(), srv.Client(), srv.URL); err != nil || time.Since(start) != time.Minute {
+					t.Errorf("%v after %v", err, time.Since(start))
+				}
+				q.Add(fault)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				start = time.Now()
+				if _, _, err := get(ctx, srv.Client(), srv.URL); err == nil || time.Since(start) != time.Second {
+					t.Errorf("%v after %v", err, time.Since(start))
+				}
+			})
+		})
+	}
 }
 
 func TestQueueOrderAndMatch(t *testing.T) {

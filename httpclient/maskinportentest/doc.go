@@ -21,11 +21,12 @@
 // extra form fields, a query, cookies or an Authorization header; for an
 // algorithm other than RS256, RS384 and RS512, a key that is not the client's, a
 // wrong signature; for an aud that is not exactly the issuer as one string; for
-// an iat over 10 s ahead, a life over 120 s, an exp in the past; for a jti that
-// arrived before, an unknown claim, a repeated JSON member, an unregistered
-// scope, malformed authorization_details. Checks use the standard library alone,
-// independently of the client they judge. [Server.Refusals] tells what was
-// refused and why.
+// an iat over 10 s ahead, a life over 120 s, an exp in the past; for a header
+// member besides alg, typ and either kid or x5c; for a jti that arrived before,
+// which is never forgotten; for an unknown claim, a repeated JSON member, an
+// unregistered scope, malformed authorization_details. Checks use the standard
+// library alone, independently of the client they judge. [Server.Refusals] tells
+// what was refused and why.
 //
 // # Trouble on order
 //

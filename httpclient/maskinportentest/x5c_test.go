@@ -85,7 +85,7 @@ func TestCertificates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, maskinportentest.WithClient(maskinportentest.Client{OrgNo: org, Roots: []*x509.Certificate{root}}))
-			h := map[string]any{"alg": "RS256", "x5c": tc.x5c, "kid": "thumbprint"}
+			h := map[string]any{"alg": "RS256", "x5c": tc.x5c}
 			got := w.post(sign(t, key(), h, w.claims()))
 			if tc.text != "" {
 				checkRefusal(t, w, got, http.StatusBadRequest, "invalid_grant", tc.mp, tc.text)
