@@ -39,7 +39,9 @@ func KeyVault(vault provider.Config) ConfigOption {
 func Config(opts ...ConfigOption) fx.Option {
 	var c config
 	for _, opt := range opts {
-		opt(&c)
+		if opt != nil {
+			opt(&c)
+		}
 	}
 	return fx.Module("portnokkel.config", fx.Supply(c, fx.Private), fx.Provide(newKoanf))
 }

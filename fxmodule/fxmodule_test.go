@@ -253,6 +253,10 @@ func TestNames(t *testing.T) {
 	if err == nil || err.Error() != "fxmodule: the name \"a`b\" holds a backquote, which a field tag cannot" {
 		t.Errorf("a backquote: %v", err)
 	}
+	err = fx.New(fx.NopLogger, fxmodule.Module("altinn", nil, fxmodule.Section(" "))).Err()
+	if err == nil || err.Error() != `fxmodule: client "altinn": Section needs a name, such as "MaskinportenSettings"` {
+		t.Errorf("a blank section: %v", err)
+	}
 	// Any other name will do.
 	odd := "a \"b\" ø"
 	var client *http.Client
@@ -278,6 +282,10 @@ func TestEditSettings(t *testing.T) {
 			t.Errorf("edits before the vault's %q", s.ClientID)
 		}
 		s.ExchangeToAltinnToken = false
+	}), fxmodule.EditSettings(func(s *httpclient.MaskinportenSettings) {
+		if s.ExchangeToAltinnToken {
+			t.Error("the edit before was lost")
+		}
 	})), fx.Populate(&got))...)
 	app.RequireStart()
 	defer app.RequireStop()
@@ -327,11 +335,58 @@ func TestWarmUp(t *testing.T) {
 
 	w.porten.Faults.Add(faulttest.Fault{Status: 400, Times: -1, Body: `{"error":"invalid_scope"}`})
 	failing := fx.New(w.app(w.config(), fxmodule.Module("altinn", w.servers(), fxmodule.WarmUp()), fx.Populate(&got))...)
-	if err := failing.Start(context.Background()); !errors.Is(err, httpclient.ErrScopeNotGranted) {
+	if err := failing.Start(context.Background()); !errors.Is(err, httpclient.ErrScopeNotGranted) || !strings.Contains(err.Error(), `fxmodule: client "altinn": first token: `) {
 		t.Errorf("got %v", err)
 	}
 	if err := failing.Stop(context.Background()); err != nil {
 		t.Error(err)
+	}
+}
+
+// The context of the start bounds the first token.
+func TestWarmUpIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.porten.Faults.Add(faulttest.Fault{Hang: true, Times: -1})
+	var got altinn
+	app := fx.New(w.app(w.config(), fxmodule.Module("altinn", w.servers(), fxmodule.WarmUp()), fx.Populate(&got))...)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := app.Start(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	got.Source.Close() // fx runs no stop hook with a context that has ended
+}
+
+// A section that is no section is an error, with edits or without.
+func TestSectionThatIsNone(t *testing.T) {
+	t.Parallel()
+	k := koanf.New(":")
+	if err := k.Set("MaskinportenSettings", "text"); err != nil {
+		t.Fatal(err)
+	}
+	err := fx.New(fx.NopLogger, fx.Supply(k), fxmodule.Module("altinn", fxmodule.EditSettings(complete)), fx.Invoke(func(altinn) {})).Err()
+	if err == nil || !strings.Contains(err.Error(), "a single value is there, not a section") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// ClientOptions add up, and the graph's logger reaches the vault's part too.
+func TestOptionsAddUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.vault.SetSecret(vaulttest.Secret{Name: "Old", Value: "x", Expires: time.Now().Add(-time.Hour)})
+	var got altinn
+	app := fxtest.New(t, w.app(w.config(), fxmodule.Module("altinn",
+		fxmodule.ClientOptions(httpclient.WithTokenTransport(w.porten.Transport())),
+		fxmodule.ClientOptions(httpclient.WithBaseTransport(w.porten.Transport()))), fx.Populate(&got))...)
+	app.RequireStart()
+	defer app.RequireStop()
+	if status, _ := get(t, got.Client); status != 200 {
+		t.Errorf("got %d", status)
+	}
+	if !strings.Contains(w.log.String(), "the secret has expired") {
+		t.Errorf("logged\n%s", w.log.String())
 	}
 }
 
@@ -379,7 +434,7 @@ func TestBadInput(t *testing.T) {
 		{
 			name:   "no file at all",
 			change: func(_ *testing.T, w *world) { clear(w.files) },
-			want: `fxmodule: client "altinn" from section MaskinportenSettings: provider: section "MaskinportenSettings": no such section` + "\n" +
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: provider: section "MaskinportenSettings": no such section: add it to the settings, or name another with fxmodule.Section` + "\n" +
 				"no settings read; not found: appsettings.json, appsettings.Production.json, no-such-file\n" +
 				"no Key Vault connected: kvSetting lacks ClientId, TenantId, ClientSecret, SecretUri",
 		},
@@ -397,7 +452,7 @@ func TestBadInput(t *testing.T) {
 				w.vault.Delete("MaskinportenSettings--ClientId")
 				w.vault.Delete("MaskinportenSettings--EncodedJwk")
 			},
-			want: `fxmodule: client "altinn" from section MaskinportenSettings: provider: section "MaskinportenSettings": no such section` + "\n" + looked + "\nKey Vault connected: %V",
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: provider: section "MaskinportenSettings": no such section: add it to the settings, or name another with fxmodule.Section` + "\n" + looked + "\nKey Vault connected: %V",
 		},
 		{
 			name:   "EncodedJwk is not base64",

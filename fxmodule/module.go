@@ -25,12 +25,12 @@ type module struct {
 	name    string
 	section string
 	client  []httpclient.Option
-	edit    func(*httpclient.MaskinportenSettings)
+	edits   []func(*httpclient.MaskinportenSettings)
 	warmUp  bool
 }
 
 // Section names the section of the configuration to read, in any case. A path in
-// the koanf's own delimiter reaches further down.
+// the koanf's own delimiter reaches further down. It must not be empty.
 func Section(name string) Option { return func(m *module) { m.section = name } }
 
 // ClientOptions are passed on to [httpclient.NewTokenSource], such as
@@ -41,14 +41,17 @@ func ClientOptions(opts ...httpclient.Option) Option {
 }
 
 // EditSettings lets the program change the settings after they are read and
-// before they are checked. With it, the section may be missing altogether.
+// before they are checked. With it, the section may be missing altogether. Given
+// more than once, all are applied, in their order.
 func EditSettings(edit func(*httpclient.MaskinportenSettings)) Option {
-	return func(m *module) { m.edit = edit }
+	return func(m *module) { m.edits = append(m.edits, edit) }
 }
 
 // WarmUp fetches the first token when the application starts, so that a refusal
-// stops the start instead of the first request. It is bounded by fx's start
-// timeout. By default Maskinporten is first asked when a request needs a token.
+// stops the start instead of the first request. The context given to the start
+// bounds it, which for fx.App's Run is fx's start timeout, and so do the source's
+// own 20 seconds. By default Maskinporten is first asked when a request needs a
+// token.
 func WarmUp() Option { return func(m *module) { m.warmUp = true } }
 
 // Module provides an [*http.Client] and a [*httpclient.TokenSource], both under
@@ -63,6 +66,9 @@ func WarmUp() Option { return func(m *module) { m.warmUp = true } }
 //
 // A [*provider.Origins] in the graph, such as [Config] provides, makes errors
 // about missing settings tell where they were looked for.
+//
+// [fx.Replace] and [fx.Decorate] of the named client change what the graph gets
+// for it; those of the named token source do not reach the client.
 func Module(name string, opts ...Option) fx.Option {
 	switch {
 	case strings.TrimSpace(name) == "":
@@ -72,7 +78,12 @@ func Module(name string, opts ...Option) fx.Option {
 	}
 	m := module{name: name, section: DefaultSection}
 	for _, opt := range opts {
-		opt(&m)
+		if opt != nil {
+			opt(&m)
+		}
+	}
+	if strings.TrimSpace(m.section) == "" {
+		return fx.Error(fmt.Errorf("fxmodule: client %q: Section needs a name, such as %q", name, DefaultSection))
 	}
 	return fx.Module(fmt.Sprintf("portnokkel.client(%q)", name),
 		fx.Supply(m, fx.Private),
@@ -117,8 +128,10 @@ func newInstance(p moduleParams) (instance, error) {
 	hook := fx.StopHook(source.Close)
 	if m.warmUp {
 		hook.OnStart = func(ctx context.Context) error {
-			_, err := source.Token(ctx)
-			return err
+			if _, err := source.Token(ctx); err != nil {
+				return fmt.Errorf("fxmodule: client %q: first token: %w", m.name, err)
+			}
+			return nil
 		}
 	}
 	p.Lifecycle.Append(hook)
@@ -131,7 +144,10 @@ func newTokenSource(i instance) *httpclient.TokenSource { return i.source }
 
 func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error) {
 	section, err := provider.Section(p.Koanf, m.section)
-	if err != nil && (m.edit == nil || !errors.Is(err, provider.ErrNoSection)) {
+	switch {
+	case errors.Is(err, provider.ErrNoSection) && len(m.edits) == 0:
+		return httpclient.MaskinportenSettings{}, fmt.Errorf("%w: add it to the settings, or name another with fxmodule.Section", err)
+	case err != nil && !errors.Is(err, provider.ErrNoSection):
 		return httpclient.MaskinportenSettings{}, err
 	}
 	settings, warnings, err := httpclient.ParseSettings(section)
@@ -145,8 +161,8 @@ func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error
 	for _, warning := range warnings {
 		logger.Warn("fxmodule: "+m.section+": "+warning, slog.String("client", m.name))
 	}
-	if m.edit != nil {
-		m.edit(&settings)
+	for _, edit := range m.edits {
+		edit(&settings)
 	}
 	return settings, nil
 }

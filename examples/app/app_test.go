@@ -4,9 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,8 +21,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/dig"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
 	"go.uber.org/goleak"
 
+	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/faulttest"
 	"github.com/portnokkel/portnokkel/provider"
 )
@@ -64,7 +71,7 @@ func TestDemo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `DEMO: nothing is configured, so stand-ins on this machine play Key Vault, Entra, Maskinporten, Altinn and the API.
+	const want = `DEMO: nothing is configured. Settings are built in, and stand-ins on this machine play Key Vault, Entra, Maskinporten, Altinn and the API.
 settings  appsettings.json read
 settings  appsettings.Development.json missing
 settings  /altinn-appsettings-secret/altinn-appsettings-secret.json missing
@@ -121,8 +128,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// The slightest sign of a configuration prevents the demo, and what is missing
-// is an error that says where it was looked for.
+// The slightest sign of a configuration prevents the demo, misspelt or not, and
+// what is missing is an error that says where it was looked for.
 func TestNoDemoWithAnyConfiguration(t *testing.T) {
 	t.Parallel()
 	const missing = `fxmodule: client "altinn" from section MaskinportenSettings: `
@@ -130,23 +137,26 @@ func TestNoDemoWithAnyConfiguration(t *testing.T) {
 		name  string
 		files map[string]string
 		in    invocation
+		sign  string
 		want  string
 	}{
-		{name: "an environment's name", in: invocation{environ: []string{"ASPNETCORE_ENVIRONMENT=Production"}}, want: missing},
-		{name: "a vault's address alone", in: invocation{environ: []string{"KVSETTING__SECRETURI=https://v.vault.azure.net"}}, want: missing},
-		{name: "a setting of the client's", in: invocation{environ: []string{"MaskinportenSettings__ClientId=a"}}, want: missing},
-		{name: "a setting as NAIS writes it", in: invocation{environ: []string{"MASKINPORTEN_CLIENT_ID=a"}}, want: missing},
-		{name: "the API's address", in: invocation{environ: []string{"ExampleApp__ApiUrl=https://a.example/"}}, want: missing},
-		{name: "an argument", in: invocation{args: []string{"--", "--A:B=c"}}, want: missing},
-		{name: "an empty file", files: map[string]string{"appsettings.json": "{}"}, want: missing},
-		{name: "a file for another environment", files: map[string]string{"appsettings.Local.json": "{}"}, want: missing},
-		{name: "a broken file", files: map[string]string{"appsettings.json": "{"}, want: "provider: appsettings.json: line 1, column 2: the file ends too early"},
-		{
-			name: "everything but the API's address",
-			files: map[string]string{"appsettings.json": `{"MaskinportenSettings": {"Environment": "test", "ClientId": "a", "Scope": "s",
-				"CertificatePkcs12Path": "none.p12"}}`},
-			want: missing,
-		},
+		{name: "an environment's name", in: invocation{environ: []string{"APP_ENVIRONMENT=Production"}}, sign: "the environment variable APP_ENVIRONMENT"},
+		{name: "an environment's name, .NET's", in: invocation{environ: []string{"aspnetcore_environment=Production"}}, sign: "the environment variable aspnetcore_environment"},
+		{name: "an environment's name, the third", in: invocation{environ: []string{"DOTNET_ENVIRONMENT="}}, sign: "the environment variable DOTNET_ENVIRONMENT"},
+		{name: "a vault's address alone", in: invocation{environ: []string{"KVSETTING__SECRETURI=https://v.vault.azure.net"}}, sign: "the environment variable KVSETTING__SECRETURI"},
+		{name: "a vault's address, misspelt", in: invocation{environ: []string{"KvSeting__SecretUri=https://v.vault.azure.net"}}, sign: "the environment variable KvSeting__SecretUri"},
+		{name: "a vault's address in another style", in: invocation{environ: []string{"KV_SETTING_SECRETURI=https://v.vault.azure.net"}}, sign: "the environment variable KV_SETTING_SECRETURI"},
+		{name: "a name that is no setting's", in: invocation{environ: []string{"MaskinportenSettings____ClientId=a"}}, sign: "the environment variable MaskinportenSettings____ClientId"},
+		{name: "another section", in: invocation{environ: []string{"Logging__LogLevel__Default=Debug"}}, sign: "the environment variable Logging__LogLevel__Default"},
+		{name: "a setting as NAIS writes it", in: invocation{environ: []string{"MASKINPORTEN_CLIENT_ID=a"}}, sign: "the environment variable MASKINPORTEN_CLIENT_ID"},
+		{name: "the API's address", in: invocation{environ: []string{"ExampleApp_ApiUrl=https://a.example/"}}, sign: "the environment variable ExampleApp_ApiUrl"},
+		{name: "an argument", in: invocation{args: []string{"--", "--A:B=c"}}, sign: "the arguments"},
+		{name: "an address to serve on", in: invocation{args: []string{"-serve", "-addr", "0.0.0.0:0"}}, sign: "-addr"},
+		{name: "an empty file", files: map[string]string{"appsettings.json": "{}"}, sign: "appsettings.json"},
+		{name: "a file of another environment", files: map[string]string{"appsettings.Staging.json": "{}"}, sign: "appsettings.Staging.json"},
+		{name: "a file in another case", files: map[string]string{"AppSettings.json": "{}"}, sign: "AppSettings.json"},
+		{name: "a local file", files: map[string]string{"appsettings.Local.json": "{}"}, sign: "appsettings.Local.json"},
+		{name: "a broken file", files: map[string]string{"appsettings.json": "{"}, sign: "appsettings.json", want: "fxmodule: configuration: provider: appsettings.json: line 1, column 2: the file ends too early"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -156,14 +166,36 @@ func TestNoDemoWithAnyConfiguration(t *testing.T) {
 			if c.in.environ == nil {
 				c.in.environ = []string{}
 			}
+			if c.want == "" {
+				c.want = missing
+			}
 			err := run(t.Context(), c.in)
 			if err == nil || !strings.HasPrefix(dig.RootCause(err).Error(), c.want) {
 				t.Errorf("got %v", dig.RootCause(err))
 			}
-			if strings.Contains(out.String(), "DEMO") || strings.Contains(err.Error(), "127.0.0.1") {
+			if out.String() != "" || strings.Contains(err.Error(), "127.0.0.1") {
 				t.Errorf("the stand-ins run:\n%s", out.String())
 			}
+			if !strings.HasSuffix(errs.String(), "app: this is no demo, because of "+c.sign+"\n") {
+				t.Errorf("logged %s", errs.String())
+			}
 		})
+	}
+}
+
+// A link that leads nowhere, such as a mount that went wrong, is a sign too.
+func TestNoDemoWithADanglingLink(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir()
+	if err := os.Symlink(filepath.Join(path, "gone"), filepath.Join(path, "appsettings.json")); err != nil {
+		t.Skip(err)
+	}
+	var out, errs buffer
+	if err := run(t.Context(), invocation{dir: path, environ: []string{}, out: &out, errors: &errs}); err == nil || out.String() != "" {
+		t.Errorf("got %v, printed %s", err, out.String())
+	}
+	if err := run(t.Context(), invocation{dir: filepath.Join(path, "gone"), environ: []string{}, out: &out, errors: &errs}); err == nil || out.String() != "" {
+		t.Errorf("got %v, printed %s", err, out.String())
 	}
 }
 
@@ -184,7 +216,7 @@ func TestOwnSettings(t *testing.T) {
 				"appsettings.Local.json": `{"maskinportenSettings": {"scope": "altinn:serviceowner/instances.read"}}`,
 			})}
 			var out, errs buffer
-			err := runApp(t.Context(), invocation{out: &out, errors: &errs}, s, mode{})
+			err := runApp(t.Context(), invocation{out: &out, errors: &errs}, s, mode{addr: anyPort})
 			warned := strings.Contains(errs.String(), "appsettings.Local.json is there, but is read in Development alone")
 			if environment == "Development" {
 				if err != nil || warned || !strings.Contains(out.String(), "a secret for MaskinportenSettings:scope, which appsettings.Local.json overrides") ||
@@ -200,22 +232,85 @@ func TestOwnSettings(t *testing.T) {
 	}
 }
 
-func TestMissingAPIAddress(t *testing.T) {
+func TestAPIAddress(t *testing.T) {
 	t.Parallel()
-	d := startDemo()
-	defer d.Close()
-	s := d.setup()
-	for content, want := range map[string]string{
-		`{"MaskinportenSettings": {"Environment": "test", "Scope": "s"}}`:                                               "ExampleApp:ApiUrl is missing: set it to the API to call",
-		`{"MaskinportenSettings": {"Environment": "test", "Scope": "s"}, "ExampleApp": 1}`:                              `provider: section "ExampleApp": a single value is there, not a section`,
-		`{"MaskinportenSettings": {"Environment": "test", "Scope": "s"}, "ExampleApp": {"ApiUrl": "http://a.example"}}`: "check Scope",
+	const wrong = "ExampleApp:ApiUrl is not the URL of an API: it begins with https:// and a host"
+	for setting, want := range map[string]string{
+		``:                                      "ExampleApp:ApiUrl is missing: set it to the API to call",
+		`, "ExampleApp": {"ApiUrl": ""}`:        "ExampleApp:ApiUrl is missing: set it to the API to call",
+		`, "ExampleApp": 1`:                     `provider: section "ExampleApp": a single value is there, not a section`,
+		`, "exampleapp": {"APIURL": 5}`:         wrong,
+		`, "ExampleApp": {"ApiUrl": "a.no/x"}`:  wrong,
+		`, "ExampleApp": {"ApiUrl": "ftp://a"}`: wrong,
+		`, "ExampleApp": {"ApiUrl": "%"}`:       wrong,
+		`, "exampleapp": {"apiurl": "https://platform.tt02.altinn.no/storage/api/v1/nothing?code=CANARY"}`:            "the API answered 404 Not Found to GET https://platform.tt02.altinn.no/storage/api/v1/nothing",
+		`, "ExampleApp": {"ApiUrl": "http://a.example/x?code=CANARY"}`:                                                "GET http://a.example/x: httpclient: a token is not sent over plain http",
+		`, "ExampleApp": {"ApiUrl": "https://u:CANARY@platform.tt02.altinn.no/storage/api/v1/instances?code=CANARY"}`: "the API answered 401 Unauthorized to GET https://platform.tt02.altinn.no/storage/api/v1/instances",
 	} {
-		s.app = provider.AppConfig{Environ: s.app.Environ, Dir: dir(t, map[string]string{"appsettings.json": content})}
+		d := startDemo()
+		s := d.setup()
+		s.app = provider.AppConfig{Environ: s.app.Environ, Dir: dir(t, map[string]string{
+			"appsettings.json": `{"MaskinportenSettings": {"Environment": "test", "Scope": "altinn:serviceowner/instances.read"}` + setting + `}`,
+		})}
 		var out, errs buffer
-		if err := runApp(t.Context(), invocation{out: &out, errors: &errs}, s, mode{}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
+		err := runApp(t.Context(), invocation{out: &out, errors: &errs}, s, mode{addr: anyPort})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", setting, err, want)
 		}
+		if strings.Contains(fmt.Sprint(err)+out.String()+errs.String(), "CANARY") {
+			t.Errorf("%s: a secret is printed", setting)
+		}
+		d.Close()
 	}
+}
+
+// What the API says is passed on; an answer that is too large is not, in part.
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	big := strings.Repeat("x", maxBody+1)
+	for body, want := range map[string]string{big[1:]: "", big: "the answer is over 1048576 bytes"} {
+		d := startDemo()
+		d.porten.Handle("/big", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
+		client := &http.Client{Transport: d.porten.Transport()}
+		token := grant(t, d)
+		i := &instances{client: client, url: &url.URL{Scheme: "https", Host: "platform.tt02.altinn.no", Path: "/big"}}
+		i.client.Transport = bearing{d.porten.Transport(), token}
+		answer, err := i.get(t.Context())
+		if want == "" && (err != nil || len(answer.body) != maxBody) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%d bytes: got %d, %v", len(body), len(answer.body), err)
+		}
+		d.Close()
+	}
+}
+
+// grant is a token of the demo's.
+func grant(t *testing.T, d *demo) string {
+	t.Helper()
+	settings, _, err := httpclient.ParseSettings(d.porten.Section())
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(d.porten.Transport()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	token, err := source.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token.AccessToken()
+}
+
+type bearing struct {
+	base  http.RoundTripper
+	token string
+}
+
+func (b bearing) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return b.base.RoundTrip(r)
 }
 
 // serving runs the application until the test ends it, and gives its address.
@@ -266,41 +361,128 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// A stranger is told no more than that the API failed.
-func TestServeWhenTheAPIFails(t *testing.T) {
-	t.Parallel()
-	d := startDemo()
-	defer d.Close()
-	url, stop := serving(t, func(ctx context.Context, in invocation) error {
-		return runApp(ctx, in, d.setup(), mode{serve: true, addr: "127.0.0.1:0"})
+// servingDemo serves with a demo that the test can reach.
+func servingDemo(t *testing.T) (d *demo, url string, stop func() (string, error)) {
+	t.Helper()
+	d = startDemo()
+	url, stop = serving(t, func(ctx context.Context, in invocation) error {
+		return runApp(ctx, in, d.setup(), mode{serve: true, addr: anyPort})
 	})
-	d.porten.Faults.Add(faulttest.Fault{Drop: true, Times: -1})
+	return d, url, stop
+}
+
+// A stranger is told no more than that the API failed; the API's own answer is
+// passed on.
+func TestServeWhatTheAPISays(t *testing.T) {
+	t.Parallel()
+	d, url, stop := servingDemo(t)
+	defer d.Close()
+	toAPI := func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/storage") }
+	d.porten.Faults.Add(
+		faulttest.Fault{Match: toAPI, Status: 404, Body: "none", Header: http.Header{"Content-Type": {"text/x-api"}}},
+		faulttest.Fault{Match: toAPI, Drop: true, Times: -1},
+	)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
-	resp, err := client.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, _ := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusBadGateway || string(body) != "Bad Gateway\n" {
-		t.Errorf("got %d %q", resp.StatusCode, body)
+	for _, want := range []string{"404 text/x-api none", "502 text/plain; charset=utf-8 Bad Gateway\n"} {
+		resp, err := client.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if got := fmt.Sprintf("%d %s %s", resp.StatusCode, resp.Header.Get("Content-Type"), body); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 	if _, err := stop(); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := (&instances{client: client, url: "%"}).get(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "ExampleApp:ApiUrl: ") {
+}
+
+// A request that hangs does not keep the application from stopping.
+func TestStopWithARequestUnderWay(t *testing.T) {
+	t.Parallel()
+	d, url, stop := servingDemo(t)
+	defer d.Close()
+	arrived := make(chan struct{})
+	d.porten.Faults.Add(faulttest.Fault{Hang: true, Match: func(r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, "/storage") {
+			close(arrived)
+			return true
+		}
+		return false
+	}})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		if resp, err := client.Get(url); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	<-arrived
+	begin := time.Now()
+	if rest, err := stop(); err != nil || !strings.HasPrefix(rest, "stopping\n") {
+		t.Errorf("stopped with %q, %v", rest, err)
+	}
+	<-ended
+	if took := time.Since(begin); took < drainTime || took > 2*drainTime {
+		t.Errorf("stopped after %v", took)
+	}
+}
+
+// An interrupt while the application is at its job stops it in an orderly way.
+func TestInterruptedJob(t *testing.T) {
+	t.Parallel()
+	d := startDemo()
+	defer d.Close()
+	arrived := make(chan struct{})
+	d.porten.Faults.Add(faulttest.Fault{Hang: true, Match: func(*http.Request) bool { close(arrived); return true }})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-arrived
+		cancel()
+	}()
+	var out, errs buffer
+	if err := runApp(ctx, invocation{out: &out, errors: &errs}, d.setup(), mode{addr: anyPort}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestAddressInUse(t *testing.T) {
+// A server that dies ends the application.
+func TestServerThatDies(t *testing.T) {
 	t.Parallel()
-	url, stop := serving(t, run)
-	address := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/instances")
-	var out, errs buffer
-	err := run(t.Context(), invocation{args: []string{"-serve", "-addr", address}, dir: t.TempDir(), environ: []string{}, out: &out, errors: &errs})
-	if err == nil || !strings.Contains(err.Error(), "address already in use") {
-		t.Errorf("got %v", err)
+	d := startDemo()
+	defer d.Close()
+	lifecycle := fxtest.NewLifecycle(t)
+	down := make(chan struct{})
+	s := newServer(serverParams{
+		Lifecycle: lifecycle, Shutdowner: shutdowner(func() { close(down) }), Address: anyPort, Logger: slog.New(slog.DiscardHandler),
+		Instances: &instances{},
+	})
+	lifecycle.RequireStart()
+	_ = s.listener.Close()
+	<-down
+	lifecycle.RequireStop()
+}
+
+type shutdowner func()
+
+func (s shutdowner) Shutdown(...fx.ShutdownOption) error {
+	s()
+	return nil
+}
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	d, url, stop := servingDemo(t)
+	defer d.Close()
+	inUse := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/instances")
+	for addr, want := range map[string]string{inUse: "address already in use", "foo": "-addr: listen tcp: address foo: missing port in address"} {
+		var out, errs buffer
+		if err := runApp(t.Context(), invocation{out: &out, errors: &errs}, d.setup(), mode{serve: true, addr: addr}); err == nil || !strings.Contains(err.Error(), want) || out.String() != "" {
+			t.Errorf("got %v after %s", err, out.String())
+		}
 	}
 	if _, err := stop(); err != nil {
 		t.Error(err)
@@ -311,7 +493,11 @@ func TestUnknownFlag(t *testing.T) {
 	t.Parallel()
 	var out, errs buffer
 	err := run(t.Context(), invocation{args: []string{"-x"}, out: &out, errors: &errs})
-	if err == nil || !strings.Contains(errs.String(), "Usage of app") {
+	if err == nil || err.Error() != "flag provided but not defined: -x; settings go after --, as in: app -- --MaskinportenSettings:Scope=my:scope" ||
+		!strings.HasPrefix(errs.String(), "Usage of app") {
 		t.Errorf("got %v, %s", err, errs.String())
+	}
+	if err := run(t.Context(), invocation{args: []string{"-h"}, out: &out, errors: &errs}); !errors.Is(err, flag.ErrHelp) || out.String() != "" {
+		t.Errorf("got %v", err)
 	}
 }

@@ -4,11 +4,10 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/http"
+	"os"
 	"strings"
-
-	"github.com/knadh/koanf/v2"
+	"unicode"
 
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
@@ -16,7 +15,7 @@ import (
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
 
-const demoNotice = "DEMO: nothing is configured, so stand-ins on this machine play Key Vault, Entra, Maskinporten, Altinn and the API."
+const demoNotice = "DEMO: nothing is configured. Settings are built in, and stand-ins on this machine play Key Vault, Entra, Maskinporten, Altinn and the API."
 
 //go:embed demo/appsettings.json
 var demoFiles embed.FS
@@ -28,48 +27,62 @@ type demo struct {
 	porten *maskinportentest.Server
 }
 
-// demoIfNothingIsConfigured starts the demo where there is no settings file, no
-// environment's name, no argument and no section that the application reads. The
-// slightest sign of a configuration prevents it: a service that lacks some of its
-// settings must fail, not talk to stand-ins.
-func demoIfNothingIsConfigured(app provider.AppConfig) (*demo, error) {
-	var origins provider.Origins
-	app.Origins, app.Logger = &origins, slog.New(slog.DiscardHandler)
-	k, err := provider.LoadAppConfig(app)
-	if err != nil {
-		return nil, err
+// whatIsConfigured names the first sign of a configuration, "" if there is none
+// and the demo may run. The slightest sign prevents that, one that is misspelt
+// included: a service that lacks some of its settings must fail, not talk to
+// stand-ins.
+func whatIsConfigured(in invocation, m mode, settings []string) (string, error) {
+	if len(settings) > 0 {
+		return "the arguments", nil
 	}
-	if len(app.Args) > 0 || namesEnvironment(app.Environ) || hasOwnKeys(k) {
-		return nil, nil
+	if m.addr != anyPort {
+		return "-addr", nil
 	}
-	for _, layer := range origins.Layers() {
-		if layer.Status != provider.StatusMissing && layer.Name != "environment" {
-			return nil, nil
+	for _, pair := range in.environ {
+		if name, _, _ := strings.Cut(pair, "="); configures(name) {
+			return "the environment variable " + name, nil
 		}
 	}
-	return startDemo(), nil
+	const mounted = "/altinn-appsettings-secret"
+	if _, err := os.Lstat(mounted); err == nil {
+		return mounted, nil
+	}
+	dir := in.dir
+	if dir == "" {
+		dir = "."
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, file := range files {
+		name := strings.ToLower(file.Name())
+		if strings.HasPrefix(name, "appsettings") || strings.HasPrefix(name, "maskinporten") {
+			return file.Name(), nil
+		}
+	}
+	return "", nil
 }
 
-func namesEnvironment(environ []string) bool {
-	for _, pair := range environ {
-		name, _, _ := strings.Cut(pair, "=")
-		switch name {
-		case "APP_ENVIRONMENT", "ASPNETCORE_ENVIRONMENT", "DOTNET_ENVIRONMENT":
+// configures reports whether a variable of this name may be meant for a service.
+func configures(name string) bool {
+	for _, environment := range []string{"APP_ENVIRONMENT", "ASPNETCORE_ENVIRONMENT", "DOTNET_ENVIRONMENT"} {
+		if strings.EqualFold(name, environment) {
 			return true
 		}
 	}
-	return false
-}
-
-// hasOwnKeys reports whether any setting is the application's, rather than one of
-// the environment's other variables.
-func hasOwnKeys(k *koanf.Koanf) bool {
-	for key := range k.Raw() {
-		key = strings.ToLower(key)
-		for _, prefix := range []string{"maskinporten", "kvsetting", "exampleapp"} {
-			if strings.HasPrefix(key, prefix) {
-				return true
-			}
+	if strings.Contains(strings.TrimLeft(name, "_"), "__") {
+		return true // a section and its key, whatever their names
+	}
+	letters := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, name)
+	for _, prefix := range []string{"maskinporten", "kvsetting", "exampleapp"} {
+		if strings.HasPrefix(letters, prefix) {
+			return true
 		}
 	}
 	return false

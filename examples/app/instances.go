@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/knadh/koanf/v2"
@@ -18,7 +20,7 @@ import (
 // place: it knows an *http.Client and nothing of tokens.
 type instances struct {
 	client *http.Client
-	url    string
+	url    *url.URL
 }
 
 type instancesParams struct {
@@ -33,12 +35,27 @@ func newInstances(p instancesParams) (*instances, error) {
 	if err != nil && !errors.Is(err, provider.ErrNoSection) {
 		return nil, err
 	}
-	url, _ := section["ApiUrl"].(string)
-	if url == "" {
+	var setting any
+	for key, value := range section {
+		if strings.EqualFold(key, "ApiUrl") {
+			setting = value
+		}
+	}
+	text, isText := setting.(string)
+	u, err := url.Parse(text)
+	switch {
+	case setting == nil || text == "" && isText:
 		return nil, errors.New("ExampleApp:ApiUrl is missing: set it to the API to call, " +
 			"such as https://platform.tt02.altinn.no/storage/api/v1/instances?appId=org/app")
+	case !isText || err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return nil, errors.New("ExampleApp:ApiUrl is not the URL of an API: it begins with https:// and a host")
 	}
-	return &instances{client: p.Client, url: url}, nil
+	return &instances{client: p.Client, url: u}, nil
+}
+
+// String is the API's address without what may be secret in it.
+func (i *instances) String() string {
+	return (&url.URL{Scheme: i.url.Scheme, Host: i.url.Host, Path: i.url.Path}).String()
 }
 
 const (
@@ -46,20 +63,37 @@ const (
 	maxBody     = 1 << 20
 )
 
+type apiAnswer struct {
+	status      int
+	contentType string
+	body        []byte
+}
+
 // get asks the API, for no longer than ctx and callTimeout allow.
-func (i *instances) get(ctx context.Context) (status int, body []byte, err error) {
+func (i *instances) get(ctx context.Context) (apiAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, i.url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, i.url.String(), nil)
 	if err != nil {
-		return 0, nil, fmt.Errorf("ExampleApp:ApiUrl: %w", err)
+		return apiAnswer{}, err
 	}
 	req.Header.Set("Accept", "application/json")
 	resp, err := i.client.Do(req)
 	if err != nil {
-		return 0, nil, err
+		// net/http's own text quotes the URL, which may hold a secret.
+		var failed *url.Error
+		if errors.As(err, &failed) {
+			err = failed.Err
+		}
+		return apiAnswer{}, fmt.Errorf("GET %s: %w", i, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	return resp.StatusCode, body, err
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err == nil && len(body) > maxBody {
+		err = fmt.Errorf("the answer is over %d bytes", maxBody)
+	}
+	if err != nil {
+		return apiAnswer{}, fmt.Errorf("GET %s: %w", i, err)
+	}
+	return apiAnswer{resp.StatusCode, resp.Header.Get("Content-Type"), body}, nil
 }

@@ -38,6 +38,7 @@ func main() { os.Exit(start()) }
 func start() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	err := run(ctx, invocation{args: os.Args[1:], environ: os.Environ(), out: os.Stdout, errors: os.Stderr})
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		// fx tells how it came to call a constructor; dig knows what that said.
@@ -63,67 +64,98 @@ type setup struct {
 	client []httpclient.Option
 }
 
-// stopTimeout is how long requests under way may take at the end.
-const stopTimeout = 10 * time.Second
-
-func run(ctx context.Context, in invocation) error {
-	flags := flag.NewFlagSet("app", flag.ContinueOnError)
-	flags.SetOutput(in.errors)
-	var m mode
-	flags.BoolVar(&m.serve, "serve", false, "serve GET /instances until interrupted")
-	flags.StringVar(&m.addr, "addr", "127.0.0.1:0", "the address to serve on; port 0 is any free one")
-	flags.BoolVar(&m.explain, "explain", false, "tell where each setting came from")
-	if err := flags.Parse(in.args); err != nil {
-		return err
-	}
-	s := setup{app: provider.AppConfig{Dir: in.dir, Environ: in.environ, Args: flags.Args()}}
-
-	demo, err := demoIfNothingIsConfigured(s.app)
-	if err != nil {
-		return err
-	}
-	if demo != nil {
-		defer demo.Close()
-		s = demo.setup()
-		fmt.Fprintln(in.out, demoNotice)
-	}
-	return runApp(ctx, in, s, m)
-}
-
 // mode is what the flags ask for.
 type mode struct {
 	serve, explain bool
 	addr           string
 }
 
+// anyPort is where to serve unless -addr says otherwise: on this machine alone.
+const anyPort = "127.0.0.1:0"
+
+func run(ctx context.Context, in invocation) error {
+	var m mode
+	flags := flag.NewFlagSet("app", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.BoolVar(&m.serve, "serve", false, "serve GET /instances until interrupted")
+	flags.StringVar(&m.addr, "addr", anyPort, "the address to serve on; port 0 is any free one")
+	flags.BoolVar(&m.explain, "explain", false, "tell where each setting came from")
+	if err := flags.Parse(in.args); err != nil {
+		flags.SetOutput(in.errors)
+		flags.Usage()
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w; settings go after --, as in: app -- --MaskinportenSettings:Scope=my:scope", err)
+	}
+	s := setup{app: provider.AppConfig{Dir: in.dir, Environ: in.environ, Args: flags.Args()}}
+
+	configured, err := whatIsConfigured(in, m, flags.Args())
+	if err != nil {
+		return err
+	}
+	if configured == "" {
+		d := startDemo()
+		defer d.Close()
+		fmt.Fprintln(in.out, demoNotice)
+		return runApp(ctx, in, d.setup(), m)
+	}
+	if err := runApp(ctx, in, s, m); err != nil {
+		fmt.Fprintln(in.errors, "app: this is no demo, because of", configured)
+		return err
+	}
+	return nil
+}
+
+const (
+	startTimeout = 10 * time.Second
+	stopTimeout  = 15 * time.Second
+)
+
 // runApp runs the application: to the end of its one job, or until ctx ends.
-func runApp(ctx context.Context, in invocation, s setup, m mode) error {
+func runApp(ctx context.Context, in invocation, s setup, m mode) (err error) {
+	var steps steps
+	var server *server
 	options := []fx.Option{
 		fx.Supply(slog.New(slog.NewTextHandler(in.errors, nil))),
 		fx.Supply(fx.Annotate(in.out, fx.As(new(io.Writer)))),
 		fx.WithLogger(quietly),
 		fxmodule.Config(fxmodule.AppConfig(s.app), fxmodule.KeyVault(s.vault)),
 		fxmodule.Module("altinn", fxmodule.ClientOptions(s.client...)),
-		fx.Provide(newInstances),
+		fx.Provide(newInstances, newServer),
+		fx.Supply(address(m.addr)),
 	}
 	if m.explain {
 		options = append(options, fx.Invoke(tellOrigins))
 	}
-	options = append(options, fx.Invoke(tellSteps))
+	options = append(options, fx.Populate(&steps))
 	if m.serve {
-		options = append(options, fx.Supply(address(m.addr)), fx.Invoke(serveInstances))
+		options = append(options, fx.Populate(&server))
 	}
 	app := fx.New(options...)
-	if err := app.Start(ctx); err != nil {
+	// Whatever ctx has come to, what was started is stopped in an orderly way.
+	whole := context.WithoutCancel(ctx)
+	starting, cancel := context.WithTimeout(whole, startTimeout)
+	defer cancel()
+	if err := app.Start(starting); err != nil {
 		return err
 	}
-	if m.serve {
-		<-ctx.Done()
-		fmt.Fprintln(in.out, "stopping")
+	defer func() {
+		stopping, cancel := context.WithTimeout(whole, stopTimeout)
+		defer cancel()
+		err = errors.Join(err, app.Stop(stopping))
+	}()
+	if err := steps.tell(ctx); err != nil || !m.serve {
+		return err
 	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	return app.Stop(stopping)
+	line(in.out, "serving", "http://%s/instances until interrupted", server.listener.Addr())
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(in.out, "stopping")
+		return nil
+	case <-app.Wait():
+		return errors.New("the server has ended")
+	}
 }
 
 // quietly keeps fx's own events at debug level, where they do not drown the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,52 +15,73 @@ import (
 // address is where to serve, such as "127.0.0.1:8080".
 type address string
 
-type serveParams struct {
-	fx.In
-
-	Lifecycle fx.Lifecycle
-	Address   address
-	Out       io.Writer
-	Logger    *slog.Logger
-	Instances *instances
+// server serves GET /instances for as long as the application runs.
+type server struct {
+	http     *http.Server
+	listener net.Listener // once it is started
 }
 
-// serveInstances serves GET /instances for as long as the application runs.
-func serveInstances(p serveParams) {
+type serverParams struct {
+	fx.In
+
+	Lifecycle  fx.Lifecycle
+	Shutdowner fx.Shutdowner
+	Address    address
+	Logger     *slog.Logger
+	Instances  *instances
+}
+
+// drainTime is how long requests under way may go on when the application stops.
+const drainTime = 5 * time.Second
+
+func newServer(p serverParams) *server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /instances", func(w http.ResponseWriter, r *http.Request) {
-		status, body, err := p.Instances.get(r.Context())
+		answer, err := p.Instances.get(r.Context())
 		if err != nil {
 			// The error tells an operator what to do; a stranger need not know.
 			p.Logger.ErrorContext(r.Context(), "calling the API failed", "error", err)
 			http.Error(w, http.StatusText(http.StatusBadGateway), http.StatusBadGateway)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		_, _ = w.Write(body)
+		w.Header().Set("Content-Type", answer.contentType)
+		w.WriteHeader(answer.status)
+		_, _ = w.Write(answer.body)
 	})
-	server := &http.Server{
+	requests, endRequests := context.WithCancel(context.Background())
+	s := &server{http: &http.Server{
 		Handler:           mux,
+		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      callTimeout + 5*time.Second,
 		IdleTimeout:       time.Minute,
-	}
+	}}
 	p.Lifecycle.Append(fx.Hook{
 		OnStart: func(ctx context.Context) error {
-			listener, err := new(net.ListenConfig).Listen(ctx, "tcp", string(p.Address))
-			if err != nil {
-				return err
+			var err error
+			if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", string(p.Address)); err != nil {
+				return fmt.Errorf("-addr: %w", err)
 			}
-			fmt.Fprintf(p.Out, "serving   http://%s/instances until interrupted\n", listener.Addr())
 			go func() {
-				if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 					p.Logger.Error("serving failed", "error", err)
+					_ = p.Shutdowner.Shutdown(fx.ExitCode(1))
 				}
 			}()
 			return nil
 		},
-		OnStop: server.Shutdown,
+		OnStop: func(ctx context.Context) error {
+			defer endRequests()
+			ctx, cancel := context.WithTimeout(ctx, drainTime)
+			defer cancel()
+			if err := s.http.Shutdown(ctx); err != nil {
+				p.Logger.Warn("requests under way are cut off", "after", drainTime)
+				endRequests()
+				return s.http.Close()
+			}
+			return nil
+		},
 	})
+	return s
 }

@@ -18,16 +18,13 @@ import (
 type steps struct {
 	fx.In
 
-	Lifecycle fx.Lifecycle
 	Out       io.Writer
 	Origins   *provider.Origins
 	Source    *httpclient.TokenSource `name:"altinn"`
 	Instances *instances
 }
 
-// tellSteps does the application's job once, when it starts.
-func tellSteps(s steps) { s.Lifecycle.Append(fx.StartHook(s.tell)) }
-
+// tell does the application's job once.
 func (s steps) tell(ctx context.Context) error {
 	s.tellSettings()
 	s.line("client", "%q is built from section MaskinportenSettings", "altinn")
@@ -40,14 +37,14 @@ func (s steps) tell(ctx context.Context) error {
 		kind = "Altinn token"
 	}
 	s.line("token", "%s for %s, living %v", kind, strings.Join(token.Scopes(), " "), token.Lifetime())
-	status, body, err := s.Instances.get(ctx)
+	answer, err := s.Instances.get(ctx)
 	if err != nil {
 		return err
 	}
-	if status != http.StatusOK {
-		return fmt.Errorf("the API answered %d %s to GET %s", status, http.StatusText(status), s.Instances.url)
+	if answer.status != http.StatusOK {
+		return fmt.Errorf("the API answered %d %s to GET %s", answer.status, http.StatusText(answer.status), s.Instances)
 	}
-	s.line("API", "GET %s answered %d with %d bytes", s.Instances.url, status, len(body))
+	s.line("API", "GET %s answered %d with %d bytes", s.Instances, answer.status, len(answer.body))
 	return nil
 }
 

@@ -119,8 +119,14 @@ func TestSignatureIsOverTheExactBytes(t *testing.T) {
 	claims := w.claims()
 	first := strings.Split(sign(t, key(), header(), claims), ".")
 	spaced := strings.Split(sign(t, key(), ` {"alg":"RS256","kid":"`+kid+`"}`, claims), ".")
-	if got := w.post(spaced[0] + "." + first[1] + "." + first[2]); !strings.Contains(got.raw, "Invalid JWT signature") {
-		t.Errorf("%d %s", got.status, got.raw)
+	for name, assertion := range map[string]string{
+		"another header": spaced[0] + "." + first[1] + "." + first[2],
+		"no signature":   first[0] + "." + first[1] + ".",
+		"a short one":    first[0] + "." + first[1] + "." + first[2][:100],
+	} {
+		if got := w.post(assertion); !strings.Contains(got.raw, "Invalid JWT signature") {
+			t.Errorf("%s: %d %s", name, got.status, got.raw)
+		}
 	}
 }
 
