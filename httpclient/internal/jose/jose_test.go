@@ -1,0 +1,98 @@
+package jose_test
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
+)
+
+var key = sync.OnceValue(func() *rsa.PrivateKey {
+	k, err := rsa.GenerateKey(rand.Reader, jose.MinBits)
+	if err != nil {
+		panic(err)
+	}
+	return k
+})
+
+// The compact serialization, taken apart by hand.
+func TestSign(t *testing.T) {
+	t.Parallel()
+	signed, err := jose.Sign([]byte(`{"iss":"a"}`), key(), "RS256", jose.Header{KeyID: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(signed, ".")
+	if len(parts) != 3 {
+		t.Fatalf("%d parts", len(parts))
+	}
+	header, _ := base64.RawURLEncoding.DecodeString(parts[0])
+	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+	signature, _ := base64.RawURLEncoding.DecodeString(parts[2])
+	if string(header) != `{"alg":"RS256","kid":"k"}` || string(payload) != `{"iss":"a"}` {
+		t.Errorf("header %s, payload %s", header, payload)
+	}
+	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+	if err := rsa.VerifyPKCS1v15(&key().PublicKey, crypto.SHA256, sum[:], signature); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSignRefuses(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("the token is locked")
+	for name, c := range map[string]struct {
+		signer crypto.Signer
+		alg    string
+		header jose.Header
+		want   string
+	}{
+		"another algorithm":   {key(), "PS256", jose.Header{}, jose.ErrAlgorithm.Error()},
+		"no algorithm":        {key(), "none", jose.Header{}, jose.ErrAlgorithm.Error()},
+		"a signer that fails": {failing{key(), broken}, "RS256", jose.Header{KeyID: "k"}, broken.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			signed, err := jose.Sign([]byte("{}"), c.signer, c.alg, c.header)
+			if err == nil || signed != "" || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// failing is a key in a device that does not answer.
+type failing struct {
+	crypto.Signer
+	err error
+}
+
+func (f failing) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, f.err }
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	whole := *key()
+	for name, c := range map[string]struct {
+		change func(*rsa.PrivateKey)
+		want   error
+	}{
+		"as it is":         {func(*rsa.PrivateKey) {}, nil},
+		"nothing":          {func(k *rsa.PrivateKey) { *k = rsa.PrivateKey{} }, jose.ErrNumbers},
+		"without primes":   {func(k *rsa.PrivateKey) { k.Primes = nil }, jose.ErrNumbers},
+		"a wrong exponent": {func(k *rsa.PrivateKey) { k.E = 3 }, jose.ErrNumbers},
+	} {
+		k := whole
+		c.change(&k)
+		if err := jose.Check(&k); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
