@@ -13,14 +13,6 @@ import (
 // takes, because a long one bears with a clock that is slow.
 const assertionLife = 120 * time.Second
 
-// tokenRequest is what a token is asked for: all that varies between requests
-// of one client. It is comparable, so that a cache can be keyed by it.
-type tokenRequest struct {
-	scope       string // normalized
-	resource    string
-	consumerOrg string
-}
-
 // claims is the assertion's payload: what Maskinporten's documentation of the
 // JWT grant lists, and nothing more, since it answers other claims with 400.
 // https://docs.digdir.no/docs/Maskinporten/maskinporten_protocol_jwtgrant
@@ -30,19 +22,24 @@ type claims struct {
 	Scope       string `json:"scope"`
 	Resource    string `json:"resource,omitempty"`
 	ConsumerOrg string `json:"consumer_org,omitempty"`
+	Person      string `json:"pid,omitempty"`
 	IssuedAt    int64  `json:"iat"`
 	Expires     int64  `json:"exp"`
 	ID          string `json:"jti"`
+
+	Details json.RawMessage `json:"authorization_details,omitempty"`
 }
 
 // assertion signs a grant of its own for every attempt: a jti is good for one.
-func assertion(key *signingKey, audience, clientID string, request tokenRequest, now time.Time) (string, error) {
+func assertion(key *Key, audience, clientID string, request tokenRequest, now time.Time) (string, error) {
 	payload, err := json.Marshal(claims{
 		Audience:    audience,
 		Issuer:      clientID,
 		Scope:       request.scope,
 		Resource:    request.resource,
 		ConsumerOrg: request.consumerOrg,
+		Person:      request.person,
+		Details:     json.RawMessage(request.details),
 		IssuedAt:    now.Unix(),
 		Expires:     now.Add(assertionLife).Unix(),
 		ID:          rand.Text(),
@@ -50,9 +47,9 @@ func assertion(key *signingKey, audience, clientID string, request tokenRequest,
 	if err != nil {
 		return "", fmt.Errorf("httpclient: assertion: %w", err)
 	}
-	signed, err := jose.Sign(payload, key.signer, key.alg, jose.Header{KeyID: key.kid, Chain: key.chain})
+	signed, err := jose.Sign(payload, key.signer(), key.alg, jose.Header{KeyID: key.kid, Chain: key.chain})
 	if err != nil {
-		return "", fmt.Errorf("httpclient: assertion with %s: %w", key.setting, err)
+		return "", fmt.Errorf("httpclient: assertion with %s: %w", key, err)
 	}
 	return signed, nil
 }

@@ -1,12 +1,15 @@
 package httpclient
 
 import (
+	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
@@ -17,9 +20,8 @@ import (
 // certificateWarning is how long before its end a certificate is warned about.
 const certificateWarning = 30 * 24 * time.Hour
 
-// certificateKey makes a signing key from a PKCS#12 archive. Its certificates
-// go into the header x5c, the leaf first (RFC 7515 section 4.1.6).
-func (s *MaskinportenSettings) certificateKey(now time.Time) (*signingKey, error) {
+// certificateKey makes a signing key of the PKCS#12 archive that the settings hold.
+func (s *MaskinportenSettings) certificateKey(now time.Time) (*Key, error) {
 	setting, archive, err := s.archive()
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", setting, err)
@@ -28,32 +30,44 @@ func (s *MaskinportenSettings) certificateKey(now time.Time) (*signingKey, error
 	if s.CertificatePkcs12Path != "" {
 		password = s.CertificatePkcs12Password
 	}
-	private, leaf, authorities, err := pkcs12.DecodeChain(archive, password)
+	key, err := parsePKCS12(archive, password)
 	switch {
-	case errors.Is(err, pkcs12.ErrIncorrectPassword) && s.CertificatePkcs12Path != "":
+	case errors.Is(err, errPassword) && s.CertificatePkcs12Path != "":
 		return nil, fmt.Errorf("%s does not open with %s", setting, s.name("CertificatePkcs12Password"))
-	case errors.Is(err, pkcs12.ErrIncorrectPassword):
+	case errors.Is(err, errPassword):
 		return nil, fmt.Errorf("%s has a password: export it without one, or use CertificatePkcs12Path and CertificatePkcs12Password", setting)
 	case err != nil:
-		return nil, fmt.Errorf("%s is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key", setting)
+		return nil, fmt.Errorf("%s %w", setting, err)
 	}
-	key, ok := private.(*rsa.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("%s: the key %w", setting, jose.ErrNotRSA)
+	key.setting = setting
+	if err := key.check(now); err != nil {
+		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
-	if err := jose.Check(key); err != nil {
-		return nil, fmt.Errorf("%s: the key %w", setting, err)
-	}
-	const day = "2006-01-02"
+	return key, nil
+}
+
+var errPassword = errors.New("does not open with the password")
+
+// parsePKCS12's errors complete a sentence that begins with where the archive is
+// from. Its certificates go into the header x5c, the leaf first.
+func parsePKCS12(archive []byte, password string) (*Key, error) {
+	private, leaf, authorities, err := pkcs12.DecodeChain(archive, password)
 	switch {
-	case now.Before(leaf.NotBefore):
-		return nil, fmt.Errorf("%s: the certificate is not valid before %s", setting, leaf.NotBefore.Format(day))
-	case now.After(leaf.NotAfter):
-		return nil, fmt.Errorf("%s: the certificate expired on %s: order a new one", setting, leaf.NotAfter.Format(day))
+	case errors.Is(err, pkcs12.ErrIncorrectPassword):
+		return nil, errPassword
+	case err != nil:
+		return nil, errors.New("is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key")
 	}
-	return &signingKey{
-		signer: key, alg: jose.DefaultAlgorithm, chain: chainFrom(leaf, authorities),
-		setting: setting, notAfter: leaf.NotAfter,
+	signer, ok := private.(*rsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("holds a key that %w", jose.ErrNotRSA)
+	}
+	if err := jose.Check(signer); err != nil {
+		return nil, fmt.Errorf("holds a key that %w", err)
+	}
+	return &Key{
+		signer: func() crypto.Signer { return signer }, alg: jose.DefaultAlgorithm,
+		chain: chainFrom(leaf, authorities), notBefore: leaf.NotBefore, notAfter: leaf.NotAfter,
 	}, nil
 }
 
@@ -66,7 +80,11 @@ func (s *MaskinportenSettings) archive() (setting string, archive []byte, err er
 		}
 		return s.name("EncodedX509"), archive, err
 	}
-	archive, err = os.ReadFile(s.CertificatePkcs12Path)
+	path := s.CertificatePkcs12Path
+	archive, err = os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && s.BaseDir != "" && !filepath.IsAbs(path) {
+		archive, err = os.ReadFile(filepath.Join(s.BaseDir, path))
+	}
 	if err != nil {
 		err = fmt.Errorf("cannot be read: %w", err)
 	}

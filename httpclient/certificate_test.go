@@ -157,7 +157,7 @@ func TestRefusedCertificates(t *testing.T) {
 		{"no file", httpclient.MaskinportenSettings{CertificatePkcs12Path: filepath.Join("no", "such.p12")}, "CertificatePkcs12Path cannot be read: open " + filepath.Join("no", "such.p12") + ": no such file or directory"},
 		{"expired", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, old.key, old.cert, nil, ""))}, "EncodedX509: the certificate expired on " + old.cert.NotAfter.Format(day) + ": order a new one"},
 		{"not yet valid", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, coming.key, coming.cert, nil, ""))}, "EncodedX509: the certificate is not valid before " + coming.cert.NotBefore.Format(day)},
-		{"an elliptic curve", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, ec.key, ec.cert, nil, ""))}, "EncodedX509: the key is not an RSA key: Maskinporten takes RSA keys only"},
+		{"an elliptic curve", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, ec.key, ec.cert, nil, ""))}, "EncodedX509 holds a key that is not an RSA key: Maskinporten takes RSA keys only"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

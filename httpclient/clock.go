@@ -23,6 +23,11 @@ func (i instant) reached(now instant) bool {
 // after reports whether i comes after other, by the monotonic clock.
 func (i instant) after(other instant) bool { return i.monotonic > other.monotonic }
 
+// since is how long ago other was, by the monotonic clock.
+func (i instant) since(other instant) time.Duration {
+	return time.Duration(i.monotonic - other.monotonic)
+}
+
 func (i instant) time() time.Time { return time.Unix(0, i.wall) }
 
 // clock tells both times. Tests inject their own.

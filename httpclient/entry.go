@@ -85,9 +85,14 @@ func (f *failure) report() error {
 // token returns the entry's token. Where it is merely due for a refresh, one
 // caller starts that and nobody waits.
 func (s *TokenSource) token(ctx context.Context, e *entry) (*Token, error) {
-	if e == nil {
-		return nil, ErrClosed
+	token, fromCache, err := s.find(ctx, e)
+	if s.telemetry != nil {
+		s.telemetry.count(ctx, fromCache, err)
 	}
+	return token, err
+}
+
+func (s *TokenSource) find(ctx context.Context, e *entry) (token *Token, fromCache bool, err error) {
 	now := s.clock()
 	current := e.current.Load()
 	switch {
@@ -95,19 +100,20 @@ func (s *TokenSource) token(ctx context.Context, e *entry) (*Token, error) {
 		if s.log.enabled(ctx) {
 			s.log.step(ctx, "token from the cache", slog.String("client_id", s.clientID), slog.Any("token", current))
 		}
-		return current, nil
+		return current, true, nil
 	case current.usable(now):
 		s.refresh(e, now)
-		return current, nil
+		return current, true, nil
 	}
 	if ctx.Err() != nil {
-		return nil, ended(ctx)
+		return nil, false, ended(ctx)
 	}
 	f, err := s.join(e)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return f.wait(ctx)
+	token, err = f.wait(ctx)
+	return token, false, err
 }
 
 func (f *flight) wait(ctx context.Context) (*Token, error) {
@@ -199,33 +205,21 @@ func landed(token *Token) *flight {
 
 // launch starts the entry's fetch. The caller holds the entry's lock.
 func (s *TokenSource) launch(e *entry, renew bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	f := &flight{done: make(chan struct{})}
-	s.mu.Lock()
-	if !s.open {
-		s.mu.Unlock()
-		cancel()
-		return ErrClosed
+	err := s.background.run(func(ctx context.Context) { s.fly(ctx, e, f, renew) })
+	if err == nil {
+		e.flight = f
 	}
-	s.cancels[f] = cancel
-	s.flights.Add(1)
-	s.mu.Unlock()
-	e.flight = f
-	go s.fly(ctx, e, f, renew)
-	return nil
+	return err
 }
 
 func (s *TokenSource) fly(ctx context.Context, e *entry, f *flight, renew bool) {
-	defer s.flights.Done()
+	ctx, done := s.telemetry.fetch(ctx, e.request)
 	f.token, f.err = s.fetch(ctx, e, renew)
+	done(f.token, f.err)
 
-	s.mu.Lock()
-	cancel := s.cancels[f]
-	delete(s.cancels, f)
-	open := s.open
-	s.mu.Unlock()
-	cancel()
-	if !open {
+	closed := s.background.isClosed()
+	if closed {
 		f.token, f.err = nil, ErrClosed
 	}
 
@@ -239,7 +233,7 @@ func (s *TokenSource) fly(ctx context.Context, e *entry, f *flight, renew bool) 
 		if renew {
 			e.renewAt = now.add(renewPause)
 		}
-	case open:
+	case !closed:
 		e.failure.record(f.err, now, e.current.Load())
 		f.err = e.failure.report()
 	}
@@ -251,6 +245,14 @@ func (s *TokenSource) fly(ctx context.Context, e *entry, f *flight, renew bool) 
 		s.log.warn(ctx, "could not refresh the token; the one in use is kept", slog.String("client_id", s.clientID),
 			slog.Any("token", current), slog.String("error", failing.err.Error()))
 	}
+}
+
+// expires is when the token in use ends, zero without one.
+func (e *entry) expires() time.Time {
+	if current := e.current.Load(); current != nil {
+		return current.Expires()
+	}
+	return time.Time{}
 }
 
 // drop forgets the tokens, once no fetch is under way any more.

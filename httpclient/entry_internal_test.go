@@ -11,11 +11,11 @@ import (
 // another request may have refreshed it.
 func TestRefreshThatComesTooLate(t *testing.T) {
 	t.Parallel()
-	s := &TokenSource{clock: systemClock(), log: newStepLog(slog.New(slog.DiscardHandler), false), own: &entry{}, open: true}
+	s := &TokenSource{clock: systemClock(), log: newStepLog(slog.New(slog.DiscardHandler), false), own: &entry{}, background: newBackground()}
 	s.refresh(s.own, s.clock())
 	s.own.current.Store(newToken("for tests only", "s", s.clock(), time.Hour, 0))
 	s.refresh(s.own, s.clock())
-	if s.own.flight != nil || len(s.cancels) != 0 {
+	if s.own.flight != nil || len(s.background.cancels) != 0 {
 		t.Error("a fetch was started for nothing")
 	}
 }

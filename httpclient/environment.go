@@ -15,7 +15,10 @@ type environment struct {
 	name     string
 	issuer   string
 	platform string // the Altinn platform that takes its tokens
-	retired  bool   // shut down on 2024-06-10
+	// tokenEndpoint is where its tokens are; empty means {issuer}token, or for an
+	// issuer without a name what its metadata says.
+	tokenEndpoint string
+	retired       bool // shut down on 2024-06-10
 }
 
 var environments = []environment{

@@ -44,10 +44,10 @@ var (
 // setting concerned and the cure. It never holds a token, an assertion, a key
 // or more of an answer's body than the fields below.
 type TokenError struct {
-	// Step is what failed: "token request", "token exchange" or "issuer
-	// metadata".
+	// Step is what failed: "token request", "token exchange", "issuer metadata"
+	// or "signing key".
 	Step string
-	// URL is the endpoint that was asked.
+	// URL is the endpoint that was asked; empty where none was.
 	URL string
 	// ClientID is the Maskinporten client concerned; empty where the step does
 	// not name one.
@@ -88,7 +88,10 @@ func (e *TokenError) Error() string {
 	if e.ClientID != "" {
 		b.WriteString(" of client " + e.ClientID)
 	}
-	b.WriteString(" at " + e.URL + ": ")
+	if e.URL != "" {
+		b.WriteString(" at " + e.URL)
+	}
+	b.WriteString(": ")
 	b.WriteString(e.cause())
 	if e.Hint != "" {
 		b.WriteString(": " + e.Hint)

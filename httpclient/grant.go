@@ -22,7 +22,7 @@ type granter struct {
 	client   *http.Client
 	issuer   *issuer
 	clientID string
-	key      *signingKey
+	keys     KeySource
 	clock    clock
 	log      stepLog
 	// skew is what to add to this machine's clock to get Maskinporten's, in
@@ -41,13 +41,40 @@ const (
 func (g *granter) grant(ctx context.Context, request tokenRequest) (*Token, error) {
 	corrected := false
 	return retry(ctx, func(ctx context.Context) (*Token, error) {
-		token, date, err := g.attempt(ctx, request)
-		if !corrected && errors.Is(err, ErrClockSkew) && g.correct(ctx, date) {
-			corrected = true
-			token, _, err = g.attempt(ctx, request)
+		keys, err := g.keys.Keys(ctx)
+		if err == nil && len(keys) == 0 {
+			err = errors.New("it gave no key")
+		}
+		if err != nil {
+			return nil, &TokenError{Step: "signing key", ClientID: g.clientID, Err: err, Temporary: true}
+		}
+		var token *Token
+		for _, key := range keys {
+			token, err = g.withKey(ctx, request, key, &corrected)
+			// A key that was registered a moment ago is not known everywhere yet,
+			// and one that has run out may be followed by one that has not.
+			if !errors.Is(err, ErrUnknownKey) && !errors.Is(err, ErrExpiredKey) {
+				break
+			}
 		}
 		return token, err
 	})
+}
+
+// withKey asks with one key, and once more where the clock was to blame.
+func (g *granter) withKey(ctx context.Context, request tokenRequest, key *Key, corrected *bool) (*Token, error) {
+	if key == nil || key.signer == nil {
+		return nil, &TokenError{Step: "signing key", ClientID: g.clientID, Err: errors.New("it gave a key that is none")}
+	}
+	if err := key.check(g.clock().time()); err != nil {
+		return nil, &TokenError{Step: "signing key", ClientID: g.clientID, Err: ErrExpiredKey, Hint: err.Error()}
+	}
+	token, date, err := g.attempt(ctx, request, key)
+	if !*corrected && errors.Is(err, ErrClockSkew) && g.correct(ctx, date) {
+		*corrected = true
+		token, _, err = g.attempt(ctx, request, key)
+	}
+	return token, err
 }
 
 // correct measures the clock's error by the server's clock at the refusal and
@@ -75,14 +102,14 @@ func (g *granter) correct(ctx context.Context, date time.Time) bool {
 }
 
 // attempt makes one token request. The date is the server's, where it answered.
-func (g *granter) attempt(ctx context.Context, request tokenRequest) (token *Token, date time.Time, err error) {
+func (g *granter) attempt(ctx context.Context, request tokenRequest, key *Key) (token *Token, date time.Time, err error) {
 	endpoints, err := g.issuer.endpoints(ctx)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
 	failed := &TokenError{Step: "token request", URL: endpoints.token, ClientID: g.clientID}
 	start := g.clock()
-	signed, err := assertion(g.key, endpoints.issuer, g.clientID, request, start.time().Add(time.Duration(g.skew.Load())))
+	signed, err := assertion(key, endpoints.issuer, g.clientID, request, start.time().Add(time.Duration(g.skew.Load())))
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -94,7 +121,7 @@ func (g *granter) attempt(ctx context.Context, request tokenRequest) (token *Tok
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	g.log.step(ctx, "asking for a Maskinporten token", slog.String("url", endpoints.token), slog.String("issuer", endpoints.issuer),
-		slog.String("client_id", g.clientID), slog.String("key", g.key.String()), slog.String("scope", request.scope))
+		slog.String("client_id", g.clientID), slog.String("key", key.String()), slog.String("scope", request.scope))
 	a, err := send(ctx, g.client, req)
 	if err != nil {
 		failed.unreachable(err)
@@ -103,7 +130,7 @@ func (g *granter) attempt(ctx context.Context, request tokenRequest) (token *Tok
 	date, _ = a.date()
 	if a.status != http.StatusOK {
 		failed.refused(a, signed, start.time())
-		failed.explain(g.key)
+		failed.explain(key)
 		return nil, date, failed
 	}
 	token, err = parseGrant(a.body, request.scope, start)

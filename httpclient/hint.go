@@ -137,7 +137,7 @@ var refusals = []refusal{
 
 // explain fills in the error's kind and cure from what Maskinporten answered:
 // by its code where it gave one, else by its text.
-func (e *TokenError) explain(key *signingKey) {
+func (e *TokenError) explain(key *Key) {
 	description := strings.ToLower(e.Description)
 	for _, matches := range []func(refusal) bool{
 		func(r refusal) bool { return r.code != "" && r.code == e.MPCode },

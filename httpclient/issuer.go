@@ -19,11 +19,14 @@ type issuer struct {
 	clock  clock
 	log    stepLog
 
+	background *background
+
 	fixed bool          // known is final
 	turn  chan struct{} // holds one element; owning it guards what follows
 	known endpoints
 	next  instant // when to look again
 	found bool    // known comes from metadata
+	busy  bool    // a look-up is under way in the background
 }
 
 type endpoints struct {
@@ -38,19 +41,24 @@ const (
 	metadataRetry   = time.Minute
 )
 
-func newIssuer(env environment, client *http.Client, clock clock, log stepLog) *issuer {
-	return &issuer{
-		client: client, clock: clock, log: log,
-		fixed: env.name != "",
+func newIssuer(env environment, client *http.Client, clock clock, log stepLog, background *background) *issuer {
+	i := &issuer{
+		client: client, clock: clock, log: log, background: background,
+		fixed: env.name != "" || env.tokenEndpoint != "",
 		turn:  make(chan struct{}, 1),
-		known: endpoints{issuer: env.issuer, token: env.issuer + "token"},
+		known: endpoints{issuer: env.issuer, token: env.tokenEndpoint},
 		next:  clock(),
 	}
+	if i.known.token == "" {
+		i.known.token = env.issuer + "token"
+	}
+	return i
 }
 
-// endpoints looks the issuer up when it is time to. A failed look-up keeps what
-// is known; metadata that names another issuer is an error, because it would
-// have assertions made for somebody else.
+// endpoints looks the issuer up when it is time to: at first while the caller
+// waits, and later in the background. A failed look-up keeps what is known;
+// metadata that names another issuer is an error at first, because it would have
+// assertions made for somebody else.
 func (i *issuer) endpoints(ctx context.Context) (endpoints, error) {
 	if i.fixed {
 		return i.known, nil
@@ -61,29 +69,47 @@ func (i *issuer) endpoints(ctx context.Context) (endpoints, error) {
 	case <-ctx.Done():
 		return endpoints{}, fmt.Errorf("httpclient: waiting for the issuer's metadata: %w", context.Cause(ctx))
 	}
-	now := i.clock()
-	if !i.next.reached(now) {
+	if i.busy || !i.next.reached(i.clock()) {
 		return i.known, nil
 	}
-	found, err := i.lookUp(ctx)
-	var wrong *TokenError
-	switch {
-	case err == nil:
-		i.known, i.found, i.next = found, true, now.add(metadataLife)
-	case errors.As(err, &wrong) && !i.found:
-		return endpoints{}, err
-	default:
-		i.next = now.add(metadataRetry)
-		i.log.step(ctx, "no metadata from the issuer; using what is known",
-			slog.String("issuer", i.known.issuer), slog.String("token_endpoint", i.known.token), slog.String("error", err.Error()))
+	if i.found {
+		i.busy = i.background.run(i.refresh) == nil
+		return i.known, nil
 	}
+	found, err := i.lookUp(ctx, i.known.issuer)
+	var wrong *TokenError
+	if errors.As(err, &wrong) {
+		return endpoints{}, err
+	}
+	i.settle(ctx, found, err)
 	return i.known, nil
 }
 
-func (i *issuer) lookUp(ctx context.Context) (endpoints, error) {
+// refresh looks the issuer up while others go on with what is known.
+func (i *issuer) refresh(ctx context.Context) {
+	found, err := i.lookUp(ctx, i.known.issuer)
+	i.turn <- struct{}{}
+	defer func() { <-i.turn }()
+	i.busy = false
+	i.settle(ctx, found, err)
+}
+
+// settle takes a look-up's result.
+func (i *issuer) settle(ctx context.Context, found endpoints, err error) {
+	now := i.clock()
+	if err == nil {
+		i.known, i.found, i.next = found, true, now.add(metadataLife)
+		return
+	}
+	i.next = now.add(metadataRetry)
+	i.log.step(ctx, "no metadata from the issuer; using what is known",
+		slog.String("issuer", i.known.issuer), slog.String("token_endpoint", i.known.token), slog.String("error", err.Error()))
+}
+
+func (i *issuer) lookUp(ctx context.Context, issuer string) (endpoints, error) {
 	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
 	defer cancel()
-	address := i.known.issuer + metadataPath
+	address := strings.TrimSuffix(issuer, "/") + "/" + metadataPath
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return endpoints{}, fmt.Errorf("httpclient: issuer metadata: %w", err)
@@ -104,7 +130,7 @@ func (i *issuer) lookUp(ctx context.Context) (endpoints, error) {
 		return endpoints{}, errors.New("the answer is not an issuer's metadata")
 	}
 	failed := &TokenError{Step: "issuer metadata", URL: address, StatusCode: a.status}
-	if strings.TrimSuffix(fields.Issuer, "/") != strings.TrimSuffix(i.known.issuer, "/") {
+	if strings.TrimSuffix(fields.Issuer, "/") != strings.TrimSuffix(issuer, "/") {
 		failed.Err = fmt.Errorf("the metadata is of another issuer, %s", quote(fields.Issuer, ""))
 		failed.Hint = "set Environment or Authority to the issuer exactly as its metadata spells it"
 		return endpoints{}, failed

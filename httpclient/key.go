@@ -6,25 +6,33 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
 )
 
-// signingKey is a private key with what its signatures' header says about it.
-// It is always held by pointer, and prints nothing of the key.
-type signingKey struct {
-	signer   crypto.Signer
-	alg      string
-	kid      string
-	chain    []string  // x5c, leaf first; empty where kid identifies the key
-	setting  string    // where it came from, for hints
-	notAfter time.Time // of the leaf certificate
+// Key is a private key with what its signatures' header says about it. It does
+// not change and may be shared; it prints nothing of the key. Settings hold one;
+// programs make one with [NewKey], [NewCertificateKey], [ParseJWK] or
+// [ParsePKCS12] for a [KeySource]. The zero Key signs nothing.
+type Key struct {
+	// signer is a function because package fmt prints what other fields hold
+	// without asking, under a verb that does not fit.
+	signer              func() crypto.Signer
+	alg                 string
+	kid                 string
+	chain               []string  // x5c, leaf first; empty where kid identifies the key
+	setting             string    // where it came from, for hints
+	notBefore, notAfter time.Time // of the leaf certificate
 }
 
 // String names the key by its id.
-func (k *signingKey) String() string {
+func (k *Key) String() string {
+	if k == nil || k.signer == nil {
+		return "no key"
+	}
 	if len(k.chain) > 0 {
 		return "certificate key (" + k.alg + ")"
 	}
@@ -32,10 +40,31 @@ func (k *signingKey) String() string {
 }
 
 // Format implements [fmt.Formatter]: every verb prints what String returns.
-func (k *signingKey) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, k.String()) }
+func (k *Key) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, k.String()) }
+
+// LogValue implements [slog.LogValuer]: what String returns.
+func (k *Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// check refuses a certificate outside of its time.
+func (k *Key) check(now time.Time) error {
+	const day = "2006-01-02"
+	switch {
+	case k.notAfter.IsZero():
+	case now.Before(k.notBefore):
+		return fmt.Errorf("the certificate is not valid before %s", k.notBefore.Format(day))
+	case now.After(k.notAfter):
+		return fmt.Errorf("the certificate expired on %s: order a new one", k.notAfter.Format(day))
+	}
+	return nil
+}
+
+// hasKey reports whether the settings hold a key of any kind.
+func (s *MaskinportenSettings) hasKey() bool {
+	return s.EncodedJWK != "" || s.JWK != "" || s.EncodedX509 != "" || s.CertificatePkcs12Path != ""
+}
 
 // key makes the signing key that the settings hold.
-func (s *MaskinportenSettings) key(now time.Time) (*signingKey, error) {
+func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
 	if s.CertificateStoreThumbprint != "" {
 		return nil, fmt.Errorf("%s works on Windows with .NET only: export the certificate with its key and set CertificatePkcs12Path or EncodedX509",
 			s.name("CertificateStoreThumbprint"))
@@ -72,27 +101,36 @@ func (s *MaskinportenSettings) jwkSetting() string {
 	return s.name("Jwk")
 }
 
-func (s *MaskinportenSettings) jwkKey() (*signingKey, error) {
+func (s *MaskinportenSettings) jwkKey() (*Key, error) {
 	setting, encoded := s.jwkSetting(), s.EncodedJWK
 	if encoded == "" {
 		encoded = s.JWK
 	}
-	data, err := decodeJWK(encoded)
+	key, err := parseJWK(encoded, s.Kid)
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", setting, err)
+	}
+	key.setting = setting
+	return key, nil
+}
+
+// parseJWK's errors complete a sentence that begins with where the JWK is from.
+func parseJWK(encoded, keyID string) (*Key, error) {
+	data, err := decodeJWK(encoded)
+	if err != nil {
+		return nil, err
 	}
 	parsed, err := jose.ParsePrivateKey(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s %w", setting, err)
+		return nil, err
 	}
-	kid := parsed.KeyID
-	if s.Kid != "" {
-		kid = s.Kid
+	if keyID == "" {
+		keyID = parsed.KeyID
 	}
-	if kid == "" {
-		return nil, fmt.Errorf(`%s has no key id (member "kid"): set Kid to the id that the key is registered under`, setting)
+	if keyID == "" {
+		return nil, errors.New(`has no key id (member "kid"): set Kid to the id that the key is registered under`)
 	}
-	return &signingKey{signer: parsed.Key, alg: parsed.Algorithm, kid: kid, setting: setting}, nil
+	return &Key{signer: func() crypto.Signer { return parsed.Key }, alg: parsed.Algorithm, kid: keyID}, nil
 }
 
 var utf8BOM = []byte("\xef\xbb\xbf")

@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Option changes how a token source works. The default is always the safe one.
@@ -17,6 +20,10 @@ type options struct {
 	tokenTransport http.RoundTripper
 	hosts          map[string]bool
 	allowHTTP      bool
+	keys           KeySource
+	cacheSize      int
+	meters         metric.MeterProvider
+	tracers        trace.TracerProvider
 	clock          clock
 	problems       []error
 }
@@ -61,6 +68,29 @@ func WithAllowedHosts(hosts ...string) Option {
 		if len(hosts) == 0 {
 			o.problems = append(o.problems, errors.New("httpclient: WithAllowedHosts lists no host, so no request could be made"))
 		}
+	}
+}
+
+// WithKeySource signs with the keys that source gives, in place of a key in the
+// settings, which must hold none then.
+func WithKeySource(source KeySource) Option {
+	return func(o *options) {
+		if source == nil {
+			o.problems = append(o.problems, errors.New("httpclient: WithKeySource: the source is nil"))
+		}
+		o.keys = source
+	}
+}
+
+// WithCacheSize keeps the tokens of so many kinds of request that have options of
+// their own, such as [WithSystemUser]; the least recently used leave first. The
+// default is [DefaultCacheSize]. At least 1.
+func WithCacheSize(n int) Option {
+	return func(o *options) {
+		if n < 1 {
+			o.problems = append(o.problems, fmt.Errorf("httpclient: WithCacheSize: %d is less than 1", n))
+		}
+		o.cacheSize = n
 	}
 }
 

@@ -47,7 +47,7 @@ type MaskinportenSettings struct {
 	// an enterprise certificate and its key. Secret.
 	EncodedX509 string
 	// CertificatePkcs12Path names a PKCS#12 file, relative to the working
-	// directory.
+	// directory, or where it is not there to BaseDir.
 	CertificatePkcs12Path string
 	// CertificatePkcs12Password opens that file. Secret.
 	CertificatePkcs12Password string
@@ -80,6 +80,14 @@ type MaskinportenSettings struct {
 	// request already has. False: the caller's own is kept, and that request
 	// gets no token.
 	OverwriteAuthorizationHeader bool
+
+	// BaseDir is no setting of a file: it is the directory of the file that the
+	// settings came from, for what they name relative to it. Empty for none.
+	BaseDir string
+
+	// tokenEndpoint is where [FromNAIS] found tokens to be asked for; empty
+	// leaves that to the issuer.
+	tokenEndpoint string
 
 	// spelt maps a field's name to the key that ParseSettings found it under,
 	// so that errors speak the user's own spelling.

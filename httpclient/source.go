@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
+	"time"
 )
 
 // TokenSource gets tokens with one set of settings, keeps them, and refreshes
@@ -26,25 +26,24 @@ type TokenSource struct {
 	granter     *granter
 	exchanger   *exchanger // nil: Maskinporten's own tokens are used
 
-	own *entry // the token that the settings ask for
+	own   *entry // the token that the settings ask for
+	cache *cache // those that requests ask for
 
-	mu      sync.Mutex
-	open    bool
-	cancels map[*flight]context.CancelFunc
-	flights sync.WaitGroup
+	background *background
+	telemetry  *telemetry // nil: none
 }
 
 // NewTokenSource checks the settings, all problems at once, and makes a token
 // source of them. It makes no network call. Warnings, such as about a retired
 // environment, go to the logger.
 func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource, error) {
-	o := options{clock: systemClock()}
+	o := options{clock: systemClock(), cacheSize: DefaultCacheSize}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&o)
 		}
 	}
-	p, err := settings.plan(o.clock().time())
+	p, err := settings.plan(o.clock().time(), o.keys)
 	if err := errors.Join(append(o.problems, err)...); err != nil {
 		return nil, err
 	}
@@ -63,13 +62,17 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 		clock:     o.clock,
 
 		tokenClient: client,
-		granter: &granter{
-			client: client, issuer: newIssuer(p.environment, client, o.clock, log),
-			clientID: p.clientID, key: p.key, clock: o.clock, log: log,
-		},
-		own:     &entry{request: p.request},
-		open:    true,
-		cancels: map[*flight]context.CancelFunc{},
+		own:         &entry{request: p.request},
+		cache:       newCache(o.cacheSize),
+		background:  newBackground(),
+	}
+	s.granter = &granter{
+		client: client, issuer: newIssuer(p.environment, client, o.clock, log, s.background),
+		clientID: p.clientID, keys: p.keys, clock: o.clock, log: log,
+	}
+	now := func() time.Time { return o.clock().time() }
+	if s.telemetry, err = newTelemetry(o, p.clientID, p.notAfter, now, s.own.expires); err != nil {
+		return nil, err
 	}
 	if p.exchange != nil {
 		s.exchanger = &exchanger{client: client, plan: p.exchange, clientID: p.clientID, clock: o.clock, log: log}
@@ -102,7 +105,36 @@ func (s *TokenSource) Client() *http.Client { return &http.Client{Transport: s.T
 // A caller waits only where there is no usable token, and no longer than its
 // context allows; the fetch itself goes on for the others. The error is a
 // [*TokenError] where Maskinporten or Altinn is the cause.
-func (s *TokenSource) Token(ctx context.Context) (*Token, error) { return s.token(ctx, s.own) }
+//
+// The context may ask for another token than the settings do: see
+// [WithSystemUser], [WithConsumerOrg], [WithScope], [WithResource], [WithPerson]
+// and [WithConsent].
+func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
+	e, err := s.entry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.token(ctx, e)
+}
+
+// entry is where the token that the context asks for is kept.
+func (s *TokenSource) entry(ctx context.Context) (*entry, error) {
+	if s.own == nil {
+		return nil, ErrClosed
+	}
+	o, ok := ctx.Value(overridesKey{}).(*overrides)
+	if !ok {
+		return s.own, nil
+	}
+	request, err := o.apply(s.own.request)
+	if err != nil {
+		return nil, err
+	}
+	if request == s.own.request {
+		return s.own, nil
+	}
+	return s.cache.entry(request), nil
+}
 
 // Close ends the fetches under way and waits for them, drops every token and
 // closes the idle connections to the token endpoints. Later calls fail with
@@ -110,19 +142,15 @@ func (s *TokenSource) Token(ctx context.Context) (*Token, error) { return s.toke
 // once. It waits for a transport of [WithTokenTransport] to heed the end of a
 // request's context.
 func (s *TokenSource) Close() {
-	s.mu.Lock()
-	s.open = false
-	for _, cancel := range s.cancels {
-		cancel()
+	if s.own == nil {
+		return
 	}
-	s.mu.Unlock()
-	s.flights.Wait()
-	if s.own != nil {
-		s.own.drop()
+	s.background.close()
+	for _, e := range append(s.cache.clear(), s.own) {
+		e.drop()
 	}
-	if s.tokenClient != nil {
-		s.tokenClient.CloseIdleConnections()
-	}
+	s.tokenClient.CloseIdleConnections()
+	s.telemetry.close()
 }
 
 // Format implements [fmt.Formatter]: every verb prints the client's id alone.
@@ -138,26 +166,41 @@ func (s *TokenSource) Format(f fmt.State, _ rune) {
 // Maskinporten token too, though the one behind an Altinn token may still live.
 func (s *TokenSource) fetch(ctx context.Context, e *entry, renew bool) (*Token, error) {
 	if s.exchanger == nil {
-		return s.granter.grant(ctx, e.request)
+		return s.grant(ctx, e)
 	}
 	grant := e.grant
 	fresh := renew || !grant.usable(s.clock())
 	if fresh {
 		var err error
-		if grant, err = s.granter.grant(ctx, e.request); err != nil {
+		if grant, err = s.grant(ctx, e); err != nil {
 			return nil, err
 		}
-		e.grant = grant
 	}
-	token, err := s.exchanger.exchange(ctx, grant)
+	token, err := s.exchange(ctx, grant)
 	var refused *TokenError
 	if !errors.As(err, &refused) || refused.StatusCode != http.StatusUnauthorized || fresh && grant.usable(s.clock()) {
 		return token, err
 	}
 	// The grant was revoked, or it expired on the way: once more with a new one.
-	if grant, err = s.granter.grant(ctx, e.request); err != nil {
+	if grant, err = s.grant(ctx, e); err != nil {
 		return nil, err
 	}
-	e.grant = grant
-	return s.exchanger.exchange(ctx, grant)
+	return s.exchange(ctx, grant)
+}
+
+func (s *TokenSource) grant(ctx context.Context, e *entry) (*Token, error) {
+	start := s.clock()
+	token, err := s.granter.grant(ctx, e.request)
+	s.telemetry.granted(ctx, s.clock().since(start), err)
+	if err == nil && s.exchanger != nil {
+		e.grant = token
+	}
+	return token, err
+}
+
+func (s *TokenSource) exchange(ctx context.Context, grant *Token) (*Token, error) {
+	start := s.clock()
+	token, err := s.exchanger.exchange(ctx, grant)
+	s.telemetry.exchanged(ctx, s.clock().since(start), err)
+	return token, err
 }

@@ -50,7 +50,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.source.checkDestination(req.URL); err != nil {
 		return nil, refuse(req, err)
 	}
-	token, err := t.source.token(req.Context(), t.source.own)
+	e, err := t.source.entry(req.Context())
+	if err != nil {
+		return nil, refuse(req, err)
+	}
+	token, err := t.source.token(req.Context(), e)
 	if err != nil {
 		return nil, refuse(req, err)
 	}
@@ -58,7 +62,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	return t.again(req, resp, token)
+	return t.again(req, resp, e, token)
 }
 
 // refuse ends a request that is not sent: a RoundTripper closes the body in any
@@ -156,9 +160,9 @@ func (t *transport) forward(req, original *http.Request) (*http.Response, error)
 
 // again answers a 401. The newer token is fetched before the first response is
 // given up, so that a failed refresh still returns the API's own answer.
-func (t *transport) again(req *http.Request, first *http.Response, rejected *Token) (*http.Response, error) {
+func (t *transport) again(req *http.Request, first *http.Response, e *entry, rejected *Token) (*http.Response, error) {
 	ctx := req.Context()
-	f, err := t.source.replace(t.source.own, rejected)
+	f, err := t.source.replace(e, rejected)
 	hasBody := req.Body != nil && req.Body != http.NoBody
 	if err == nil && hasBody && req.GetBody == nil {
 		return first, nil // the next request gets the newer token

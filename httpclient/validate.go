@@ -14,7 +14,7 @@ import (
 // configuration spelt it and the cure. It reads the file that
 // CertificatePkcs12Path names. [NewTokenSource] does the same.
 func (s MaskinportenSettings) Validate() error {
-	_, err := s.plan(time.Now())
+	_, err := s.plan(time.Now(), nil)
 	return err
 }
 
@@ -23,7 +23,8 @@ func (s MaskinportenSettings) Validate() error {
 type plan struct {
 	environment environment
 	clientID    string
-	key         *signingKey
+	keys        KeySource
+	notAfter    time.Time // of the settings' certificate; zero without one
 	request     tokenRequest
 	exchange    *exchangePlan // nil: Maskinporten's own tokens are used
 	warnings    []string
@@ -39,7 +40,8 @@ type exchangePlan struct {
 // Format implements [fmt.Formatter]: every verb prints the platform alone.
 func (p *exchangePlan) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, p.platform) }
 
-func (s *MaskinportenSettings) plan(now time.Time) (plan, error) {
+// plan checks the settings. keys takes the place of a key in them, unless nil.
+func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error) {
 	var p plan
 	var problems []error
 	check := func(err error) {
@@ -51,6 +53,12 @@ func (s *MaskinportenSettings) plan(now time.Time) (plan, error) {
 	p.environment, err = s.environment()
 	check(err)
 	envKnown := err == nil
+	if s.tokenEndpoint != "" {
+		p.environment.tokenEndpoint = s.tokenEndpoint
+		if err := checkURL(s.tokenEndpoint); err != nil {
+			check(fmt.Errorf("%s %w", s.name(tokenEndpointSetting), err))
+		}
+	}
 	if p.environment.retired {
 		p.warnings = append(p.warnings, fmt.Sprintf(`%s is %q, which was shut down on 2024-06-10: use "test" instead`,
 			s.name("Environment"), p.environment.name))
@@ -58,10 +66,16 @@ func (s *MaskinportenSettings) plan(now time.Time) (plan, error) {
 	if p.clientID = s.ClientID; p.clientID == "" {
 		check(fmt.Errorf("%s is missing: set it to the client's id in Maskinporten", s.name("ClientId")))
 	}
-	p.key, err = s.key(now)
-	check(err)
-	if p.key != nil {
-		p.warnings = append(p.warnings, s.keyWarnings(p.key, now)...)
+	switch p.keys = keys; {
+	case keys == nil:
+		key, err := s.key(now)
+		check(err)
+		if key != nil {
+			p.keys, p.notAfter = fixedKey{key}, key.notAfter
+			p.warnings = append(p.warnings, s.keyWarnings(key, now)...)
+		}
+	case s.hasKey():
+		check(errors.New("a key source is given beside a key in the settings: keep one of them"))
 	}
 	p.request, err = s.request()
 	check(err)
@@ -78,7 +92,7 @@ func (s *MaskinportenSettings) plan(now time.Time) (plan, error) {
 	return p, nil
 }
 
-func (s *MaskinportenSettings) keyWarnings(key *signingKey, now time.Time) []string {
+func (s *MaskinportenSettings) keyWarnings(key *Key, now time.Time) []string {
 	if key.notAfter.IsZero() {
 		return nil
 	}
@@ -130,8 +144,4 @@ func normalizeScope(scope string) string {
 	scopes := strings.FieldsFunc(scope, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r' })
 	slices.Sort(scopes)
 	return strings.Join(slices.Compact(scopes), " ")
-}
-
-func isOrgNo(value string) bool {
-	return len(value) == 9 && strings.Trim(value, "0123456789") == ""
 }

@@ -75,7 +75,7 @@ func ParsePrivateKey(data []byte) (PrivateKey, error) {
 	if alg == "" {
 		alg = DefaultAlgorithm
 	}
-	if _, err := algorithm(alg); err != nil {
+	if err := CheckAlgorithm(alg); err != nil {
 		return PrivateKey{}, err
 	}
 	parsed, err := jwk.ParseKey(members)
@@ -187,6 +187,12 @@ func Sign(payload []byte, signer crypto.Signer, alg string, header Header) (stri
 		return "", fmt.Errorf("sign: %w", err)
 	}
 	return string(signed), nil
+}
+
+// CheckAlgorithm refuses what Maskinporten does not take.
+func CheckAlgorithm(name string) error {
+	_, err := algorithm(name)
+	return err
 }
 
 // algorithm admits what Maskinporten's documentation lists.

@@ -1,0 +1,53 @@
+package httpclient
+
+import (
+	"container/list"
+	"sync"
+)
+
+// DefaultCacheSize is how many tokens of requests with options of their own, such
+// as [WithSystemUser], are kept where [WithCacheSize] does not say otherwise.
+const DefaultCacheSize = 10_000
+
+// cache keeps an entry for each kind of request, up to a bound. The least recently
+// used leave first: what they hold is fetched again when it is wanted.
+type cache struct {
+	size int
+
+	mu      sync.Mutex
+	entries map[tokenRequest]*list.Element // of *entry
+	order   list.List                      // most recently used first
+}
+
+func newCache(size int) *cache {
+	return &cache{size: size, entries: map[tokenRequest]*list.Element{}}
+}
+
+func (c *cache) entry(request tokenRequest) *entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if element, ok := c.entries[request]; ok {
+		c.order.MoveToFront(element)
+		return element.Value.(*entry)
+	}
+	e := &entry{request: request}
+	c.entries[request] = c.order.PushFront(e)
+	if c.order.Len() > c.size {
+		last := c.order.Remove(c.order.Back()).(*entry)
+		delete(c.entries, last.request)
+	}
+	return e
+}
+
+// clear forgets every entry and gives them to be dropped.
+func (c *cache) clear() []*entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []*entry
+	for element := c.order.Front(); element != nil; element = element.Next() {
+		all = append(all, element.Value.(*entry))
+	}
+	c.order.Init()
+	clear(c.entries)
+	return all
+}

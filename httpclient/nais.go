@@ -1,0 +1,52 @@
+package httpclient
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// tokenEndpointSetting is what errors call the endpoint that FromNAIS found.
+const tokenEndpointSetting = "MASKINPORTEN_TOKEN_ENDPOINT"
+
+// FromNAIS makes settings of the variables that the NAIS platform gives a service
+// with a Maskinporten client: MASKINPORTEN_CLIENT_ID, _CLIENT_JWK, _SCOPES,
+// _ISSUER, _TOKEN_ENDPOINT and _WELL_KNOWN_URL. getenv is [os.Getenv], or a
+// function like it. The result may be changed before it is used; errors about it
+// name the variables. https://doc.nais.io/auth/maskinporten/reference/
+func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
+	s := MaskinportenSettings{spelt: map[string]string{}}
+	for _, v := range []struct {
+		variable, canonical string
+		into                *string
+	}{
+		{"MASKINPORTEN_CLIENT_ID", "ClientId", &s.ClientID},
+		{"MASKINPORTEN_CLIENT_JWK", "Jwk", &s.JWK},
+		{"MASKINPORTEN_SCOPES", "Scope", &s.Scope},
+		{"MASKINPORTEN_ISSUER", "Authority", &s.Authority},
+		{tokenEndpointSetting, tokenEndpointSetting, &s.tokenEndpoint},
+	} {
+		*v.into = strings.TrimSpace(getenv(v.variable))
+		s.spelt[v.canonical] = v.variable
+	}
+	// Without any key, the variable to look at is this one.
+	s.spelt["EncodedJwk"], s.spelt["Environment"] = "MASKINPORTEN_CLIENT_JWK", "MASKINPORTEN_ISSUER"
+
+	const variable = "MASKINPORTEN_WELL_KNOWN_URL"
+	wellKnown := strings.TrimSpace(getenv(variable))
+	if wellKnown == "" {
+		return s, nil
+	}
+	issuer, ok := strings.CutSuffix(wellKnown, metadataPath)
+	if !ok {
+		return s, fmt.Errorf("httpclient: settings: %s does not end with %s", variable, metadataPath)
+	}
+	if s.Authority == "" {
+		s.Authority = issuer
+		s.spelt["Authority"] = variable
+	}
+	if strings.TrimSuffix(s.Authority, "/") != strings.TrimSuffix(issuer, "/") {
+		return s, errors.New("httpclient: settings: MASKINPORTEN_ISSUER and MASKINPORTEN_WELL_KNOWN_URL name different issuers")
+	}
+	return s, nil
+}

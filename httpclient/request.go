@@ -1,0 +1,213 @@
+package httpclient
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// tokenRequest is what a token is asked for: all that varies between requests
+// of one client. It is comparable, so that a cache can be keyed by it.
+type tokenRequest struct {
+	scope       string // normalized
+	resource    string
+	consumerOrg string
+	person      string
+	details     string // authorization_details, as JSON
+}
+
+// SystemUser names a system user at Altinn: an organisation that lets your system
+// act for it. https://docs.digdir.no/docs/Maskinporten/maskinporten_func_systembruker
+type SystemUser struct {
+	// OrgNo is the organisation, nine digits, with or without "0192:" before it.
+	OrgNo string
+	// ExternalRef tells several system users of one organisation apart. Empty
+	// for none; at most 255 of letters (æøå included), digits, "_" and "-".
+	ExternalRef string
+}
+
+// Consent names a consent that a person or an organisation has given.
+// https://docs.altinn.studio/authorization/guides/consent/
+type Consent struct {
+	// ID is the consent's UUID.
+	ID string
+	// From is who gave it: a national identity number (eleven digits), an
+	// organisation number (nine digits), or one of the two as Altinn's URN.
+	From string
+}
+
+// overrides is what a context says about the tokens of its requests.
+type overrides struct {
+	scope, resource, consumerOrg, person *string
+	details                              *string
+	problems                             []error
+}
+
+type overridesKey struct{}
+
+// with adds a change to what the context says.
+func with(ctx context.Context, change func(*overrides)) context.Context {
+	next := &overrides{}
+	if earlier, ok := ctx.Value(overridesKey{}).(*overrides); ok {
+		*next = *earlier
+		next.problems = append([]error(nil), earlier.problems...)
+	}
+	change(next)
+	return context.WithValue(ctx, overridesKey{}, next)
+}
+
+func (o *overrides) problem(format string, args ...any) {
+	o.problems = append(o.problems, fmt.Errorf("httpclient: "+format, args...))
+}
+
+// WithScope asks for these scopes, separated by spaces or commas or one by one,
+// in place of the settings'. Like the other functions of this kind it concerns
+// the token of the requests made with the context; what it gets wrong is an error
+// of those requests. Tokens of different requests are kept apart.
+func WithScope(ctx context.Context, scopes ...string) context.Context {
+	return with(ctx, func(o *overrides) {
+		scope := normalizeScope(strings.Join(scopes, " "))
+		if scope == "" {
+			o.problem("WithScope: no scope is named")
+		}
+		o.scope = &scope
+	})
+}
+
+// WithResource asks for a token that is meant for this API alone (claim
+// "resource"), in place of the settings' Resource. Empty asks for one that is not.
+func WithResource(ctx context.Context, resource string) context.Context {
+	return with(ctx, func(o *overrides) { o.resource = &resource })
+}
+
+// WithConsumerOrg asks on behalf of this organisation (claim "consumer_org"), nine
+// digits, in place of the settings' ConsumerOrgNo. Empty asks on the client's own.
+// https://docs.digdir.no/docs/Maskinporten/maskinporten_func_delegering
+func WithConsumerOrg(ctx context.Context, orgNo string) context.Context {
+	return with(ctx, func(o *overrides) {
+		if orgNo != "" && !isOrgNo(orgNo) {
+			o.problem("WithConsumerOrg: not an organisation number: nine digits")
+		}
+		o.consumerOrg = &orgNo
+	})
+}
+
+// WithPerson asks for a token that concerns this person (claim "pid"), by the
+// eleven digits of the national identity number. It appears in no error or log.
+func WithPerson(ctx context.Context, identityNo string) context.Context {
+	return with(ctx, func(o *overrides) {
+		if !isPersonNo(identityNo) {
+			o.problem("WithPerson: not a national identity number: eleven digits")
+		}
+		o.person = &identityNo
+	})
+}
+
+var externalRef = regexp.MustCompile(`^[0-9A-Za-zæøåÆØÅ_-]{0,255}$`)
+
+const iso6523 = "0192:" // of Norwegian organisation numbers
+
+// WithSystemUser asks for a token of this system user.
+func WithSystemUser(ctx context.Context, user SystemUser) context.Context {
+	return with(ctx, func(o *overrides) {
+		orgNo := strings.TrimPrefix(user.OrgNo, iso6523)
+		if !isOrgNo(orgNo) {
+			o.problem("WithSystemUser: OrgNo is not an organisation number: nine digits")
+		}
+		if !externalRef.MatchString(user.ExternalRef) {
+			o.problem("WithSystemUser: ExternalRef is not at most 255 letters, digits, _ and -")
+		}
+		o.setDetails("WithSystemUser", systemUserDetails{
+			Type:        "urn:altinn:systemuser",
+			Org:         systemUserOrg{Authority: "iso6523-actorid-upis", ID: iso6523 + orgNo},
+			ExternalRef: user.ExternalRef,
+		})
+	})
+}
+
+type systemUserDetails struct {
+	Type        string        `json:"type"`
+	Org         systemUserOrg `json:"systemuser_org"`
+	ExternalRef string        `json:"externalRef,omitempty"`
+}
+
+type systemUserOrg struct {
+	Authority string `json:"authority"`
+	ID        string `json:"ID"`
+}
+
+var uuid = regexp.MustCompile(`(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+const (
+	personURN       = "urn:altinn:person:identifier-no:"
+	organisationURN = "urn:altinn:organization:identifier-no:"
+)
+
+// WithConsent asks for a token of this consent.
+func WithConsent(ctx context.Context, consent Consent) context.Context {
+	return with(ctx, func(o *overrides) {
+		if !uuid.MatchString(consent.ID) {
+			o.problem("WithConsent: ID is not a UUID")
+		}
+		from := consent.From
+		switch person, organisation := strings.TrimPrefix(from, personURN), strings.TrimPrefix(from, organisationURN); {
+		case isPersonNo(person):
+			from = personURN + person
+		case isOrgNo(organisation):
+			from = organisationURN + organisation
+		default:
+			o.problem("WithConsent: From is neither a national identity number nor an organisation number")
+		}
+		o.setDetails("WithConsent", consentDetails{Type: "urn:altinn:consent", ID: consent.ID, From: from})
+	})
+}
+
+type consentDetails struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+	From string `json:"from"`
+}
+
+// setDetails refuses a second kind of details: a token has one.
+func (o *overrides) setDetails(function string, details any) {
+	encoded, err := json.Marshal([]any{details})
+	if err != nil {
+		o.problem("%s: %w", function, err)
+	}
+	text := string(encoded)
+	kind := func(details string) string { kind, _, _ := strings.Cut(details, ","); return kind }
+	if o.details != nil && kind(*o.details) != kind(text) {
+		o.problem("%s: a token is of a system user or of a consent, not of both", function)
+	}
+	o.details = &text
+}
+
+// apply lays what the context says over the settings' own request.
+func (o *overrides) apply(own tokenRequest) (tokenRequest, error) {
+	if len(o.problems) > 0 {
+		return tokenRequest{}, errors.Join(o.problems...)
+	}
+	override(&own.scope, o.scope)
+	override(&own.resource, o.resource)
+	override(&own.consumerOrg, o.consumerOrg)
+	override(&own.person, o.person)
+	override(&own.details, o.details)
+	return own, nil
+}
+
+func override(setting, value *string) {
+	if value != nil {
+		*setting = *value
+	}
+}
+
+func isOrgNo(value string) bool { return isDigits(value, 9) }
+
+func isPersonNo(value string) bool { return isDigits(value, 11) }
+
+func isDigits(value string, n int) bool {
+	return len(value) == n && strings.Trim(value, "0123456789") == ""
+}

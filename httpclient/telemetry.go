@@ -1,0 +1,193 @@
+package httpclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// scopeName is the instrumentation scope of metrics and spans.
+const scopeName = "github.com/portnokkel/portnokkel/httpclient"
+
+// WithMeterProvider records metrics with OpenTelemetry. The default records none,
+// at no cost. Durations and times to expiry are in seconds; error.type is the
+// HTTP status, or "timeout", "network", or "other" (semantic conventions,
+// https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/).
+//
+//	maskinporten.client.token.requests       counter by maskinporten.client.result: cached, new, error
+//	maskinporten.client.token.duration       histogram of requests to Maskinporten, by error.type
+//	maskinporten.client.exchange.duration    histogram of Altinn's exchange, by error.type
+//	maskinporten.client.token.expiry         gauge of the settings' own token
+//	maskinporten.client.certificate.expiry   gauge of the settings' certificate
+//
+// Each carries maskinporten.client.id.
+func WithMeterProvider(provider metric.MeterProvider) Option {
+	return func(o *options) { o.meters = provider }
+}
+
+// WithTracerProvider records a span around each fetch of a token with
+// OpenTelemetry. The default records none, at no cost. A span is the root of a
+// trace of its own, because a fetch belongs to no request in particular; it links
+// to none, and never holds a token.
+func WithTracerProvider(provider trace.TracerProvider) Option {
+	return func(o *options) { o.tracers = provider }
+}
+
+// telemetry is nil where none is wanted.
+type telemetry struct {
+	tracer trace.Tracer // nil: none
+
+	requests         metric.Int64Counter // nil: none
+	grants           metric.Float64Histogram
+	exchanges        metric.Float64Histogram
+	cached, got, bad metric.MeasurementOption
+	client           attribute.KeyValue
+	unregister       func() error
+}
+
+const resultKey = "maskinporten.client.result"
+
+// newTelemetry makes the instruments that the options ask for. expiry gives the
+// end of the settings' own token, zero where there is none.
+func newTelemetry(o options, clientID string, certificate time.Time, now func() time.Time, expiry func() time.Time) (*telemetry, error) {
+	if o.meters == nil && o.tracers == nil {
+		return nil, nil
+	}
+	t := &telemetry{client: attribute.String("maskinporten.client.id", clientID), unregister: func() error { return nil }}
+	if o.tracers != nil {
+		t.tracer = o.tracers.Tracer(scopeName)
+	}
+	if o.meters == nil {
+		return t, nil
+	}
+	result := func(value string) metric.MeasurementOption {
+		return metric.WithAttributeSet(attribute.NewSet(t.client, attribute.String(resultKey, value)))
+	}
+	t.cached, t.got, t.bad = result("cached"), result("new"), result("error")
+
+	meter := o.meters.Meter(scopeName)
+	var errs [5]error
+	t.requests, errs[0] = meter.Int64Counter("maskinporten.client.token.requests",
+		metric.WithUnit("{request}"), metric.WithDescription("Requests for a token, by where it came from."))
+	t.grants, errs[1] = meter.Float64Histogram("maskinporten.client.token.duration",
+		metric.WithUnit("s"), metric.WithDescription("Duration of token requests to Maskinporten, retries included."))
+	t.exchanges, errs[2] = meter.Float64Histogram("maskinporten.client.exchange.duration",
+		metric.WithUnit("s"), metric.WithDescription("Duration of the exchange to an Altinn token, retries included."))
+	tokenEnd, err := meter.Float64ObservableGauge("maskinporten.client.token.expiry",
+		metric.WithUnit("s"), metric.WithDescription("Time until the token expires."))
+	errs[3] = err
+	certificateEnd, err := meter.Float64ObservableGauge("maskinporten.client.certificate.expiry",
+		metric.WithUnit("s"), metric.WithDescription("Time until the certificate expires."))
+	errs[4] = err
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, fmt.Errorf("httpclient: metrics: %w", err)
+	}
+	attributes := metric.WithAttributeSet(attribute.NewSet(t.client))
+	registration, err := meter.RegisterCallback(func(_ context.Context, observer metric.Observer) error {
+		if end := expiry(); !end.IsZero() {
+			observer.ObserveFloat64(tokenEnd, end.Sub(now()).Seconds(), attributes)
+		}
+		if !certificate.IsZero() {
+			observer.ObserveFloat64(certificateEnd, certificate.Sub(now()).Seconds(), attributes)
+		}
+		return nil
+	}, tokenEnd, certificateEnd)
+	if err != nil {
+		return nil, fmt.Errorf("httpclient: metrics: %w", err)
+	}
+	t.unregister = registration.Unregister
+	return t, nil
+}
+
+// count notes a request for a token: from the cache, or fetched, or failed.
+func (t *telemetry) count(ctx context.Context, fromCache bool, err error) {
+	switch {
+	case t == nil || t.requests == nil:
+	case err != nil:
+		t.requests.Add(ctx, 1, t.bad)
+	case fromCache:
+		t.requests.Add(ctx, 1, t.cached)
+	default:
+		t.requests.Add(ctx, 1, t.got)
+	}
+}
+
+// fetch begins a span around a fetch; the result ends it.
+func (t *telemetry) fetch(ctx context.Context, request tokenRequest) (context.Context, func(*Token, error)) {
+	if t == nil || t.tracer == nil {
+		return ctx, func(*Token, error) {}
+	}
+	ctx, span := t.tracer.Start(ctx, "maskinporten.client.fetch", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(t.client, attribute.String("maskinporten.client.scope", request.scope)))
+	return ctx, func(token *Token, err error) {
+		defer span.End()
+		if err != nil {
+			span.SetAttributes(attributesOf(err)...)
+			span.SetStatus(codes.Error, err.Error())
+			return
+		}
+		span.SetAttributes(attribute.Bool("maskinporten.client.altinn", token.altinn),
+			attribute.Float64("maskinporten.client.lifetime", token.life.Seconds()))
+	}
+}
+
+// granted and exchanged note how long the two steps of a fetch took.
+func (t *telemetry) granted(ctx context.Context, took time.Duration, err error) {
+	if t != nil {
+		t.record(ctx, t.grants, took, err)
+	}
+}
+
+func (t *telemetry) exchanged(ctx context.Context, took time.Duration, err error) {
+	if t != nil {
+		t.record(ctx, t.exchanges, took, err)
+	}
+}
+
+func (t *telemetry) record(ctx context.Context, histogram metric.Float64Histogram, took time.Duration, err error) {
+	if histogram == nil {
+		return
+	}
+	attributes := []attribute.KeyValue{t.client}
+	if err != nil {
+		attributes = append(attributes, errorType(err))
+	}
+	histogram.Record(ctx, took.Seconds(), metric.WithAttributeSet(attribute.NewSet(attributes...)))
+}
+
+func (t *telemetry) close() {
+	if t != nil {
+		_ = t.unregister() // its only error is that it was unregistered before
+	}
+}
+
+func attributesOf(err error) []attribute.KeyValue {
+	attributes := []attribute.KeyValue{errorType(err)}
+	var failed *TokenError
+	if errors.As(err, &failed) && failed.StatusCode != 0 {
+		attributes = append(attributes, attribute.Int("http.response.status_code", failed.StatusCode))
+	}
+	return attributes
+}
+
+func errorType(err error) attribute.KeyValue {
+	var failed *TokenError
+	kind := "other"
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		kind = "timeout"
+	case !errors.As(err, &failed):
+	case failed.StatusCode != 0:
+		kind = strconv.Itoa(failed.StatusCode)
+	case failed.Temporary:
+		kind = "network"
+	}
+	return attribute.String("error.type", kind)
+}
