@@ -14,3 +14,10 @@ var Schedule = schedule
 
 // Redacted is what stands in place of a secret.
 const Redacted = redacted
+
+// Cached is how many tokens of requests with options of their own are kept.
+func Cached(s *TokenSource) int {
+	s.cache.mu.Lock()
+	defer s.cache.mu.Unlock()
+	return len(s.cache.entries)
+}

@@ -321,12 +321,33 @@ func TestMetadataIsKept(t *testing.T) {
 					}
 					pass(c.after)
 				}
+				synctest.Wait()
 				if n := srv.Stats().Metadata; n != c.requests {
 					t.Errorf("%d requests for metadata, want %d", n, c.requests)
 				}
 			})
 		})
 	}
+}
+
+// A later look-up keeps nobody waiting.
+func TestMetadataIsRefreshedInTheBackground(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t)
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		defer source.Close()
+		if _, err := source.Token(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		srv.Faults.Add(faulttest.Fault{Hang: true, Times: -1, Match: func(r *http.Request) bool { return strings.Contains(r.URL.Path, ".well-known") }})
+		pass(25 * time.Hour)
+		start := time.Now()
+		if _, err := source.Token(t.Context()); err != nil || time.Since(start) != 0 {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+	})
 }
 
 // A look-up that fails later keeps what an earlier one found.
@@ -345,8 +366,14 @@ func TestMetadataThatGetsLost(t *testing.T) {
 			Status: 200, Body: `{"issuer":"https://evil.example/","token_endpoint":"https://evil.example/token"}`,
 			Match: func(r *http.Request) bool { return strings.Contains(r.URL.Path, ".well-known") },
 		})
-		if _, err := source.Token(t.Context()); err != nil || srv.Faults.Pending() != 0 {
+		_, err := source.Token(t.Context())
+		synctest.Wait()
+		if err != nil || srv.Faults.Pending() != 0 {
 			t.Errorf("got %v, pending %d", err, srv.Faults.Pending())
+		}
+		pass(2 * time.Minute)
+		if _, err := source.Token(t.Context()); err != nil {
+			t.Errorf("later: %v", err)
 		}
 	})
 }

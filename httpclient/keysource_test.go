@@ -1,0 +1,303 @@
+package httpclient_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"io"
+	"math/big"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
+)
+
+// fakeSigner is RSA by its public key, and signs nothing.
+type fakeSigner struct{ crypto.Signer }
+
+func (fakeSigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return make([]byte, 256), nil
+}
+
+// opaque hides a private key behind the interface, as a device does.
+type opaque struct{ crypto.Signer }
+
+func tokenAnswer(token string, life int) *http.Response {
+	resp := answer(http.StatusOK, nil)
+	resp.Body = io.NopCloser(strings.NewReader(`{"access_token":"` + token + `","expires_in":` + strconv.Itoa(life) + `}`))
+	return resp
+}
+
+func keys(list ...*httpclient.Key) httpclient.KeySource {
+	return httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return list, nil })
+}
+
+// withoutKey are the double's settings with keys from a source.
+func withoutKey(t testing.TB, srv *maskinportentest.Server, source httpclient.KeySource, opts ...httpclient.Option) *httpclient.TokenSource {
+	t.Helper()
+	return sourceOf(t, srv, map[string]any{"EncodedJwk": ""}, append(opts, httpclient.WithKeySource(source))...)
+}
+
+func TestKeyThatNeverEntersTheProcess(t *testing.T) {
+	t.Parallel()
+	for _, alg := range []string{"", "RS256", "RS384", "RS512"} {
+		t.Run(alg, func(t *testing.T) {
+			t.Parallel()
+			registered := clientKey(t)
+			registered.Algorithm = ""
+			srv := newDouble(t, withKey(registered))
+			key, err := httpclient.NewKey(opaque{registered.Signer()}, "for-tests-only", alg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := withoutKey(t, srv, keys(key)).Token(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			want := alg
+			if want == "" {
+				want = "RS256"
+			}
+			if got := srv.Stats().LastAssertion.Header["alg"]; got != want {
+				t.Errorf("alg %v", got)
+			}
+		})
+	}
+}
+
+func TestParsedKeys(t *testing.T) {
+	t.Parallel()
+	jwk := encoded(keyFile(t, "client.jwk.json"))
+	srv := newDouble(t)
+	for name, parse := range map[string]func() (*httpclient.Key, error){
+		"as it is": func() (*httpclient.Key, error) { return httpclient.ParseJWK(jwk, "") },
+		"another kid": func() (*httpclient.Key, error) {
+			return httpclient.ParseJWK(encoded(jwkWith(t, map[string]any{"kid": "x"})), "for-tests-only")
+		},
+		"without base64": func() (*httpclient.Key, error) { return httpclient.ParseJWK(keyFile(t, "client.jwk.json"), "") },
+	} {
+		key, err := parse()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := withoutKey(t, srv, keys(key)).Token(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := httpclient.ParseJWK("%CANARY%", ""); message(err) != "httpclient: the JWK is not base64: set it to the base64 of the client's private JWK" {
+		t.Errorf("got %v", err)
+	}
+
+	leaf, authorities := enterprise(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	certified := newDouble(t, maskinportentest.WithClient(maskinportentest.Client{Roots: []*x509.Certificate{authorities[0]}, OrgNo: "991825827"}))
+	fromArchive, err := httpclient.ParsePKCS12(archive(t, pkcs12.Modern, leaf.key, leaf.cert, authorities, "pw"), "pw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	byHand, err := httpclient.NewCertificateKey(opaque{leaf.key.(*rsa.PrivateKey)}, []*x509.Certificate{leaf.cert, authorities[1]}, "RS512")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string]*httpclient.Key{"an archive": fromArchive, "a certificate": byHand} {
+		// The double wants the organisation's number in the certificate, which this one lacks: it got that far.
+		_, err := withoutKey(t, certified, keys(key)).Token(t.Context())
+		if !strings.Contains(message(err), "organization number") {
+			t.Errorf("%s: %v", name, err)
+		}
+		header := certified.Stats().LastAssertion.Header
+		if chain, _ := header["x5c"].([]any); len(chain) < 2 || chain[0] != base64.StdEncoding.EncodeToString(leaf.cert.Raw) || header["kid"] != nil {
+			t.Errorf("%s: header %v", name, header)
+		}
+	}
+	if _, err := httpclient.ParsePKCS12([]byte("x"), ""); message(err) != "httpclient: the archive is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key" {
+		t.Errorf("got %v", err)
+	}
+	if _, err := httpclient.ParsePKCS12(archive(t, pkcs12.Modern, leaf.key, leaf.cert, nil, "pw"), "CANARY"); message(err) != "httpclient: the archive does not open with the password" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRefusedSigners(t *testing.T) {
+	t.Parallel()
+	good := clientKey(t).Signer()
+	ec, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	leaf, _ := enterprise(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	other, err := maskinportentest.ParseKey(encoded(keyFile(t, "other.jwk.json")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain := []*x509.Certificate{leaf.cert}
+	for want, make := range map[string]func() (*httpclient.Key, error){
+		"httpclient: key: the signer is nil":                                                                   func() (*httpclient.Key, error) { return httpclient.NewKey(nil, "k", "") },
+		"httpclient: key: the key id is empty":                                                                 func() (*httpclient.Key, error) { return httpclient.NewKey(good, "", "") },
+		"httpclient: key: the signer is not an RSA key: Maskinporten takes RSA keys only":                      func() (*httpclient.Key, error) { return httpclient.NewKey(ec, "k", "") },
+		"httpclient: key: the signer is under 2048 bits: make a new key":                                       func() (*httpclient.Key, error) { return httpclient.NewKey(small{good}, "k", "") },
+		"httpclient: key: it asks for an algorithm that Maskinporten does not take: use RS256, RS384 or RS512": func() (*httpclient.Key, error) { return httpclient.NewKey(good, "k", "ES256") },
+		"httpclient: key: the certificate chain is empty":                                                      func() (*httpclient.Key, error) { return httpclient.NewCertificateKey(good, nil, "") },
+		"httpclient: key: the first certificate is not the signer's":                                           func() (*httpclient.Key, error) { return httpclient.NewCertificateKey(other.Signer(), chain, "") },
+	} {
+		if _, err := make(); message(err) != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+	if _, err := httpclient.NewCertificateKey(nil, chain, ""); message(err) != "httpclient: key: the signer is nil" {
+		t.Errorf("got %v", err)
+	}
+}
+
+type small struct{ crypto.Signer }
+
+func (s small) Public() crypto.PublicKey {
+	public := *s.Signer.Public().(*rsa.PublicKey)
+	public.N = new(big.Int).Rsh(public.N, 1024)
+	return &public
+}
+
+// A source that has nothing, or fails, is a failure like any other.
+func TestKeySourcesThatFail(t *testing.T) {
+	t.Parallel()
+	old, _ := enterprise(t, time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour))
+	expired, err := httpclient.NewCertificateKey(old.key.(*rsa.PrivateKey), []*x509.Certificate{old.cert}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("the device is locked")
+	locked, err := httpclient.NewKey(lockedSigner{clientKey(t).Signer(), broken}, "for-tests-only", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]struct {
+		source httpclient.KeySource
+		is     error
+		want   string
+	}{
+		"none":    {keys(), httpclient.ErrTemporary, "httpclient: signing key of client maskinportentest-client: it gave no key"},
+		"nil":     {keys(nil), nil, "httpclient: signing key of client maskinportentest-client: it gave a key that is none"},
+		"zero":    {keys(new(httpclient.Key)), nil, "it gave a key that is none"},
+		"failing": {httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return nil, broken }), broken, "the device is locked"},
+		"expired": {keys(expired), httpclient.ErrExpiredKey, "httpclient: expired key: the certificate expired on " + old.cert.NotAfter.Format("2006-01-02") + ": order a new one"},
+		"locked":  {keys(locked), broken, "httpclient: assertion with key for-tests-only (RS256): sign: "},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newDouble(t)
+			_, err := withoutKey(t, srv, c.source).Token(t.Context())
+			if !strings.Contains(message(err), c.want) || c.is != nil && !errors.Is(err, c.is) || srv.Stats().TokenRequests != 0 {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	srv := newDouble(t)
+	if _, err := httpclient.NewTokenSource(settingsOf(t, srv, nil), httpclient.WithKeySource(keys())); !strings.Contains(message(err), "a key source is given beside a key in the settings: keep one of them") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := httpclient.NewTokenSource(settingsOf(t, srv, nil), httpclient.WithKeySource(nil)); !strings.Contains(message(err), "WithKeySource: the source is nil") {
+		t.Errorf("got %v", err)
+	}
+}
+
+type lockedSigner struct {
+	crypto.Signer
+	err error
+}
+
+func (l lockedSigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, l.err }
+
+// A key is rotated under load: the new one is offered before Maskinporten knows
+// it, the old one is removed afterwards, and no request fails.
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn, maskinportentest.WithTokenLifetime(10*time.Second))
+		defer srv.Close()
+		registered, err := maskinportentest.ParseKey(encoded(keyFile(t, "other.jwk.json")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		older, err := httpclient.ParseJWK(encoded(keyFile(t, "client.jwk.json")), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		newer, err := httpclient.ParseJWK(encoded(keyFile(t, "other.jwk.json")), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var offered atomic.Pointer[[]*httpclient.Key]
+		offered.Store(&[]*httpclient.Key{older})
+		source := withoutKey(t, srv, httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return *offered.Load(), nil }))
+		defer source.Close()
+
+		start := time.Now()
+		steps := []func(){
+			func() { offered.Store(&[]*httpclient.Key{newer, older}) },
+			func() { srv.AddKey(srv.ClientID(), registered) },
+			func() { offered.Store(&[]*httpclient.Key{newer}) },
+			func() { srv.RemoveKey(srv.ClientID(), "for-tests-only") },
+		}
+		var kids []string
+		for time.Since(start) < 5*time.Minute {
+			if n := int(time.Since(start) / time.Minute); n > 0 && n <= len(steps) && steps[n-1] != nil {
+				steps[n-1]()
+				steps[n-1] = nil
+			}
+			var callers sync.WaitGroup
+			for range 10 {
+				callers.Go(func() {
+					if _, err := source.Token(t.Context()); err != nil {
+						t.Errorf("after %v: %v", time.Since(start), err)
+					}
+				})
+			}
+			callers.Wait()
+			synctest.Wait()
+			if kid, _ := srv.Stats().LastAssertion.Header["kid"].(string); !slices.Contains(kids, kid) {
+				kids = append(kids, kid)
+			}
+			pass(500 * time.Millisecond)
+		}
+		if !slices.Equal(kids, []string{"for-tests-only", "other-for-tests-only"}) {
+			t.Errorf("signed with %v", kids)
+		}
+		if s := srv.Stats(); s.Refused == 0 {
+			t.Error("the new key was never refused: the test plays no rotation")
+		}
+	})
+}
+
+func TestKeysPrintNothing(t *testing.T) {
+	t.Parallel()
+	key, err := httpclient.ParseJWK(keyFile(t, "client.jwk.json"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := clientKey(t).Signer().(*rsa.PrivateKey)
+	type holder struct {
+		key  *httpclient.Key
+		copy httpclient.Key
+	}
+	printed := prints(key) + prints(*key) + prints(holder{key, *key}) + prints(&holder{key, *key})
+	for _, secret := range []string{private.D.String(), private.Primes[0].String(), member(t, keyFile(t, "client.jwk.json"), "d").(string)} {
+		if strings.Contains(printed, secret) || strings.Contains(printed, secret[:40]) {
+			t.Error("the private key is printed")
+		}
+	}
+	if key.String() != "key for-tests-only (RS256)" || (&httpclient.Key{}).String() != "no key" {
+		t.Errorf("got %s", key)
+	}
+}

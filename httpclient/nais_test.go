@@ -1,0 +1,84 @@
+package httpclient_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+)
+
+func env(vars map[string]string) func(string) string {
+	return func(name string) string { return vars[name] }
+}
+
+func TestFromNAIS(t *testing.T) {
+	t.Parallel()
+	jwk := compact(t, keyFile(t, "client.jwk.json"))
+	for name, extra := range map[string]map[string]string{
+		"issuer":                   {"MASKINPORTEN_ISSUER": "ISSUER"},
+		"issuer and endpoint":      {"MASKINPORTEN_ISSUER": "ISSUER", "MASKINPORTEN_TOKEN_ENDPOINT": "ISSUERtoken", "MASKINPORTEN_WELL_KNOWN_URL": "ISSUER.well-known/oauth-authorization-server"},
+		"the well-known URL alone": {"MASKINPORTEN_WELL_KNOWN_URL": "ISSUER.well-known/oauth-authorization-server"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newDouble(t)
+			vars := map[string]string{"MASKINPORTEN_CLIENT_ID": srv.ClientID(), "MASKINPORTEN_CLIENT_JWK": jwk, "MASKINPORTEN_SCOPES": scope + "\n"}
+			for key, value := range extra {
+				vars[key] = strings.ReplaceAll(value, "ISSUER", srv.Issuer())
+			}
+			settings, err := httpclient.FromNAIS(env(vars))
+			if err != nil {
+				t.Fatal(err)
+			}
+			source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(srv.Transport()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer source.Close()
+			if _, err := source.Token(t.Context()); err != nil {
+				t.Error(err)
+			}
+			want := 1
+			if extra["MASKINPORTEN_TOKEN_ENDPOINT"] != "" {
+				want = 0
+			}
+			if n := srv.Stats().Metadata; n != want {
+				t.Errorf("%d requests for metadata, want %d", n, want)
+			}
+		})
+	}
+}
+
+func TestFromNAISErrors(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		vars map[string]string
+		want string
+	}{
+		"nothing": {nil, `httpclient: settings: MASKINPORTEN_ISSUER is missing: set it to "test" or "prod", or to the URL of an issuer` + "\n" +
+			"MASKINPORTEN_CLIENT_ID is missing: set it to the client's id in Maskinporten\n" +
+			"MASKINPORTEN_CLIENT_JWK is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)\n" +
+			"MASKINPORTEN_SCOPES is missing: list the scopes that the API asks for, separated by spaces"},
+		"a broken key": {map[string]string{"MASKINPORTEN_ISSUER": "https://test.maskinporten.no/", "MASKINPORTEN_CLIENT_ID": "a", "MASKINPORTEN_SCOPES": "s", "MASKINPORTEN_CLIENT_JWK": "{CANARY"},
+			"httpclient: settings: MASKINPORTEN_CLIENT_JWK is not JSON"},
+		"an insecure endpoint": {map[string]string{
+			"MASKINPORTEN_ISSUER": "https://i.example/", "MASKINPORTEN_CLIENT_ID": "a", "MASKINPORTEN_SCOPES": "s", "MASKINPORTEN_CLIENT_JWK": keyFile(t, "client.jwk.json"),
+			"MASKINPORTEN_TOKEN_ENDPOINT": "http://i.example/token",
+		}, `httpclient: settings: MASKINPORTEN_TOKEN_ENDPOINT is "http://i.example/token": use https; plain http would show the token to the network`},
+		"a well-known URL that is none": {map[string]string{"MASKINPORTEN_WELL_KNOWN_URL": "https://i.example/"}, "httpclient: settings: MASKINPORTEN_WELL_KNOWN_URL does not end with .well-known/oauth-authorization-server"},
+		"two issuers": {map[string]string{"MASKINPORTEN_ISSUER": "https://a.example/", "MASKINPORTEN_WELL_KNOWN_URL": "https://b.example/.well-known/oauth-authorization-server"},
+			"httpclient: settings: MASKINPORTEN_ISSUER and MASKINPORTEN_WELL_KNOWN_URL name different issuers"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			settings, err := httpclient.FromNAIS(env(c.vars))
+			if err == nil {
+				err = settings.Validate()
+			}
+			if message(err) != c.want || strings.Contains(message(err), "CANARY") {
+				t.Errorf("got\n%v\nwant\n%s", err, c.want)
+			}
+		})
+	}
+}

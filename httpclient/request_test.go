@@ -1,0 +1,298 @@
+package httpclient_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
+)
+
+// supplier is a double whose client may ask on behalf of others.
+func supplier(t testing.TB) *maskinportentest.Server {
+	t.Helper()
+	return newDouble(t, maskinportentest.WithClient(maskinportentest.Client{OrgNo: "974760673", Scopes: []string{scope, "other:scope"}}))
+}
+
+const consentID = "77ed8698-e619-4066-9eb4-5c1eb3f165a1"
+
+// What a request's context asks for stands in its assertion, over the settings.
+func TestRequestOptions(t *testing.T) {
+	t.Parallel()
+	systemUser := func(orgNo, ref string) []any {
+		details := map[string]any{"type": "urn:altinn:systemuser", "systemuser_org": map[string]any{"authority": "iso6523-actorid-upis", "ID": "0192:" + orgNo}}
+		if ref != "" {
+			details["externalRef"] = ref
+		}
+		return []any{details}
+	}
+	consent := func(from string) []any {
+		return []any{map[string]any{"type": "urn:altinn:consent", "id": consentID, "from": from}}
+	}
+	type ctx = context.Context
+	cases := []struct {
+		name    string
+		context func(ctx) ctx
+		want    map[string]any // nil removes a claim of the settings
+	}{
+		{"nothing", func(c ctx) ctx { return c }, nil},
+		{"scope", func(c ctx) ctx { return httpclient.WithScope(c, "other:scope") }, map[string]any{"scope": "other:scope"}},
+		{"scopes", func(c ctx) ctx { return httpclient.WithScope(c, scope+",other:scope", scope) }, map[string]any{"scope": scope + " other:scope"}},
+		{"resource", func(c ctx) ctx { return httpclient.WithResource(c, "https://b.example/") }, map[string]any{"resource": "https://b.example/"}},
+		{"no resource", func(c ctx) ctx { return httpclient.WithResource(c, "") }, map[string]any{"resource": nil}},
+		{"consumer", func(c ctx) ctx { return httpclient.WithConsumerOrg(c, "991825827") }, map[string]any{"consumer_org": "991825827"}},
+		{"no consumer", func(c ctx) ctx { return httpclient.WithConsumerOrg(c, "") }, map[string]any{"consumer_org": nil}},
+		{"person", func(c ctx) ctx { return httpclient.WithPerson(c, "01017012345") }, map[string]any{"pid": "01017012345"}},
+		{"system user", func(c ctx) ctx {
+			return httpclient.WithSystemUser(c, httpclient.SystemUser{OrgNo: "991825827"})
+		}, map[string]any{"authorization_details": systemUser("991825827", "")}},
+		{"system user with a reference", func(c ctx) ctx {
+			return httpclient.WithSystemUser(c, httpclient.SystemUser{OrgNo: "0192:991825827", ExternalRef: "Ærlig_Øl-1"})
+		}, map[string]any{"authorization_details": systemUser("991825827", "Ærlig_Øl-1")}},
+		{"consent of a person", func(c ctx) ctx {
+			return httpclient.WithConsent(c, httpclient.Consent{ID: consentID, From: "01017012345"})
+		}, map[string]any{"authorization_details": consent("urn:altinn:person:identifier-no:01017012345")}},
+		{"consent of an organisation", func(c ctx) ctx {
+			return httpclient.WithConsent(c, httpclient.Consent{ID: consentID, From: "urn:altinn:organization:identifier-no:991825827"})
+		}, map[string]any{"authorization_details": consent("urn:altinn:organization:identifier-no:991825827")}},
+		{"several, the later of one kind", func(c ctx) ctx {
+			c = httpclient.WithSystemUser(c, httpclient.SystemUser{OrgNo: "974760673"})
+			return httpclient.WithConsumerOrg(httpclient.WithSystemUser(c, httpclient.SystemUser{OrgNo: "991825827"}), "")
+		}, map[string]any{"authorization_details": systemUser("991825827", ""), "consumer_org": nil}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv := supplier(t)
+			source := sourceOf(t, srv, map[string]any{"Scope": scope, "Resource": "https://a.example/", "ConsumerOrgNo": "889640782"})
+			req, _ := http.NewRequestWithContext(c.context(t.Context()), http.MethodGet, srv.PlatformURL()+"/api", nil)
+			var seen map[string]any
+			srv.Handle("/seen", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				token, _ := maskinportentest.TokenFrom(r.Context())
+				seen = token.Grant
+			}))
+			req.URL.Path = "/seen"
+			resp, err := source.Client().Do(req)
+			read(t, resp, err)
+			want := map[string]any{"aud": srv.Issuer(), "iss": srv.ClientID(), "scope": scope, "resource": "https://a.example/", "consumer_org": "889640782"}
+			maps.Copy(want, c.want)
+			maps.DeleteFunc(want, func(_ string, v any) bool { return v == nil })
+			got := maps.Clone(seen)
+			for _, name := range []string{"iat", "exp", "jti"} {
+				delete(got, name)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestWrongRequestOptions(t *testing.T) {
+	t.Parallel()
+	ctx := httpclient.WithScope(t.Context(), " , ")
+	ctx = httpclient.WithConsumerOrg(ctx, "12345678x")
+	ctx = httpclient.WithPerson(ctx, "CANARY")
+	ctx = httpclient.WithSystemUser(ctx, httpclient.SystemUser{OrgNo: "1", ExternalRef: "a b"})
+	ctx = httpclient.WithConsent(ctx, httpclient.Consent{ID: "x", From: "12345"})
+	const want = "httpclient: WithScope: no scope is named\n" +
+		"httpclient: WithConsumerOrg: not an organisation number: nine digits\n" +
+		"httpclient: WithPerson: not a national identity number: eleven digits\n" +
+		"httpclient: WithSystemUser: OrgNo is not an organisation number: nine digits\n" +
+		"httpclient: WithSystemUser: ExternalRef is not at most 255 letters, digits, _ and -\n" +
+		"httpclient: WithConsent: ID is not a UUID\n" +
+		"httpclient: WithConsent: From is neither a national identity number nor an organisation number\n" +
+		"httpclient: WithConsent: a token is of a system user or of a consent, not of both"
+	srv := newDouble(t)
+	source := sourceOf(t, srv, nil)
+	if _, err := source.Token(ctx); message(err) != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	body := &closeCounter{Reader: strings.NewReader("x")}
+	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, "https://a.example/", body)
+	if _, err := source.Client().Do(req); err == nil || body.closed.Load() == 0 || srv.Stats().TokenRequests != 0 {
+		t.Errorf("the client says %v", err)
+	}
+	long := httpclient.WithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827", ExternalRef: strings.Repeat("a", 256)})
+	if _, err := source.Token(long); !strings.Contains(message(err), "at most 255") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Tokens of different requests are kept apart, and each is fetched once.
+func TestRequestsAreKeptApart(t *testing.T) {
+	t.Parallel()
+	srv := supplier(t)
+	source := sourceOf(t, srv, map[string]any{"Scope": scope, "ExhangeToAltinnToken": true})
+	seen := map[string]string{}
+	for range 3 {
+		for _, orgNo := range []string{"", "991825827", "889640782"} {
+			ctx := t.Context()
+			if orgNo != "" {
+				ctx = httpclient.WithSystemUser(ctx, httpclient.SystemUser{OrgNo: orgNo})
+			}
+			token, err := source.Token(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if before, ok := seen[orgNo]; ok && before != token.AccessToken() {
+				t.Errorf("another token for %q", orgNo)
+			}
+			seen[orgNo] = token.AccessToken()
+		}
+	}
+	if s := srv.Stats(); len(seen) != 3 || s.TokenRequests != 3 || s.Exchanges != 3 {
+		t.Errorf("%d tokens, %+v", len(seen), s)
+	}
+	// What asks for the same as the settings is served with the settings' own.
+	if _, err := source.Token(httpclient.WithScope(t.Context(), scope)); err != nil || srv.Stats().TokenRequests != 3 {
+		t.Errorf("%v, %d token requests", err, srv.Stats().TokenRequests)
+	}
+	// A rejected token is replaced for the request that it was of, and no other.
+	ctx := httpclient.WithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827"})
+	srv.Revoke(seen["991825827"])
+	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, srv.PlatformURL()+"/api", nil)
+	resp, err := source.Client().Do(req)
+	if status, _ := read(t, resp, err); status != 200 || srv.Stats().TokenRequests != 4 {
+		t.Errorf("got %d, %d token requests", status, srv.Stats().TokenRequests)
+	}
+	if token, err := source.Token(t.Context()); err != nil || token.AccessToken() != seen[""] {
+		t.Errorf("the settings' own token was replaced too: %v", err)
+	}
+}
+
+// Requests of one kind do not wait for those of another.
+func TestRequestsDoNotWaitForOneAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn, maskinportentest.WithClient(maskinportentest.Client{Scopes: []string{scope, "slow:scope"}}))
+		defer srv.Close()
+		slow := roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := srv.Transport().RoundTrip(r)
+			if assertion := srv.Stats().LastAssertion; assertion.Claims["scope"] == "slow:scope" {
+				pass(5 * time.Second)
+			}
+			return resp, err
+		})
+		source := sourceOf(t, srv, map[string]any{"Scope": scope}, httpclient.WithTokenTransport(slow))
+		defer source.Close()
+		defer srv.Transport().(*http.Transport).CloseIdleConnections()
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			if _, err := source.Token(httpclient.WithScope(t.Context(), "slow:scope")); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		start := time.Now()
+		if _, err := source.Token(t.Context()); err != nil || time.Since(start) != 0 {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+		waiting.Wait()
+	})
+}
+
+// instant is a source whose tokens cost next to nothing.
+func instant(t testing.TB, opts ...httpclient.Option) (*httpclient.TokenSource, *atomic.Int64) {
+	t.Helper()
+	key, err := httpclient.NewKey(fakeSigner{clientKey(t).Signer()}, "for-tests-only", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	opts = append([]httpclient.Option{
+		httpclient.WithKeySource(httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return []*httpclient.Key{key}, nil })),
+		httpclient.WithTokenTransport(roundTripper(func(*http.Request) (*http.Response, error) {
+			asked.Add(1)
+			return tokenAnswer("t", 3600), nil
+		})),
+	}, opts...)
+	source, err := httpclient.NewTokenSource(httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s"}, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(source.Close)
+	return source, &asked
+}
+
+func customer(t testing.TB, i int) context.Context {
+	return httpclient.WithConsumerOrg(t.Context(), fmt.Sprintf("%09d", i))
+}
+
+// A hundred thousand customers take no more memory than ten thousand.
+func TestCacheIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
+	t.Parallel()
+	source, asked := instant(t)
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	var full uint64
+	for i := range 100_000 {
+		if _, err := source.Token(customer(t, i)); err != nil {
+			t.Fatal(err)
+		}
+		if i == 20_000 {
+			full = heap()
+		}
+	}
+	if asked.Load() != 100_000 || httpclient.Cached(source) != httpclient.DefaultCacheSize {
+		t.Errorf("%d token requests, %d tokens kept", asked.Load(), httpclient.Cached(source))
+	}
+	if now := heap(); now > full+full/2+8<<20 {
+		t.Errorf("%d bytes in use, %d at 20,000 customers", now, full)
+	}
+}
+
+// The least recently used leave first.
+func TestCacheKeepsWhatIsUsed(t *testing.T) {
+	t.Parallel()
+	source, asked := instant(t, httpclient.WithCacheSize(3))
+	for _, i := range []int{1, 2, 3, 1, 4} { // 2 leaves
+		if _, err := source.Token(customer(t, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		customer int
+		asked    int64
+	}{{1, 4}, {3, 4}, {4, 4}, {2, 5}, {1, 6}} {
+		if _, err := source.Token(customer(t, c.customer)); err != nil || asked.Load() != c.asked {
+			t.Errorf("customer %d: %v, %d token requests, want %d", c.customer, err, asked.Load(), c.asked)
+		}
+	}
+	if _, err := httpclient.NewTokenSource(httpclient.MaskinportenSettings{}, httpclient.WithCacheSize(0)); !strings.Contains(message(err), "httpclient: WithCacheSize: 0 is less than 1") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// After Close, requests with options fail as the others do.
+func TestCloseDropsThemAll(t *testing.T) {
+	t.Parallel()
+	source, _ := instant(t)
+	if _, err := source.Token(customer(t, 1)); err != nil {
+		t.Fatal(err)
+	}
+	source.Close()
+	for i := range 3 {
+		if _, err := source.Token(customer(t, i)); message(err) != httpclient.ErrClosed.Error() {
+			t.Errorf("got %v", err)
+		}
+	}
+}
