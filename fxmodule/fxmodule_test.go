@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -356,6 +357,24 @@ func TestWarmUpIsBounded(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	got.Source.Close() // fx runs no stop hook with a context that has ended
+}
+
+// A certificate's file is found beside the settings file that names it.
+func TestFileBesideTheSettings(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	settings := `{"Clients": {"Altinn": {"Environment": "test", "ClientId": "id", "Scope": "s", "CertificatePkcs12Path": "client.p12"}}}`
+	for name, content := range map[string]string{"appsettings.json": settings, "client.p12": "not an archive"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := fx.New(fx.NopLogger, fxmodule.Config(fxmodule.AppConfig(provider.AppConfig{Dir: dir, Environ: []string{}, MountedFile: "none"})),
+		fxmodule.Module("altinn", fxmodule.Section("clients:altinn")), fx.Invoke(func(altinn) {})).Err()
+	// It was found, and read.
+	if err == nil || !strings.Contains(err.Error(), "CertificatePkcs12Path is not a PKCS#12 archive") {
+		t.Errorf("got %v", err)
+	}
 }
 
 // A section that is no section is an error, with edits or without.

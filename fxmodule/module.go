@@ -161,6 +161,11 @@ func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error
 	for _, warning := range warnings {
 		logger.Warn("fxmodule: "+m.section+": "+warning, slog.String("client", m.name))
 	}
+	path := m.section
+	if delim := p.Koanf.Delim(); delim != "" {
+		path = strings.ReplaceAll(path, delim, ":") // as Origins writes paths
+	}
+	settings.BaseDir = p.Origins.Directory(path + ":CertificatePkcs12Path")
 	for _, edit := range m.edits {
 		edit(&settings)
 	}

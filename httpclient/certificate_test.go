@@ -70,6 +70,12 @@ func archive(t testing.TB, encoder *pkcs12.Encoder, key any, cert *x509.Certific
 	return data
 }
 
+// certificateSetting is an enterprise certificate as EncodedX509 holds it.
+func certificateSetting(t testing.TB, leaf authority, authorities []*x509.Certificate) string {
+	t.Helper()
+	return base64.StdEncoding.EncodeToString(archive(t, pkcs12.Modern, leaf.key, leaf.cert, authorities, ""))
+}
+
 func chainText(certs ...*x509.Certificate) []any {
 	var chain []any
 	for _, c := range certs {

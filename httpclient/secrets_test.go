@@ -1,14 +1,23 @@
 package httpclient_test
 
 import (
+	"encoding/base64"
 	"errors"
+	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"software.sslmate.com/src/go-pkcs12"
+
 	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
 // secretsSeen notes every secret that goes over the wire.
@@ -87,6 +96,88 @@ func TestNothingPrintedIsSecret(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "level=DEBUG") {
 		t.Error("EnableDebugLog did not raise the steps to Info")
+	}
+}
+
+// Every secret-bearing setting set, every kind of error provoked, everything
+// searched.
+func TestNoErrorHoldsASecret(t *testing.T) {
+	t.Parallel()
+	// Valid in the bubble too, whose clock begins in 2000.
+	leaf, authorities := enterprise(t, time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Now().Add(time.Hour))
+	const password = "CANARY-password"
+	file := filepath.Join(t.TempDir(), "client.p12")
+	if err := os.WriteFile(file, archive(t, pkcs12.Modern, leaf.key, leaf.cert, authorities, password), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	jwk := keyFile(t, "client.jwk.json")
+	holders := map[string]map[string]any{
+		"EncodedJwk":  {"EncodedJwk": encoded(jwk)},
+		"Jwk":         {"EncodedJwk": "", "Jwk": jwk},
+		"EncodedX509": {"EncodedJwk": "", "EncodedX509": certificateSetting(t, leaf, authorities)},
+		"PKCS#12":     {"EncodedJwk": "", "CertificatePkcs12Path": file, "CertificatePkcs12Password": password},
+	}
+	const person = "01017012345"
+	enterpriseUser := base64.StdEncoding.EncodeToString([]byte("CANARY-user:CANARY-secret"))
+	faults := map[string]faulttest.Fault{
+		"none":           {Match: func(*http.Request) bool { return false }},
+		"refused":        {Match: toToken, Status: 400, Body: `{"error":"invalid_grant","error_description":"CANARY is no word of this"}`, Times: -1},
+		"not JSON":       {Match: toToken, Status: 200, Body: "<html>CANARY", Times: -1},
+		"no token":       {Match: toToken, Status: 200, Body: `{"access_token":"CANARY"}`, Times: -1},
+		"exchange fails": {Match: toExchange, Status: 200, Body: "CANARY", Times: -1},
+		"exchange 401":   {Match: toExchange, Status: 401, Body: "CANARY", Times: -1},
+		"dropped":        {Drop: true, Times: -1},
+	}
+	for holder, changes := range holders {
+		for name, fault := range faults {
+			t.Run(holder+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					srv := newPipe(t, builtIn, maskinportentest.WithClient(maskinportentest.Client{Roots: authorities[:1], OrgNo: "991825827"}))
+					defer srv.Close()
+					srv.Faults.Add(fault)
+					section := srv.Section()
+					maps.Copy(section, changes)
+					maps.Copy(section, map[string]any{
+						"ExhangeToAltinnToken": true, "EnableDebugLog": true, "EnterpriseUserName": "CANARY-user", "EnterpriseUserPassword": "CANARY-secret",
+					})
+					settings, warnings, err := httpclient.ParseSettings(section)
+					if err != nil {
+						t.Fatal(err)
+					}
+					seen := &secretsSeen{base: srv.Transport()}
+					var out logs
+					source, err := httpclient.NewTokenSource(settings, httpclient.WithLogger(out.logger(-10)),
+						httpclient.WithTokenTransport(seen), httpclient.WithBaseTransport(seen))
+					var printed string
+					if err == nil {
+						defer source.Close()
+						ctx := httpclient.WithPerson(t.Context(), person)
+						for range 2 {
+							req, _ := http.NewRequestWithContext(ctx, http.MethodGet, srv.PlatformURL()+"/api", nil)
+							_, err := source.Client().Do(req)
+							printed += prints(err)
+							pass(time.Minute)
+						}
+						client := source.Client()
+						printed += prints(source) + prints(client) + prints(client.Transport)
+					}
+					if len(seen.all) == 0 {
+						t.Errorf("nothing was sent: %v", err)
+					}
+					printed += prints(err) + prints(settings) + prints(&settings) + prints(warnings) + out.String()
+					secrets := append([]string{password, "CANARY-secret", enterpriseUser, person, encoded(jwk), member(t, jwk, "d").(string), member(t, jwk, "q").(string)}, seen.all...)
+					if name != "refused" {
+						secrets = append(secrets, "CANARY")
+					}
+					for _, secret := range secrets {
+						if i := strings.Index(printed, secret); i >= 0 {
+							t.Errorf("printed a secret of %d characters after %q", len(secret), printed[max(0, i-200):i])
+						}
+					}
+				})
+			})
+		}
 	}
 }
 

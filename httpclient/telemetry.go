@@ -186,7 +186,7 @@ func errorType(err error) attribute.KeyValue {
 	case !errors.As(err, &failed):
 	case failed.StatusCode != 0:
 		kind = strconv.Itoa(failed.StatusCode)
-	case failed.Temporary:
+	case failed.Temporary && failed.URL != "":
 		kind = "network"
 	}
 	return attribute.String("error.type", kind)

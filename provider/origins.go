@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"iter"
 	gomaps "maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -88,6 +89,26 @@ func (o *Origins) Of(path string) (source string, ok bool) {
 		}
 	}
 	return strings.Join(sources, ", "), len(sources) > 0
+}
+
+// Directory is the directory of the file that the setting at a path came from,
+// for what the setting names relative to it. It is empty where the setting is
+// from no file, or from one of AppConfig.FS.
+func (o *Origins) Directory(path string) string {
+	source, ok := o.Of(path)
+	if !ok {
+		return ""
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	isFile := slices.ContainsFunc(o.layers, func(l Layer) bool { return l.Name == source && strings.HasSuffix(source, ".json") })
+	switch {
+	case !isFile:
+		return ""
+	case filepath.IsAbs(source):
+		return filepath.Dir(source)
+	}
+	return o.directory
 }
 
 // All is every setting's path, spelt as it is in the koanf and with arrays taken
