@@ -17,6 +17,24 @@
 // For credentials that are not an HTTP header, [TokenSource.Token] gives the
 // token itself; for chains of RoundTrippers there is [TokenSource.Transport].
 //
+// # Each request its own token
+//
+// The settings say what a token is asked for; a request's context may say
+// otherwise: [WithScope], [WithResource], [WithConsumerOrg], [WithPerson],
+// [WithSystemUser], [WithConsent].
+//
+//	ctx = httpclient.WithSystemUser(ctx, httpclient.SystemUser{OrgNo: "889640782"})
+//	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+//
+// Such tokens are kept apart, up to [DefaultCacheSize] of them; the least recently
+// used leave first.
+//
+// # Keys
+//
+// The settings hold a JWK or an enterprise certificate. Keys that are rotated, or
+// that never enter the process, come from a [KeySource]: it is asked at each fetch,
+// and while Maskinporten does not know its first key yet, the next is used.
+//
 // # A token's life
 //
 // A token lives as long as the server says, counted from the start of the
@@ -47,6 +65,11 @@
 // Settings, tokens, sources and transports print themselves without secrets,
 // settings in an unexported field excepted. Errors and logs hold no token, no
 // assertion and no key.
+//
+// # Telemetry
+//
+// Steps are logged through log/slog at level Debug, or at Info with EnableDebugLog.
+// [WithMeterProvider] and [WithTracerProvider] record with OpenTelemetry.
 //
 // # Concurrency
 //

@@ -131,8 +131,11 @@ func ExampleTokenError() {
 	// check Scope: it is misspelt, or not registered on the client
 }
 
-// A chain of RoundTrippers: what is passed to Transport lies under the token and
-// sees the request as it is sent.
+// A chain of RoundTrippers. What is passed to Transport lies under the token: it
+// sees each request as it is sent, the repeated one after a 401 included, and so is
+// the place for otelhttp, for a proxy, or for retries of what the network lost. What
+// wraps the result lies above: it sees a request once, without its token, and must
+// pass on the request or a clone of it, so that redirects can be told.
 func ExampleTokenSource_Transport() {
 	srv := maskinportentest.NewServer()
 	defer srv.Close()

@@ -230,7 +230,10 @@ func TestHangIsBounded(t *testing.T) {
 		srv.Faults.Add(faulttest.Fault{Match: toToken, Hang: true, Times: -1})
 		pass(2 * time.Minute)
 		start = time.Now()
-		if _, err := source.Token(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 20*time.Second {
+		_, err := source.Token(t.Context())
+		const want = "httpclient: token request of client maskinportentest-client at https://test.maskinporten.no/token: context deadline exceeded: " +
+			"no answer in time: check the network, the proxy and the egress rules (failing since "
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 20*time.Second || !strings.HasPrefix(message(err), want) {
 			t.Errorf("got %v after %v", err, time.Since(start))
 		}
 	})

@@ -186,6 +186,7 @@ type span struct {
 }
 
 func (s *span) SetAttributes(kv ...attribute.KeyValue) { s.attributes = append(s.attributes, kv...) }
+
 func (s *span) SetStatus(code codes.Code, description string) {
 	s.status = code.String() + " " + description
 }

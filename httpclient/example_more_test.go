@@ -1,0 +1,188 @@
+package httpclient_test
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"net/http"
+	"os"
+
+	"go.opentelemetry.io/otel"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
+)
+
+// newExampleSource makes a source that reaches a stand-in: in a service, settings
+// and NewTokenSource are all there is to it.
+func newExampleSource(srv *maskinportentest.Server, changes map[string]any, opts ...httpclient.Option) (*httpclient.TokenSource, error) {
+	section := srv.Section()
+	for key, value := range changes {
+		section[key] = value
+	}
+	settings, _, err := httpclient.ParseSettings(section)
+	if err != nil {
+		return nil, err
+	}
+	return httpclient.NewTokenSource(settings, append(opts, httpclient.WithTokenTransport(srv.Transport()), httpclient.WithBaseTransport(srv.Transport()))...)
+}
+
+// showGrant answers with what the token of a request was granted for.
+func showGrant(w http.ResponseWriter, r *http.Request) {
+	token, _ := maskinportentest.TokenFrom(r.Context())
+	fmt.Println("consumer:", token.Grant["consumer_org"], "details:", token.Grant["authorization_details"] != nil)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// A request on behalf of a system user: its context says so, and the client
+// fetches and keeps a token for it.
+func ExampleWithSystemUser() {
+	srv := maskinportentest.NewServer()
+	defer srv.Close()
+	srv.Handle("/api", http.HandlerFunc(showGrant))
+	source, err := newExampleSource(srv, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer source.Close()
+
+	ctx := httpclient.WithSystemUser(context.Background(), httpclient.SystemUser{OrgNo: "889640782"})
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.PlatformURL()+"/api", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp, err := source.Client().Do(req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = resp.Body.Close()
+	fmt.Println(resp.Status)
+	// Output:
+	// consumer: <nil> details: true
+	// 204 No Content
+}
+
+// A supplier that acts for its customers, each of whom has delegated access in
+// Altinn: the consumer is told request by request.
+func ExampleWithConsumerOrg() {
+	srv := maskinportentest.NewServer()
+	defer srv.Close()
+	srv.Handle("/api", http.HandlerFunc(showGrant))
+	source, err := newExampleSource(srv, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer source.Close()
+
+	for _, customer := range []string{"889640782", "974760673"} {
+		ctx := httpclient.WithConsumerOrg(context.Background(), customer)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.PlatformURL()+"/api", nil)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		resp, err := source.Client().Do(req)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		_ = resp.Body.Close()
+	}
+	// Output:
+	// consumer: 889640782 details: false
+	// consumer: 974760673 details: false
+}
+
+// Keys of the program's own. A key in an HSM or in Key Vault is a crypto.Signer
+// whose private half never enters the process; while a newer key is not yet known
+// to Maskinporten, the next in the list is used.
+func ExampleWithKeySource() {
+	registered := maskinportentest.NewKey("a-key-for-tests")
+	srv := maskinportentest.NewServer(maskinportentest.WithKey(registered))
+	defer srv.Close()
+
+	var device crypto.Signer = registered.Signer() // such as an HSM's
+	key, err := httpclient.NewKey(device, "a-key-for-tests", "RS256")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	source, err := newExampleSource(srv, map[string]any{"EncodedJwk": ""}, httpclient.WithKeySource(httpclient.KeySourceFunc(
+		func(context.Context) ([]*httpclient.Key, error) { return []*httpclient.Key{key}, nil })))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer source.Close()
+	token, err := source.Token(context.Background())
+	fmt.Println(token.Scopes(), err)
+	// Output: [altinn:serviceowner/instances.read] <nil>
+}
+
+// An enterprise certificate in a PKCS#12 file. Settings may name it instead, with
+// CertificatePkcs12Path and CertificatePkcs12Password.
+func ExampleParsePKCS12() {
+	_, err := os.ReadFile("enterprise.p12")
+	if err != nil {
+		fmt.Println("no such file here")
+	}
+	_, err = httpclient.ParsePKCS12([]byte("what the file holds"), os.Getenv("P12_PASSWORD"))
+	fmt.Println(err)
+	// Output:
+	// no such file here
+	// httpclient: the archive is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key
+}
+
+// An issuer that is not Maskinporten's own: its endpoints come from its metadata.
+func ExampleMaskinportenSettings_authority() {
+	srv := maskinportentest.NewServer()
+	defer srv.Close()
+	settings := httpclient.MaskinportenSettings{
+		Authority:  srv.Issuer(), // such as https://issuer.example/
+		ClientID:   srv.ClientID(),
+		Scope:      "altinn:serviceowner/instances.read",
+		EncodedJWK: srv.EncodedJWK(),
+	}
+	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(srv.Transport()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer source.Close()
+	_, err = source.Token(context.Background())
+	fmt.Println(err, srv.Stats().Metadata)
+	// Output: <nil> 1
+}
+
+// Metrics and spans go to whatever the program has set up for OpenTelemetry.
+func ExampleWithMeterProvider() {
+	srv := maskinportentest.NewServer()
+	defer srv.Close()
+	source, err := newExampleSource(srv, nil,
+		httpclient.WithMeterProvider(otel.GetMeterProvider()),
+		httpclient.WithTracerProvider(otel.GetTracerProvider()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer source.Close()
+	_, err = source.Token(context.Background())
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// The settings of a service on NAIS.
+func ExampleFromNAIS() {
+	settings, err := httpclient.FromNAIS(os.Getenv)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	settings.ExchangeToAltinnToken = true
+	fmt.Println(settings.Validate() != nil) // there are no such variables here
+	// Output: true
+}
