@@ -1,6 +1,6 @@
 # What developers run by hand. CI runs .ci/run, which holds all of it.
 
-.PHONY: all test race lint cover bench fuzz ci
+.PHONY: all test race lint cover soak bench fuzz ci
 
 # How long each fuzz target runs, or how many times: 20000x.
 FUZZTIME ?= 30s
@@ -22,6 +22,11 @@ cover: ## coverage by function, and as a page
 	go test -coverprofile=coverage.out ./...
 	go tool cover -func=coverage.out
 	go tool cover -html=coverage.out -o coverage.html
+
+SOAK ?= 10m
+
+soak: ## several clients under load, faults and the race detector, for SOAK
+	SOAK=$(SOAK) go test -race -count=1 -timeout 0 -run '^TestSoak$$' -v ./httpclient
 
 bench: ## allocations are exact, times are this machine's
 	go test -run '^$$' -bench . -benchmem ./...

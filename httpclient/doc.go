@@ -49,7 +49,8 @@
 // failure nobody asks again for 1 to 5 seconds, or for as long as the server
 // asks, up to a minute: callers get the remembered error, which says since when it
 // fails and when the next try is due. A token that an API rejected is replaced, but
-// at most once in 10 seconds, so that an API that rejects everything is believed.
+// at most once in 10 seconds (or half of its life), so that an API that rejects
+// everything is believed.
 //
 // A refusal because of this machine's clock is repeated once with the clock
 // corrected by the server's, which one warning tells; later assertions are

@@ -47,8 +47,8 @@ const (
 	longestPause = 5 * time.Second
 	longestWish  = time.Minute
 	// renewPause is how long after replacing a rejected token the next
-	// rejection is believed: an API that says 401 to everything must not cause
-	// a token request for each.
+	// rejection is believed, but no longer than half of the new token's life: an
+	// API that says 401 to everything must not cause a token request for each.
 	renewPause = 10 * time.Second
 )
 
@@ -231,7 +231,7 @@ func (s *TokenSource) fly(ctx context.Context, e *entry, f *flight, renew bool) 
 		e.current.Store(f.token)
 		e.failure = failure{}
 		if renew {
-			e.renewAt = now.add(renewPause)
+			e.renewAt = now.add(min(renewPause, f.token.life/2))
 		}
 	case !closed:
 		e.failure.record(f.err, now, e.current.Load())

@@ -600,6 +600,26 @@ func TestDefaultTransports(t *testing.T) {
 	}
 }
 
+// Token requests keep no cookies: the double refuses any.
+func TestTokenRequestsKeepNoCookies(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	cookies := roundTripper(func(r *http.Request) (*http.Response, error) {
+		resp, err := srv.Transport().RoundTrip(r)
+		if err == nil {
+			resp.Header.Set("Set-Cookie", "session=for-tests; Path=/")
+		}
+		return resp, err
+	})
+	source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true}, httpclient.WithTokenTransport(cookies))
+	for i := range 3 {
+		ctx := httpclient.WithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: fmt.Sprintf("88964078%d", i)})
+		if _, err := source.Token(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Token requests are made with TLS 1.2 or later.
 func TestTokenRequestsUseModernTLS(t *testing.T) {
 	t.Parallel()
