@@ -21,14 +21,14 @@ type config struct {
 
 // AppConfig says where the application's own settings are. The default is the
 // zero [provider.AppConfig]: the working directory's appsettings files and the
-// environment.
+// process's environment, in tests too. Given twice, the last counts.
 func AppConfig(app provider.AppConfig) ConfigOption {
 	return func(c *config) { c.app = app }
 }
 
 // KeyVault says how to reach the vault that the section kvSetting names, such as
 // with a managed identity's credential. The default is the zero
-// [provider.Config].
+// [provider.Config]. Given twice, the last counts.
 func KeyVault(vault provider.Config) ConfigOption {
 	return func(c *config) { c.vault = vault }
 }

@@ -48,7 +48,8 @@ func EditSettings(edit func(*httpclient.MaskinportenSettings)) Option {
 }
 
 // WarmUp fetches the first token when the application starts, so that a refusal
-// stops the start instead of the first request. The context given to the start
+// stops the start instead of the first request: of a client that something in the
+// graph asks for, since one that nobody asks for is not made. The context given to the start
 // bounds it, which for fx.App's Run is fx's start timeout, and so do the source's
 // own 20 seconds. By default Maskinporten is first asked when a request needs a
 // token.
@@ -166,17 +167,22 @@ func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error
 		path = strings.ReplaceAll(path, delim, ":") // as Origins writes paths
 	}
 	settings.BaseDir = p.Origins.Directory(path + ":CertificatePkcs12Path")
+	settings.Origin = func(key string) string {
+		source, _ := p.Origins.Of(path + ":" + key)
+		return source
+	}
 	for _, edit := range m.edits {
 		edit(&settings)
 	}
 	return settings, nil
 }
 
-// failed says which client and section an error is about, and where the settings
-// were looked for.
+// failed says which client and section an error is about, and where settings that
+// are missing were looked for.
 func (m module) failed(p moduleParams, err error) error {
+	isMissing := errors.Is(err, httpclient.ErrMissing) || errors.Is(err, provider.ErrNoSection)
 	err = fmt.Errorf("fxmodule: client %q from section %s: %w", m.name, m.section, err)
-	if where := p.Origins.Summary(); where != "" {
+	if where := p.Origins.Summary(); isMissing && where != "" {
 		err = fmt.Errorf("%w\n%s", err, where)
 	}
 	return err

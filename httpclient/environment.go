@@ -53,7 +53,7 @@ func (s *MaskinportenSettings) environment() (environment, error) {
 		setting, value = s.name("Authority"), s.Authority
 	}
 	if value == "" {
-		return environment{}, fmt.Errorf(`%s is missing: set it to "test" or "prod", or to the URL of an issuer`, setting)
+		return environment{}, missing(`%s is missing: set it to "test" or "prod", or to the URL of an issuer`, setting)
 	}
 	env, err := lookupEnvironment(value)
 	if err != nil {
@@ -71,7 +71,14 @@ func lookupEnvironment(value string) (environment, error) {
 		}
 	}
 	if !strings.Contains(value, "/") {
-		return environment{}, fmt.Errorf(`is %q: use "test" or "prod", or the URL of an issuer`, value)
+		hint := ""
+		if strings.EqualFold(value, "tt02") || strings.EqualFold(value, "staging") {
+			hint = `; for Altinn's TT02 it is "test"`
+		}
+		return environment{}, fmt.Errorf(`is %q: use "test" or "prod", or the URL of an issuer%s`, value, hint)
+	}
+	if issuer, ok := strings.CutSuffix(strings.TrimSuffix(value, "/"), "/token"); ok {
+		return environment{}, fmt.Errorf("is a token endpoint: use the issuer, %s/", issuer)
 	}
 	if err := checkURL(value); err != nil {
 		return environment{}, err
@@ -84,7 +91,7 @@ func (s *MaskinportenSettings) platform(env environment) (string, error) {
 	setting, value := s.name("TokenExchangeEnvironment"), s.TokenExchangeEnvironment
 	if value == "" {
 		if env.platform == "" {
-			return "", fmt.Errorf(`%s is missing: %s exchanges tokens and the issuer is not Maskinporten's own; `+
+			return "", missing(`%s is missing: %s exchanges tokens and the issuer is not Maskinporten's own; `+
 				`set it to "tt02", "prod" or the platform's base URL`, setting, s.name("ExhangeToAltinnToken"))
 		}
 		return env.platform, nil
@@ -98,12 +105,23 @@ func (s *MaskinportenSettings) platform(env environment) (string, error) {
 		}
 	}
 	if !strings.Contains(value, "/") {
-		return "", fmt.Errorf(`%s is %q: use "tt02", "prod", another environment of Altinn's, or the platform's base URL`, setting, value)
+		return "", fmt.Errorf(`%s is %q: use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL`, setting, value)
 	}
 	if err := checkURL(value); err != nil {
 		return "", fmt.Errorf("%s %w", setting, err)
 	}
 	return strings.TrimSuffix(value, "/"), nil
+}
+
+// crossed reports whether one of the two is production's and the other, as far as
+// they are known, is not.
+func (s *MaskinportenSettings) crossed(env environment, platform string) bool {
+	const production = "https://platform.altinn.no"
+	known := platform == production
+	for _, base := range platforms {
+		known = known || platform == base
+	}
+	return env.name != "" && known && (env.platform == production) != (platform == production)
 }
 
 // checkURL admits what a secret may be sent to: https, or http to this machine.

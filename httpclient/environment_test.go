@@ -60,6 +60,8 @@ func TestRefusedURLs(t *testing.T) {
 		changes map[string]any
 		want    string
 	}{
+		{"Altinn's name for it", map[string]any{"Environment": "TT02"}, `Environment is "TT02": use "test" or "prod", or the URL of an issuer; for Altinn's TT02 it is "test"`},
+		{"a token endpoint", map[string]any{"Environment": "https://test.maskinporten.no/token"}, "Environment is a token endpoint: use the issuer, https://test.maskinporten.no/"},
 		{"plain http", map[string]any{"Environment": "http://issuer.example/"}, `Environment is "http://issuer.example/": use https; plain http would show the token to the network`},
 		{"a name that looks local", map[string]any{"Environment": "http://localhost.example/"}, `Environment is "http://localhost.example/": use https; plain http would show the token to the network`},
 		{"another scheme", map[string]any{"Authority": "ftp://issuer.example/"}, `Authority is "ftp://issuer.example/": use https; plain http would show the token to the network`},
@@ -68,7 +70,7 @@ func TestRefusedURLs(t *testing.T) {
 		{"a query", map[string]any{"Environment": "https://issuer.example/?code=CANARY"}, `Environment is "https://issuer.example/": remove what follows the path`},
 		{"not a URL", map[string]any{"Environment": "https://issuer.example/%zz"}, "Environment is not a URL"},
 		{"two issuers", map[string]any{"Environment": "test", "Authority": "https://maskinporten.no/"}, "Environment and Authority name different issuers: keep one of them"},
-		{"an unknown platform", map[string]any{"TokenExchangeEnvironment": "tt2"}, `TokenExchangeEnvironment is "tt2": use "tt02", "prod", another environment of Altinn's, or the platform's base URL`},
+		{"an unknown platform", map[string]any{"TokenExchangeEnvironment": "tt2"}, `TokenExchangeEnvironment is "tt2": use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL`},
 		{"an insecure platform", map[string]any{"TokenExchangeEnvironment": "http://p.example"}, `TokenExchangeEnvironment is "http://p.example": use https; plain http would show the token to the network`},
 	}
 	for _, c := range cases {

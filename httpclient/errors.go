@@ -15,8 +15,9 @@ import (
 var (
 	// ErrClosed says that the token source was closed.
 	ErrClosed = errors.New("httpclient: the token source is closed")
-	// ErrTemporary says that the same request may succeed later: a network
-	// error, 429, or a 5xx answer.
+	// ErrTemporary says that the same request may succeed later: a network error
+	// (a TLS certificate that is not trusted is none), 429, a 5xx answer, or one
+	// that is no token.
 	ErrTemporary = errors.New("httpclient: temporary failure")
 	// ErrClockSkew says that this machine's clock is wrong, also after the
 	// correction that is tried once.
@@ -32,6 +33,8 @@ var (
 	ErrScopeNotGranted = errors.New("httpclient: scope not granted")
 	// ErrNotDelegated says that the consumer has not delegated access.
 	ErrNotDelegated = errors.New("httpclient: access not delegated")
+	// ErrMissing says that a setting is missing.
+	ErrMissing = errors.New("httpclient: a setting is missing")
 	// ErrInsecureURL says that a request with a token would have gone over
 	// plain http to another machine.
 	ErrInsecureURL = errors.New("httpclient: a token is not sent over plain http")
@@ -66,12 +69,14 @@ type TokenError struct {
 	// TraceID is what Digdir's support asks for, where the answer held one.
 	TraceID string
 
-	// Temporary reports whether the same request may succeed later.
+	// Temporary reports whether the same request may succeed later. It is what
+	// errors.Is(err, ErrTemporary) says.
 	Temporary bool
 	// RetryAfter is how long the server asked to wait; 0 where it did not.
 	RetryAfter time.Duration
 	// Since is when requests began to fail, and RetryAt when the next one is
-	// due; requests before that get this error without asking again.
+	// due; requests before that get this error without asking again. Both are
+	// zero in an error that was not remembered.
 	Since, RetryAt time.Time
 
 	// Hint is the cure, with the setting to look at.
@@ -130,6 +135,16 @@ func (e *TokenError) Unwrap() []error {
 	}
 	return errs
 }
+
+// missingError is the text of an error that is ErrMissing.
+type missingError string
+
+func missing(format string, args ...any) error { return missingError(fmt.Sprintf(format, args...)) }
+
+func (e missingError) Error() string { return string(e) }
+
+// Is makes it one with [ErrMissing].
+func (missingError) Is(target error) bool { return target == ErrMissing }
 
 func isSentinel(err error) bool {
 	return slices.Contains([]error{

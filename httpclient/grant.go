@@ -23,6 +23,8 @@ type granter struct {
 	issuer   *issuer
 	clientID string
 	keys     KeySource
+	own      tokenRequest      // the settings' own
+	names    map[string]string // of settings, for hints
 	clock    clock
 	log      stepLog
 	// skew is what to add to this machine's clock to get Maskinporten's, in
@@ -75,6 +77,22 @@ func (g *granter) withKey(ctx context.Context, request tokenRequest, key *Key, c
 		token, _, err = g.attempt(ctx, request, key)
 	}
 	return token, err
+}
+
+// naming is what to call a setting in a hint about a request: where the request's
+// context took its place, the function that did so.
+func (g *granter) naming(request tokenRequest) func(setting string) string {
+	return func(setting string) string {
+		switch {
+		case setting == "Scope" && request.scope != g.own.scope:
+			return "WithScope"
+		case setting == "Resource" && request.resource != g.own.resource:
+			return "WithResource"
+		case setting == "ConsumerOrgNo" && request.consumerOrg != g.own.consumerOrg:
+			return "WithConsumerOrg"
+		}
+		return g.names[setting]
+	}
 }
 
 // correct measures the clock's error by the server's clock at the refusal and
@@ -130,7 +148,7 @@ func (g *granter) attempt(ctx context.Context, request tokenRequest, key *Key) (
 	date, _ = a.date()
 	if a.status != http.StatusOK {
 		failed.refused(a, signed, start.time())
-		failed.explain(key)
+		failed.explain(key, g.naming(request))
 		return nil, date, failed
 	}
 	token, err = parseGrant(a.body, request.scope, start)

@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -33,7 +35,7 @@ var refusals = []refusal{
 		"MP-110",
 		[]string{"invalid jwt claim aud", "claim aud"},
 		nil,
-		"check Environment: the assertion was made for another environment's issuer",
+		"check {Environment}: the assertion was made for another environment's issuer",
 	},
 	{
 		"MP-120",
@@ -93,35 +95,35 @@ var refusals = []refusal{
 		"MP-011",
 		[]string{"invalid parameter value"},
 		nil,
-		"the request was malformed: check Resource and ConsumerOrgNo",
+		"the request was malformed: check {Resource} and {ConsumerOrgNo}",
 	},
 	{
 		"MP-200",
 		[]string{"invalid scope"},
 		ErrScopeNotGranted,
-		"check Scope: it is misspelt, or not registered on the client",
+		"check {Scope}: it is misspelt, or not registered on the client",
 	},
 	{
 		"MP-201", nil, ErrScopeNotGranted,
-		"check Scope: a client of this type may not have it",
+		"check {Scope}: a client of this type may not have it",
 	},
 	{
 		"MP-250",
 		[]string{"has not been granted access"},
 		ErrScopeNotGranted,
-		"check Scope: ask the API's owner to grant your organisation access",
+		"check {Scope}: ask the API's owner to grant your organisation access",
 	},
 	{
 		"MP-251",
 		[]string{"has not delegated"},
 		ErrNotDelegated,
-		"ask the organisation in ConsumerOrgNo to delegate the access in Altinn; a delegation in production does not hold in test",
+		"ask the organisation in {ConsumerOrgNo} to delegate the access in Altinn; a delegation in production does not hold in test",
 	},
 	{
 		"",
 		[]string{"consumer_org in claim"},
 		nil,
-		"remove ConsumerOrgNo: it is the client's own organisation",
+		"remove {ConsumerOrgNo}: it is the client's own organisation",
 	},
 	{"MP-301", nil, nil, "the type of the authorization details is unknown"},
 	{"MP-302", nil, nil, "a field of the authorization details is unknown"},
@@ -131,13 +133,16 @@ var refusals = []refusal{
 		"MP-100",
 		[]string{"client authentication failed", "client not found"},
 		ErrUnknownClient,
-		"check ClientId: it is misspelt, or the client belongs to another environment than Environment",
+		"check {ClientId}: it is misspelt, or the client belongs to another environment than {Environment}",
 	},
 }
 
+// placeholder stands in a cure for a setting, or for where the key is from.
+var placeholder = regexp.MustCompile(`\{\w+\}`)
+
 // explain fills in the error's kind and cure from what Maskinporten answered:
 // by its code where it gave one, else by its text.
-func (e *TokenError) explain(key *Key) {
+func (e *TokenError) explain(key *Key, name func(setting string) string) {
 	description := strings.ToLower(e.Description)
 	for _, matches := range []func(refusal) bool{
 		func(r refusal) bool { return r.code != "" && r.code == e.MPCode },
@@ -150,7 +155,12 @@ func (e *TokenError) explain(key *Key) {
 			if refusals[i].kind != nil {
 				e.Err = refusals[i].kind
 			}
-			e.Hint = strings.ReplaceAll(refusals[i].cure, "{key}", "check "+key.setting)
+			e.Hint = placeholder.ReplaceAllStringFunc(refusals[i].cure, func(p string) string {
+				if p == "{key}" {
+					return "check " + key.setting
+				}
+				return name(strings.Trim(p, "{}"))
+			})
 			return
 		}
 	}
@@ -187,6 +197,8 @@ func networkHint(err error) string {
 		return "the server's certificate is not trusted: a proxy that opens TLS needs its root certificate installed on this machine"
 	case errors.As(err, &record):
 		return "the server does not speak TLS: check the URL's scheme and port"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return "the connection broke: it is tried again later"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time: check the network, the proxy and the egress rules"
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"time"
 
@@ -28,7 +29,12 @@ type Key struct {
 	notBefore, notAfter time.Time // of the leaf certificate
 }
 
-// String names the key by its id.
+// KeyID is the id that the key is registered under; empty where a certificate
+// identifies it.
+func (k *Key) KeyID() string { return k.kid }
+
+// String tells the key's id and algorithm, as in "key my-key (RS256)", or that it is
+// a certificate's.
 func (k *Key) String() string {
 	if k == nil || k.signer == nil {
 		return "no key"
@@ -82,7 +88,7 @@ func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
 	}
 	switch {
 	case len(given) == 0:
-		return nil, fmt.Errorf("%s is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)",
+		return nil, missing("%s is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)",
 			s.name("EncodedJwk"))
 	case len(given) > 1:
 		return nil, fmt.Errorf("%s each hold a key: keep one of them", strings.Join(given, " and "))
@@ -142,19 +148,38 @@ func decodeJWK(value string) ([]byte, error) {
 	if isJSONStart(data) {
 		return data, nil
 	}
-	if bytes.Count(data, []byte(".")) == 2 {
-		return nil, errors.New("is a token (JWT), not a key: set it to the base64 of the client's private JWK")
+	const cure = ": set it to the base64 of the client's private JWK"
+	switch {
+	case isPEM(data):
+		return nil, errPEM
+	case isJWT.Match(data):
+		return nil, errors.New("is a token (JWT), not a key" + cure)
 	}
 	decoded, err := decodeBase64(string(data))
 	if err != nil {
-		return nil, errors.New("is not base64: set it to the base64 of the client's private JWK")
+		return nil, errors.New("is not base64" + cure)
 	}
 	decoded = bytes.TrimSpace(bytes.TrimPrefix(decoded, utf8BOM))
-	if !isJSONStart(decoded) {
-		return nil, errors.New("is base64, but not of JSON: set it to the base64 of the client's private JWK")
+	switch again, err := decodeBase64(string(decoded)); {
+	case isJSONStart(decoded):
+		return decoded, nil
+	case isPEM(decoded), len(decoded) > 0 && decoded[0] == asn1Sequence:
+		return nil, errPEM
+	case err == nil && isJSONStart(again):
+		return nil, errors.New("is base64 twice: encode the JWK once")
 	}
-	return decoded, nil
+	return nil, errors.New("is base64, but not of JSON" + cure)
 }
+
+var (
+	isJWT  = regexp.MustCompile(`^eyJ[\w-]+\.[\w-]+\.[\w-]*$`)
+	errPEM = errors.New("is a key in PEM or DER form: convert it to a JWK")
+)
+
+// asn1Sequence is the first byte of a key in DER form.
+const asn1Sequence = 0x30
+
+func isPEM(data []byte) bool { return bytes.HasPrefix(data, []byte("-----BEGIN")) }
 
 func isJSONStart(data []byte) bool {
 	return len(data) > 0 && (data[0] == '{' || data[0] == '[')

@@ -61,7 +61,7 @@ func TestFromNAISErrors(t *testing.T) {
 			"MASKINPORTEN_SCOPES is missing: list the scopes that the API asks for, separated by spaces"},
 		"a broken key": {
 			map[string]string{"MASKINPORTEN_ISSUER": "https://test.maskinporten.no/", "MASKINPORTEN_CLIENT_ID": "a", "MASKINPORTEN_SCOPES": "s", "MASKINPORTEN_CLIENT_JWK": "{CANARY"},
-			"httpclient: settings: MASKINPORTEN_CLIENT_JWK is not JSON",
+			"httpclient: settings: MASKINPORTEN_CLIENT_JWK is not whole JSON: it may have been cut; set it again",
 		},
 		"an insecure endpoint": {map[string]string{
 			"MASKINPORTEN_ISSUER": "https://i.example/", "MASKINPORTEN_CLIENT_ID": "a", "MASKINPORTEN_SCOPES": "s", "MASKINPORTEN_CLIENT_JWK": keyFile(t, "client.jwk.json"),

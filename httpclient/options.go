@@ -6,12 +6,15 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Option changes how a token source works. The default is always the safe one.
+// Option changes how a token source works. The default is always the safe one. Of
+// an option given twice the last counts; a nil Option is none, and nil for what an
+// option sets means its default, but for [WithKeySource].
 type Option func(*options)
 
 type options struct {
@@ -54,14 +57,15 @@ func WithTokenTransport(transport http.RoundTripper) Option {
 // WithAllowedHosts lists the only host names, without ports, that tokens may be
 // sent to; a request to another one fails with [ErrHostNotAllowed]. Without
 // this option a token goes to whichever host the program asks for: list the
-// hosts where URLs come from outside of the program. A name that is not one, and
-// an empty list, are errors of NewTokenSource.
+// hosts where URLs come from outside of the program. Names are whole, in any case,
+// without wildcards; anything else, and an empty list, is an error of
+// NewTokenSource.
 func WithAllowedHosts(hosts ...string) Option {
 	return func(o *options) {
 		o.hosts = make(map[string]bool, len(hosts))
 		for _, host := range hosts {
-			if u, err := url.Parse("https://" + host); err != nil || host == "" || u.Hostname() != host {
-				o.problems = append(o.problems, fmt.Errorf("httpclient: WithAllowedHosts: %q is not a host name alone", host))
+			if u, err := url.Parse("https://" + host); err != nil || host == "" || u.Hostname() != host || strings.Contains(host, "*") {
+				o.problems = append(o.problems, fmt.Errorf("httpclient: WithAllowedHosts: %q is not a host name alone, without port or wildcard", host))
 			}
 			o.hosts[foldHost(host)] = true
 		}

@@ -15,14 +15,15 @@ import (
 // encoding/json or a map of one's own gives. Keys are found in any case and in
 // every spelling that Altinn's guides use, ExhangeToAltinnToken and
 // ExchangeToAltinnToken alike. Booleans may be strings, as Key Vault's values
-// always are; Scope may be a list; Jwk may be an object or its JSON. Blank
-// strings and nulls count as not set.
+// always are ("true", "false", "1" or "0"); Scope may be a list; Jwk may be an
+// object or its JSON. Blank strings and nulls count as not set.
 //
 // The warnings name keys that mean nothing here, each with the nearest key that
 // does. The error joins every value of a wrong type and every pair of keys that
-// contradict one another. What is missing or malformed is for
-// [MaskinportenSettings.Validate] to say, so that the settings may be completed
-// in code in between. No value of a secret setting is ever quoted.
+// contradict one another; settings and warnings are returned beside it, as far as
+// they go. What is missing or malformed is for [MaskinportenSettings.Validate] to
+// say, so that the settings may be completed in code in between. No value of a
+// secret setting is ever quoted.
 func ParseSettings(section map[string]any) (settings MaskinportenSettings, warnings []string, err error) {
 	settings.spelt = map[string]string{}
 	var problems []error

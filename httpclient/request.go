@@ -65,8 +65,9 @@ func (o *overrides) problem(format string, args ...any) {
 
 // WithScope asks for these scopes, separated by spaces or commas or one by one,
 // in place of the settings'. Like the other functions of this kind it concerns
-// the token of the requests made with the context; what it gets wrong is an error
-// of those requests. Tokens of different requests are kept apart.
+// the token of the requests made with the context, and the last call of one
+// function counts. What it gets wrong is an error of those requests and of Token,
+// and no [*TokenError]. Tokens of different requests are kept apart.
 func WithScope(ctx context.Context, scopes ...string) context.Context {
 	return with(ctx, func(o *overrides) {
 		scope := normalizeScope(strings.Join(scopes, " "))
@@ -84,11 +85,11 @@ func WithResource(ctx context.Context, resource string) context.Context {
 }
 
 // WithConsumerOrg asks on behalf of this organisation (claim "consumer_org"), nine
-// digits, in place of the settings' ConsumerOrgNo. Empty asks on the client's own.
+// digits with or without "0192:" before them, in place of the settings' ConsumerOrgNo. Empty asks on the client's own.
 // https://docs.digdir.no/docs/Maskinporten/maskinporten_func_delegering
 func WithConsumerOrg(ctx context.Context, orgNo string) context.Context {
 	return with(ctx, func(o *overrides) {
-		if orgNo != "" && !isOrgNo(orgNo) {
+		if orgNo = strings.TrimPrefix(orgNo, iso6523); orgNo != "" && !isOrgNo(orgNo) {
 			o.problem("WithConsumerOrg: not an organisation number: nine digits")
 		}
 		o.consumerOrg = &orgNo
@@ -110,7 +111,7 @@ var externalRef = regexp.MustCompile(`^[0-9A-Za-zæøåÆØÅ_-]{0,255}$`)
 
 const iso6523 = "0192:" // of Norwegian organisation numbers
 
-// WithSystemUser asks for a token of this system user.
+// WithSystemUser asks for a token of this system user. It excludes [WithConsent].
 func WithSystemUser(ctx context.Context, user SystemUser) context.Context {
 	return with(ctx, func(o *overrides) {
 		orgNo := strings.TrimPrefix(user.OrgNo, iso6523)
@@ -118,7 +119,7 @@ func WithSystemUser(ctx context.Context, user SystemUser) context.Context {
 			o.problem("WithSystemUser: OrgNo is not an organisation number: nine digits")
 		}
 		if !externalRef.MatchString(user.ExternalRef) {
-			o.problem("WithSystemUser: ExternalRef is not at most 255 letters, digits, _ and -")
+			o.problem("WithSystemUser: ExternalRef has another character than letters, digits, _ and -, or more than 255")
 		}
 		o.setDetails("WithSystemUser", systemUserDetails{
 			Type:        "urn:altinn:systemuser",
@@ -146,7 +147,7 @@ const (
 	organisationURN = "urn:altinn:organization:identifier-no:"
 )
 
-// WithConsent asks for a token of this consent.
+// WithConsent asks for a token of this consent. It excludes [WithSystemUser].
 func WithConsent(ctx context.Context, consent Consent) context.Context {
 	return with(ctx, func(o *overrides) {
 		if !uuid.MatchString(consent.ID) {

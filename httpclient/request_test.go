@@ -110,7 +110,7 @@ func TestWrongRequestOptions(t *testing.T) {
 		"httpclient: WithConsumerOrg: not an organisation number: nine digits\n" +
 		"httpclient: WithPerson: not a national identity number: eleven digits\n" +
 		"httpclient: WithSystemUser: OrgNo is not an organisation number: nine digits\n" +
-		"httpclient: WithSystemUser: ExternalRef is not at most 255 letters, digits, _ and -\n" +
+		"httpclient: WithSystemUser: ExternalRef has another character than letters, digits, _ and -, or more than 255\n" +
 		"httpclient: WithConsent: ID is not a UUID\n" +
 		"httpclient: WithConsent: From is neither a national identity number nor an organisation number\n" +
 		"httpclient: WithConsent: a token is of a system user or of a consent, not of both"
@@ -125,7 +125,7 @@ func TestWrongRequestOptions(t *testing.T) {
 		t.Errorf("the client says %v", err)
 	}
 	long := httpclient.WithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827", ExternalRef: strings.Repeat("a", 256)})
-	if _, err := source.Token(long); !strings.Contains(message(err), "at most 255") {
+	if _, err := source.Token(long); !strings.Contains(message(err), "or more than 255") {
 		t.Errorf("got %v", err)
 	}
 }

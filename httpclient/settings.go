@@ -84,6 +84,10 @@ type MaskinportenSettings struct {
 	// BaseDir is no setting of a file: it is the directory of the file that the
 	// settings came from, for what they name relative to it. Empty for none.
 	BaseDir string
+	// Origin is no setting of a file either: it tells where a setting came from,
+	// such as "appsettings.json", by the key it was found under, or "" where that
+	// is not known. Errors and hints name it. Nil for none.
+	Origin func(key string) string
 
 	// tokenEndpoint is where [FromNAIS] found tokens to be asked for; empty
 	// leaves that to the issuer.
@@ -156,12 +160,28 @@ func (s MaskinportenSettings) MarshalJSON() ([]byte, error) {
 	return json.Marshal(m)
 }
 
-// name is the key that a setting was found under, else its usual name.
+// name is the key that a setting was found under, and where that was if it is
+// known; else its usual name.
 func (s *MaskinportenSettings) name(canonical string) string {
-	if key, ok := s.spelt[canonical]; ok {
-		return key
+	key, ok := s.spelt[canonical]
+	if !ok {
+		return canonical
 	}
-	return canonical
+	if s.Origin != nil {
+		if origin := s.Origin(key); origin != "" {
+			return key + " (" + origin + ")"
+		}
+	}
+	return key
+}
+
+// names keeps what errors call these settings, without keeping the settings.
+func (s *MaskinportenSettings) names(canonical ...string) map[string]string {
+	names := make(map[string]string, len(canonical))
+	for _, c := range canonical {
+		names[c] = s.name(c)
+	}
+	return names
 }
 
 // settingField ties a setting's names to its place in MaskinportenSettings.

@@ -2,6 +2,7 @@ package httpclient_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
 )
 
 var ignoreSpelling = cmpopts.IgnoreUnexported(httpclient.MaskinportenSettings{})
@@ -172,6 +174,91 @@ func TestSettingsPrintNoSecret(t *testing.T) {
 	if want := "MaskinportenSettings{ClientId:visible EncodedJwk:[redacted] Jwk:[redacted] EncodedX509:[redacted] " +
 		"CertificatePkcs12Password:[redacted] EnterpriseUserName:[redacted] EnterpriseUserPassword:[redacted] EnableDebugLog:true}"; s.String() != want {
 		t.Errorf("got  %s\nwant %s", s, want)
+	}
+}
+
+// Errors and hints tell where a setting came from, where that is known.
+func TestErrorsNameTheOrigin(t *testing.T) {
+	t.Parallel()
+	origin := func(key string) string {
+		return map[string]string{"environment": "appsettings.json", "EncodedJwk": "secret Client--EncodedJwk of a vault", "Scope": "environment variable S"}[key]
+	}
+	s, _, err := httpclient.ParseSettings(map[string]any{"environment": "tset", "ClientId": "id", "EncodedJwk": "%", "Scope": "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Origin = origin
+	const want = `httpclient: settings: environment (appsettings.json) is "tset": use "test" or "prod", or the URL of an issuer` + "\n" +
+		"EncodedJwk (secret Client--EncodedJwk of a vault) is not base64: set it to the base64 of the client's private JWK"
+	if err := s.Validate(); message(err) != want || errors.Is(err, httpclient.ErrMissing) {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	if err := (httpclient.MaskinportenSettings{}).Validate(); !errors.Is(err, httpclient.ErrMissing) {
+		t.Errorf("got %v", err)
+	}
+
+	srv := newDouble(t)
+	s = settingsOf(t, srv, map[string]any{"Scope": "not:registered"})
+	s.Origin = origin
+	source, err := httpclient.NewTokenSource(s, httpclient.WithTokenTransport(srv.Transport()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	if _, err := source.Token(t.Context()); !strings.Contains(message(err), "check Scope (environment variable S): it is misspelt") {
+		t.Errorf("got %v", err)
+	}
+	// What a request asked for is not the settings' fault.
+	if _, err := source.Token(httpclient.WithScope(t.Context(), "another:scope")); !strings.Contains(message(err), "check WithScope: it is misspelt") {
+		t.Errorf("got %v", err)
+	}
+	for text, hint := range map[string]string{
+		"MP-251":                  "ask the organisation in WithConsumerOrg to delegate",
+		"Invalid parameter value": "check WithResource and WithConsumerOrg",
+	} {
+		srv.Faults.Add(faulttest.Fault{Match: toToken, Status: 400, Body: `{"error":"x","error_description":"` + text + `"}`})
+		ctx := httpclient.WithResource(httpclient.WithConsumerOrg(t.Context(), "0192:889640782"), "https://"+text[:2])
+		if _, err := source.Token(ctx); !strings.Contains(message(err), hint) {
+			t.Errorf("got %v, want %s", err, hint)
+		}
+	}
+}
+
+// Settings that work, but not as they look.
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		changes map[string]any
+		want    string
+	}{
+		"production's tokens at a test platform": {map[string]any{"Environment": "prod", "TokenExchangeEnvironment": "tt02", "ExhangeToAltinnToken": true}, "Environment and TokenExchangeEnvironment are not of the same kind"},
+		"test's tokens in production":            {map[string]any{"Environment": "test", "TokenExchangeEnvironment": "prod", "ExhangeToAltinnToken": true}, "Environment and TokenExchangeEnvironment are not of the same kind"},
+		"a password for nothing":                 {map[string]any{"Environment": "test", "CertificatePkcs12Password": "CANARY"}, "CertificatePkcs12Password has no effect without CertificatePkcs12Path"},
+		"a test organisation for nothing":        {map[string]any{"Environment": "test", "UseAltinnTestOrg": true}, "UseAltinnTestOrg has no effect without ExhangeToAltinnToken"},
+		"nothing":                                {map[string]any{"Environment": "test", "TokenExchangeEnvironment": "at22", "ExhangeToAltinnToken": true}, ""},
+		"a platform of one's own":                {map[string]any{"Environment": "prod", "TokenExchangeEnvironment": "https://p.example", "ExhangeToAltinnToken": true}, ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			section := map[string]any{"ClientId": "id", "Scope": "s", "EncodedJwk": encoded(keyFile(t, "client.jwk.json"))}
+			for key, value := range c.changes {
+				section[key] = value
+			}
+			s, _, err := httpclient.ParseSettings(section)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out logs
+			source, err := httpclient.NewTokenSource(s, httpclient.WithLogger(out.logger(0)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.Close()
+			if !strings.Contains(out.String(), c.want) || (c.want == "") != (out.String() == "") || strings.Contains(out.String(), "CANARY") {
+				t.Errorf("logged %s", out.String())
+			}
+		})
 	}
 }
 

@@ -69,6 +69,7 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 	s.granter = &granter{
 		client: client, issuer: newIssuer(p.environment, client, o.clock, log, s.background),
 		clientID: p.clientID, keys: p.keys, clock: o.clock, log: log,
+		own: p.request, names: settings.names("ClientId", "Environment", "Scope", "Resource", "ConsumerOrgNo"),
 	}
 	now := func() time.Time { return o.clock().time() }
 	if s.telemetry, err = newTelemetry(o, p.clientID, p.notAfter, now, s.own.expires); err != nil {

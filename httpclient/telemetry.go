@@ -24,8 +24,8 @@ const scopeName = "github.com/portnokkel/portnokkel/httpclient"
 //	maskinporten.client.token.requests       counter by maskinporten.client.result: cached, new, error
 //	maskinporten.client.token.duration       histogram of requests to Maskinporten, by error.type
 //	maskinporten.client.exchange.duration    histogram of Altinn's exchange, by error.type
-//	maskinporten.client.token.expiry         gauge of the settings' own token
-//	maskinporten.client.certificate.expiry   gauge of the settings' certificate
+//	maskinporten.client.token.expiry         gauge: until the settings' own token expires
+//	maskinporten.client.certificate.expiry   gauge: until the settings' certificate expires
 //
 // Each carries maskinporten.client.id.
 func WithMeterProvider(provider metric.MeterProvider) Option {

@@ -177,9 +177,10 @@ func TestAllowedHostsAreChecked(t *testing.T) {
 	s := settingsOf(t, newDouble(t), nil)
 	for want, hosts := range map[string][]string{
 		"httpclient: WithAllowedHosts lists no host, so no request could be made": {},
-		`httpclient: WithAllowedHosts: "a.example:443" is not a host name alone` + "\n" +
-			`httpclient: WithAllowedHosts: "https://a.example" is not a host name alone` + "\n" +
-			`httpclient: WithAllowedHosts: "" is not a host name alone`: {"a.example:443", "https://a.example", "", "b.example"},
+		`httpclient: WithAllowedHosts: "a.example:443" is not a host name alone, without port or wildcard` + "\n" +
+			`httpclient: WithAllowedHosts: "https://a.example" is not a host name alone, without port or wildcard` + "\n" +
+			`httpclient: WithAllowedHosts: "" is not a host name alone, without port or wildcard` + "\n" +
+			`httpclient: WithAllowedHosts: "*.a.example" is not a host name alone, without port or wildcard`: {"a.example:443", "https://a.example", "", "*.a.example", "b.example"},
 	} {
 		if _, err := httpclient.NewTokenSource(s, httpclient.WithAllowedHosts(hosts...)); message(err) != want {
 			t.Errorf("got  %v\nwant %s", err, want)

@@ -64,7 +64,7 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 			s.name("Environment"), p.environment.name))
 	}
 	if p.clientID = s.ClientID; p.clientID == "" {
-		check(fmt.Errorf("%s is missing: set it to the client's id in Maskinporten", s.name("ClientId")))
+		check(missing("%s is missing: set it to the client's id in Maskinporten", s.name("ClientId")))
 	}
 	switch p.keys = keys; {
 	case keys == nil:
@@ -82,6 +82,13 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	if s.ExchangeToAltinnToken && envKnown {
 		p.exchange, err = s.exchange(p.environment)
 		check(err)
+	}
+	if p.exchange != nil && s.crossed(p.environment, p.exchange.platform) {
+		p.warnings = append(p.warnings, fmt.Sprintf("%s and %s are not of the same kind: Altinn's production takes tokens of Maskinporten's alone, and its test environments those of test",
+			s.name("Environment"), s.name("TokenExchangeEnvironment")))
+	}
+	if s.CertificatePkcs12Password != "" && s.CertificatePkcs12Path == "" {
+		p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect without CertificatePkcs12Path", s.name("CertificatePkcs12Password")))
 	}
 	if !s.ExchangeToAltinnToken && s.UseAltinnTestOrg {
 		p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect without %s", s.name("UseAltinnTestOrg"), s.name("ExhangeToAltinnToken")))
@@ -112,12 +119,13 @@ func (s *MaskinportenSettings) request() (tokenRequest, error) {
 	scope := normalizeScope(s.Scope)
 	var problems []error
 	if scope == "" {
-		problems = append(problems, fmt.Errorf("%s is missing: list the scopes that the API asks for, separated by spaces", s.name("Scope")))
+		problems = append(problems, missing("%s is missing: list the scopes that the API asks for, separated by spaces", s.name("Scope")))
 	}
-	if s.ConsumerOrgNo != "" && !isOrgNo(s.ConsumerOrgNo) {
+	consumer := strings.TrimPrefix(s.ConsumerOrgNo, iso6523)
+	if consumer != "" && !isOrgNo(consumer) {
 		problems = append(problems, fmt.Errorf("%s is not an organisation number: nine digits", s.name("ConsumerOrgNo")))
 	}
-	return tokenRequest{scope: scope, resource: s.Resource, consumerOrg: s.ConsumerOrgNo}, errors.Join(problems...)
+	return tokenRequest{scope: scope, resource: s.Resource, consumerOrg: consumer}, errors.Join(problems...)
 }
 
 func (s *MaskinportenSettings) exchange(env environment) (*exchangePlan, error) {
@@ -129,9 +137,9 @@ func (s *MaskinportenSettings) exchange(env environment) (*exchangePlan, error) 
 	switch user, password := s.EnterpriseUserName, s.EnterpriseUserPassword; {
 	case user == "" && password == "":
 	case user == "":
-		return nil, fmt.Errorf("%s is missing beside %s", s.name("EnterpriseUserName"), s.name("EnterpriseUserPassword"))
+		return nil, missing("%s is missing beside %s", s.name("EnterpriseUserName"), s.name("EnterpriseUserPassword"))
 	case password == "":
-		return nil, fmt.Errorf("%s is missing beside %s", s.name("EnterpriseUserPassword"), s.name("EnterpriseUserName"))
+		return nil, missing("%s is missing beside %s", s.name("EnterpriseUserPassword"), s.name("EnterpriseUserName"))
 	default:
 		p.enterpriseUser = base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
 	}

@@ -39,7 +39,8 @@ type Config struct {
 
 	// Secrets names the secrets to load. Nothing is listed then, so the identity
 	// needs the permission to get alone, and a secret that is missing or disabled
-	// is an error. Empty loads what the vault lists.
+	// is an error, and so is Sections or Filter beside it. Empty loads what the
+	// vault lists.
 	Secrets []string
 	// Sections keeps the listed secrets whose name is one of these keys or lies
 	// below one, in any case: "Maskinporten" keeps Maskinporten--ClientId. Empty
@@ -57,9 +58,9 @@ type Config struct {
 	Map func(name, value string) (key string, v any)
 
 	// Concurrency is how many requests to the vault may be under way at once,
-	// listing included. Zero means DefaultConcurrency.
+	// listing included. Zero means DefaultConcurrency; negative is an error.
 	Concurrency int
-	// Timeout bounds a whole load. Zero means DefaultTimeout.
+	// Timeout bounds a whole load. Zero means DefaultTimeout; negative is an error.
 	Timeout time.Duration
 
 	// ClientOptions go to azsecrets: retries, API version, cloud, transport. An

@@ -232,7 +232,7 @@ func (kv kvSetting) credential(options azidentity.ClientSecretCredentialOptions)
 	options.Transport = wire
 	credential, err := azidentity.NewClientSecretCredential(tenant, kv.clientID, kv.clientSecret, &options)
 	if err != nil {
-		return nil, nil, fmt.Errorf("provider: %s:TenantId is not a tenant's GUID or domain, or the credential's options are wrong", kv.name)
+		return nil, nil, fmt.Errorf("provider: %s:TenantId is not a tenant's GUID or domain (or CredentialOptions are wrong): set the directory (tenant) ID of the app registration", kv.name)
 	}
 	return wiredCredential{credential, wire}, closeIdle, nil
 }

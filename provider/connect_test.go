@@ -194,7 +194,7 @@ func TestConnectErrors(t *testing.T) {
 		{"a secret's own address", func(s *vaulttest.Server) map[string]any {
 			return map[string]any{"SecretUri": "https://v.vault.azure.net/secrets/A"}
 		}, "provider: kvSetting:SecretUri goes on after the host: set https://v.vault.azure.net"},
-		{"a tenant that is none", func(*vaulttest.Server) map[string]any { return map[string]any{"TenantId": "not a tenant"} }, "provider: kvSetting:TenantId is not a tenant's GUID or domain, or the credential's options are wrong"},
+		{"a tenant that is none", func(*vaulttest.Server) map[string]any { return map[string]any{"TenantId": "not a tenant"} }, "provider: kvSetting:TenantId is not a tenant's GUID or domain (or CredentialOptions are wrong): set the directory (tenant) ID of the app registration"},
 		{"a field of another type", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": 5, "TenantId": true} }, "provider: kvSetting:TenantId is not a text\nprovider: kvSetting:ClientSecret is not a text"},
 		{"a wrong client secret", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": canary} }, ": authenticate: 401 Unauthorized AADSTS7000215; the client secret is wrong: ClientSecret must be the secret's value, not its ID"},
 		{"an unknown client", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientId": canary} }, "AADSTS700016; there is no such application in the tenant: check ClientId and TenantId"},

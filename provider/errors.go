@@ -24,7 +24,7 @@ type Error struct {
 	Step string
 	// Secret is the name of the secret that Step was about, if it was about one.
 	Secret string
-	// Read of Total secrets had been read. Total is how many had been found.
+	// Read is how many of the Total secrets that were found had been read.
 	Read, Total int
 	// Status is the HTTP status of the answer that ended the load, the vault's or
 	// Entra's; 0 when there was none.

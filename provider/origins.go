@@ -126,7 +126,8 @@ func (o *Origins) All() iter.Seq2[string, string] {
 
 // Summary tells in one or two lines which layers were read, which files were
 // looked for in vain and where, and whether a Key Vault was connected or what
-// kvSetting lacks for that. It is meant for the error about a missing setting.
+// kvSetting lacks for that. It is meant for the error about a missing setting. Of
+// a nil Origins it is empty.
 func (o *Origins) Summary() string {
 	if o == nil {
 		return ""

@@ -176,7 +176,7 @@ func TestNoDemoWithAnyConfiguration(t *testing.T) {
 			if out.String() != "" || strings.Contains(err.Error(), "127.0.0.1") {
 				t.Errorf("the stand-ins run:\n%s", out.String())
 			}
-			if !strings.HasSuffix(errs.String(), "app: this is no demo, because of "+c.sign+"\n") {
+			if !strings.HasSuffix(errs.String(), "app: this is no demo, because of "+c.sign+": without it, the demo runs\n") {
 				t.Errorf("logged %s", errs.String())
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/knadh/koanf/v2"
 	"go.uber.org/fx"
 
 	"github.com/portnokkel/portnokkel/httpclient"
@@ -92,7 +93,11 @@ func tellOrigins(p originsParams) {
 		section, _, _ := strings.Cut(path, ":")
 		switch strings.ToLower(section) {
 		case "maskinportensettings", "kvsetting", "kvsettings", "exampleapp":
-			line(p.Out, "explain", "%s is from %s", path, source)
+			empty := ""
+			if p.Koanf.String(path) == "" {
+				empty = " and empty"
+			}
+			line(p.Out, "explain", "%s is from %s%s", path, source, empty)
 		}
 	}
 }
@@ -101,5 +106,6 @@ type originsParams struct {
 	fx.In
 
 	Out     io.Writer
+	Koanf   *koanf.Koanf
 	Origins *provider.Origins
 }

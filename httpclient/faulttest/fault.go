@@ -28,7 +28,8 @@ type Fault struct {
 	// Hang accepts the request and answers nothing until the client goes away
 	// or the server closes.
 	Hang bool
-	// Drop closes the connection without an answer.
+	// Drop closes the connection without an answer; over HTTP/2 it resets the
+	// stream. Of Hang, Drop and Status the first that is set counts.
 	Drop bool
 	// Status answers with this status, Header and Body instead of passing the
 	// request on.
@@ -37,9 +38,10 @@ type Fault struct {
 	Header http.Header
 	// Body is the answer's body where Status is set.
 	Body string
-	// Truncate promises more bytes than Body has, then drops the connection.
+	// Truncate promises more bytes than Body has, where Status is set, and then
+	// does as Drop does.
 	Truncate bool
-	// SlowBody passes between the answer's header and its body.
+	// SlowBody passes between the answer's header and its body, where Status is set.
 	SlowBody time.Duration
 }
 
@@ -81,7 +83,7 @@ func (q *Queue) Pending() int {
 	return len(q.faults)
 }
 
-// Hits is the number of requests that a fault has hit.
+// Hits is the number of requests that a fault has hit, cleared ones included.
 func (q *Queue) Hits() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -143,6 +143,16 @@ func (s *Server) Transport() http.RoundTripper { return s.server.Transport() }
 // ClientID is the id of the default client.
 func (s *Server) ClientID() string { return s.cfg.clients[0].ID }
 
+// Key is the default client's first key, such as for [Server.RemoveKey] by its
+// KeyID, or for a [Client] of your own.
+func (s *Server) Key() Key {
+	if keys := s.cfg.clients[0].Keys; len(keys) > 0 {
+		return keys[0]
+	}
+	s.EncodedJWK()
+	return s.generated
+}
+
 // EncodedJWK is the default client's first key as the setting EncodedJwk holds
 // it. It stays the same when that key is removed or others are added.
 func (s *Server) EncodedJWK() string {
@@ -158,7 +168,8 @@ func (s *Server) EncodedJWK() string {
 
 // Section is the settings of the default client, as they stand under
 // MaskinportenSettings: Environment, ClientId, Scope, EncodedJwk and
-// TokenExchangeEnvironment, all strings. Each call returns a new map.
+// TokenExchangeEnvironment, all strings. Each call returns a new map: add
+// ExhangeToAltinnToken to have tokens exchanged.
 func (s *Server) Section() map[string]any {
 	return map[string]any{
 		"Environment":              s.Issuer(),

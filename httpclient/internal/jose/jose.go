@@ -35,7 +35,7 @@ type PrivateKey struct {
 
 // The reasons for refusing a JWK. Their texts complete the sentence "the key …".
 var (
-	ErrNotJSON     = errors.New("is not JSON")
+	ErrNotJSON     = errors.New("is not whole JSON: it may have been cut; set it again")
 	ErrMember      = errors.New("has a member that is not a text")
 	ErrNoKey       = errors.New("holds no key")
 	ErrPublicOnly  = errors.New(`is a public key (member "d" is missing): export the private key`)
