@@ -45,11 +45,11 @@ func assertion(key *Key, audience, clientID string, request tokenRequest, now ti
 		ID:          rand.Text(),
 	})
 	if err != nil {
-		return "", fmt.Errorf("httpclient: assertion: %w", err)
+		return "", fmt.Errorf("assertion: %w", err)
 	}
 	signed, err := jose.Sign(payload, key.signer(), key.alg, jose.Header{KeyID: key.kid, Chain: key.chain})
 	if err != nil {
-		return "", fmt.Errorf("httpclient: assertion with %s: %w", key, err)
+		return "", fmt.Errorf("%s does not sign: %w", key, err)
 	}
 	return signed, nil
 }

@@ -2,11 +2,15 @@ package httpclient
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
 // background is the work that a source does for no caller in particular.
 type background struct {
+	slots chan struct{} // one for each piece of work that may be at it
+	most  int           // how many may be at it or wait for that
+
 	mu      sync.Mutex
 	closed  bool
 	started int                        // how much work there has been
@@ -14,24 +18,44 @@ type background struct {
 	working sync.WaitGroup
 }
 
-func newBackground() *background { return &background{cancels: map[int]context.CancelFunc{}} }
+// atOnce is how many fetches of a source may be under way at the same time.
+const atOnce = 64
 
-// run does work in a goroutine of its own, with a context that belongs to no
-// caller: it ends after fetchTimeout, or when the background is closed.
+// newBackground bounds the work by the size of the cache that it is for.
+func newBackground(cacheSize int) *background {
+	return &background{slots: make(chan struct{}, atOnce), most: cacheSize + atOnce, cancels: map[int]context.CancelFunc{}}
+}
+
+// run does work in a goroutine of its own, when there is a slot for it, with a
+// context that belongs to no caller: it ends after fetchTimeout, or when the
+// background is closed.
 func (b *background) run(work func(context.Context)) error {
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	var err error
+	switch {
+	case b.closed:
+		err = ErrClosed
+	case len(b.cancels) >= b.most:
+		err = fmt.Errorf("%w: %d tokens are being fetched", ErrTemporary, len(b.cancels))
+	}
+	if err != nil {
 		cancel()
-		return ErrClosed
+		return err
 	}
 	b.started++
 	id := b.started
 	b.cancels[id] = cancel
 	b.working.Go(func() {
 		defer cancel()
-		work(ctx)
+		select {
+		case b.slots <- struct{}{}:
+			work(ctx)
+			<-b.slots
+		case <-ctx.Done():
+			work(ctx) // it ends at once, and tells whoever waits
+		}
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		delete(b.cancels, id)

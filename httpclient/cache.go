@@ -32,12 +32,22 @@ func (c *cache) entry(request tokenRequest) *entry {
 	}
 	e := &entry{request: request}
 	c.entries[request] = c.order.PushFront(e)
-	if c.order.Len() > c.size {
-		last := c.order.Remove(c.order.Back()).(*entry)
-		delete(c.entries, last.request)
+	// What is being fetched stays: it would be fetched twice at once.
+	last := c.order.Back()
+	for tries := 0; c.order.Len() > c.size && last != nil && tries < evictionTries; tries++ {
+		element := last
+		last = last.Prev()
+		if old := element.Value.(*entry); old != e && old.isIdle() {
+			c.order.Remove(element)
+			delete(c.entries, old.request)
+		}
 	}
 	return e
 }
+
+// evictionTries bounds the search for an entry that may leave. Those that may not
+// are as many as the background's work at most.
+const evictionTries = 2 * atOnce
 
 // clear forgets every entry and gives them to be dropped.
 func (c *cache) clear() []*entry {

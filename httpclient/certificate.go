@@ -96,7 +96,7 @@ func (s *MaskinportenSettings) archive() (setting string, archive []byte, err er
 func chainFrom(leaf *x509.Certificate, authorities []*x509.Certificate) []string {
 	chain := []string{base64.StdEncoding.EncodeToString(leaf.Raw)}
 	for current := leaf; len(chain) <= len(authorities); {
-		issuer := issuerOf(current, authorities)
+		issuer := signerOf(current, authorities)
 		if issuer == nil {
 			break
 		}
@@ -106,7 +106,7 @@ func chainFrom(leaf *x509.Certificate, authorities []*x509.Certificate) []string
 	return chain
 }
 
-func issuerOf(cert *x509.Certificate, authorities []*x509.Certificate) *x509.Certificate {
+func signerOf(cert *x509.Certificate, authorities []*x509.Certificate) *x509.Certificate {
 	for _, candidate := range authorities {
 		if !candidate.Equal(cert) && cert.CheckSignatureFrom(candidate) == nil {
 			return candidate

@@ -136,6 +136,30 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+// A relative path is looked for in the working directory, and then in BaseDir.
+func TestCertificatePaths(t *testing.T) {
+	leaf, authorities := enterprise(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	good := archive(t, pkcs12.Modern, leaf.key, leaf.cert, authorities, "")
+	working, base := t.TempDir(), t.TempDir()
+	t.Chdir(working)
+	for path, content := range map[string][]byte{
+		filepath.Join(working, "both.p12"): good, filepath.Join(base, "both.p12"): []byte("not this one"), filepath.Join(base, "base.p12"): good,
+	} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, works := range map[string]bool{
+		"both.p12": true, "base.p12": true, filepath.Join(working, "both.p12"): true, filepath.Join(base, "both.p12"): false,
+		"neither.p12": false, filepath.Join(working, "base.p12"): false,
+	} {
+		s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", CertificatePkcs12Path: path, BaseDir: base}
+		if err := s.Validate(); (err == nil) != works {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 func TestRefusedCertificates(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

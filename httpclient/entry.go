@@ -144,12 +144,49 @@ func (s *TokenSource) refresh(e *entry, now instant) {
 	defer e.mu.Unlock()
 	// Whoever was here in the meantime may have refreshed it, or closed the source.
 	current := e.current.Load()
-	if e.flight == nil && e.mayAsk(now) && current != nil && !current.fresh(now) {
+	if e.flight == nil && current != nil && !current.fresh(now) && s.mayAsk(e, now) == nil {
 		_ = s.launch(e, false)
 	}
 }
 
-func (e *entry) mayAsk(now instant) bool { return e.failure.err == nil || e.failure.next.reached(now) }
+func (f *failure) isOver(now instant) bool { return f.err == nil || f.next.reached(now) }
+
+// mayAsk gives the error that stands in the way of a fetch: what is remembered of
+// the entry's own, or of one that concerns all of the client's.
+func (s *TokenSource) mayAsk(e *entry, now instant) error {
+	if s.background.isClosed() {
+		return ErrClosed
+	}
+	if !e.failure.isOver(now) {
+		return e.failure.report()
+	}
+	s.trouble.Lock()
+	defer s.trouble.Unlock()
+	if !s.trouble.isOver(now) {
+		return s.trouble.report()
+	}
+	return nil
+}
+
+// trouble is a failure that concerns every token of a client.
+type trouble struct {
+	sync.Mutex
+	failure
+}
+
+// note keeps a fetch's result, where it tells of more than its own token.
+func (t *trouble) note(err error, now instant, inUse *Token) {
+	t.Lock()
+	defer t.Unlock()
+	var failed *TokenError
+	switch {
+	case err == nil:
+		t.failure = failure{}
+	case errors.Is(err, ErrUnknownClient), errors.Is(err, ErrUnknownKey), errors.Is(err, ErrExpiredKey), errors.Is(err, ErrClockSkew),
+		errors.As(err, &failed) && (failed.Temporary || failed.Step == stepKey):
+		t.record(err, now, inUse)
+	}
+}
 
 // join gives the fetch that will answer a caller without a usable token.
 func (s *TokenSource) join(e *entry) (*flight, error) {
@@ -162,8 +199,8 @@ func (s *TokenSource) join(e *entry) (*flight, error) {
 	if e.flight != nil {
 		return e.flight, nil
 	}
-	if !e.mayAsk(now) {
-		return nil, e.failure.report()
+	if err := s.mayAsk(e, now); err != nil {
+		return nil, err
 	}
 	if err := s.launch(e, false); err != nil {
 		return nil, err
@@ -183,10 +220,11 @@ func (s *TokenSource) replace(e *entry, rejected *Token) (*flight, error) {
 		return landed(current), nil
 	case e.flight != nil:
 		return e.flight, nil
-	case !e.mayAsk(now):
-		return nil, e.failure.report()
 	case !e.renewAt.reached(now):
 		return nil, errRejectedAgain
+	}
+	if err := s.mayAsk(e, now); err != nil {
+		return nil, err
 	}
 	if err := s.launch(e, true); err != nil {
 		return nil, err
@@ -226,6 +264,9 @@ func (s *TokenSource) fly(ctx context.Context, e *entry, f *flight, renew bool) 
 	e.mu.Lock()
 	e.flight = nil
 	now := s.clock()
+	if !closed {
+		s.trouble.note(f.err, now, e.current.Load())
+	}
 	switch {
 	case f.err == nil:
 		e.current.Store(f.token)
@@ -245,6 +286,15 @@ func (s *TokenSource) fly(ctx context.Context, e *entry, f *flight, renew bool) 
 		s.log.warn(ctx, "could not refresh the token; the one in use is kept", slog.String("client_id", s.clientID),
 			slog.Any("token", current), slog.String("error", failing.err.Error()))
 	}
+}
+
+// isIdle reports whether no fetch is under way.
+func (e *entry) isIdle() bool {
+	if !e.mu.TryLock() {
+		return false
+	}
+	defer e.mu.Unlock()
+	return e.flight == nil
 }
 
 // expires is when the token in use ends, zero without one.

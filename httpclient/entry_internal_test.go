@@ -11,7 +11,7 @@ import (
 // another request may have refreshed it.
 func TestRefreshThatComesTooLate(t *testing.T) {
 	t.Parallel()
-	s := &TokenSource{clock: systemClock(), log: newStepLog(slog.New(slog.DiscardHandler), false), own: &entry{}, background: newBackground()}
+	s := &TokenSource{clock: systemClock(), log: newStepLog(slog.New(slog.DiscardHandler), false), own: &entry{}, background: newBackground(1)}
 	s.refresh(s.own, s.clock())
 	s.own.current.Store(newToken("for tests only", "s", s.clock(), time.Hour, 0))
 	s.refresh(s.own, s.clock())

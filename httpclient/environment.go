@@ -39,6 +39,9 @@ var platforms = map[string]string{
 	"yt01": "https://platform.yt01.altinn.cloud",
 }
 
+// issuerOf is an issuer's URL with its trailing slash.
+func issuerOf(url string) string { return strings.TrimSuffix(url, "/") + "/" }
+
 // environment finds the issuer that the settings name.
 func (s *MaskinportenSettings) environment() (environment, error) {
 	setting, value := s.name("Environment"), s.Environment
@@ -66,7 +69,7 @@ func (s *MaskinportenSettings) environment() (environment, error) {
 // Maskinporten's own comes back without a name.
 func lookupEnvironment(value string) (environment, error) {
 	for _, env := range environments {
-		if strings.EqualFold(value, env.name) || strings.TrimSuffix(value, "/") == strings.TrimSuffix(env.issuer, "/") {
+		if strings.EqualFold(value, env.name) || issuerOf(value) == env.issuer {
 			return env, nil
 		}
 	}
@@ -83,7 +86,7 @@ func lookupEnvironment(value string) (environment, error) {
 	if err := checkURL(value); err != nil {
 		return environment{}, err
 	}
-	return environment{issuer: strings.TrimSuffix(value, "/") + "/"}, nil
+	return environment{issuer: issuerOf(value)}, nil
 }
 
 // platform finds the Altinn platform that exchanges the tokens of env.

@@ -54,9 +54,13 @@ func TestRefusals(t *testing.T) {
 		{"scope that is called signature", "invalid_scope", "Invalid scope(s): digdir:signature.read (MP-200)", "MP-200", httpclient.ErrScopeNotGranted, "check Scope: it is misspelt, or not registered on the client"},
 		{"code before text", "invalid_scope", "MP-250: not for JWT is expired", "MP-250", httpclient.ErrScopeNotGranted, "check Scope: ask the API's owner to grant your organisation access"},
 		{"own organisation", "invalid_request", "Invalid combination consumer_org in claim and delegation scope", "", nil, "remove ConsumerOrgNo: it is the client's own organisation"},
-		{"authorization details: type", "invalid_request", "MP-301", "MP-301", nil, "the type of the authorization details is unknown"},
-		{"authorization details: field", "invalid_request", "MP-302", "MP-302", nil, "a field of the authorization details is unknown"},
-		{"authorization details: value", "invalid_request", "MP-303", "MP-303", nil, "a value of the authorization details is wrong"},
+		{"authorization details: type", "invalid_request", "MP-301", "MP-301", nil, "check WithSystemUser or WithConsent: the issuer does not know this type of authorization details"},
+		{"authorization details: field", "invalid_request", "MP-302", "MP-302", nil, "check WithSystemUser or WithConsent: the issuer does not know a field of the authorization details"},
+		{"authorization details: value", "invalid_request", "MP-303", "MP-303", nil, "check WithSystemUser or WithConsent: the system user or consent does not exist, or is not for this client"},
+		{"authorization details, in its error alone", "invalid_authorization_details", "no", "", nil, "check WithSystemUser or WithConsent: the system user or consent does not exist, or is not for this client"},
+		{"authorization details, in its text alone", "invalid_request", "Unknown authorization details type", "", nil, "check WithSystemUser or WithConsent: the issuer does not know this type of authorization details"},
+		{"an organisation without access", "invalid_scope", "Organization number 991825827 has not been granted access to the scope x", "", httpclient.ErrScopeNotGranted, "check Scope: ask the API's owner to grant your organisation access"},
+		{"a scope of the future", "invalid_scope", "Invalid scope(s): foo in the future", "", httpclient.ErrScopeNotGranted, "check Scope: it is misspelt, or not registered on the client"},
 		{"something new", "invalid_thing", "Something new", "", nil, ""},
 	}
 	for _, c := range cases {
@@ -134,7 +138,7 @@ func TestQuotedText(t *testing.T) {
 	srv.Faults.Add(faulttest.Fault{Match: toToken, Status: 400, Body: `{"error":"a\nb","error_description":"` + strings.Repeat("ø", 2000) + `"}`})
 	_, err := sourceOf(t, srv, nil).Token(t.Context())
 	var failed *httpclient.TokenError
-	if !errors.As(err, &failed) || failed.Code != "a b" || failed.Description != strings.Repeat("ø", 1000)+"…" {
+	if !errors.As(err, &failed) || failed.Code != "a b" || failed.Description != strings.Repeat("ø", 999)+"…" {
 		t.Errorf("got %v", err)
 	}
 

@@ -27,12 +27,12 @@ type exchanger struct {
 const exchangePath = "/authentication/api/v1/exchange/maskinporten"
 
 // exchange gets the Altinn token for a Maskinporten token, trying again what
-// may pass by itself.
-func (x *exchanger) exchange(ctx context.Context, grant *Token) (*Token, error) {
-	return retry(ctx, func(ctx context.Context) (*Token, error) { return x.attempt(ctx, grant) })
+// may pass by itself. secrets are what no error may show besides.
+func (x *exchanger) exchange(ctx context.Context, grant *Token, secrets []string) (*Token, error) {
+	return retry(ctx, func(ctx context.Context) (*Token, error) { return x.attempt(ctx, grant, secrets) })
 }
 
-func (x *exchanger) attempt(ctx context.Context, grant *Token) (*Token, error) {
+func (x *exchanger) attempt(ctx context.Context, grant *Token, secrets []string) (*Token, error) {
 	address := x.plan.platform + exchangePath
 	if x.plan.testOrg {
 		address += "?test=true"
@@ -54,7 +54,7 @@ func (x *exchanger) attempt(ctx context.Context, grant *Token) (*Token, error) {
 		return nil, failed
 	}
 	if a.status != http.StatusOK {
-		failed.refused(a, grant.AccessToken(), start.time())
+		failed.refused(a, append(secrets, grant.AccessToken()), start.time())
 		if cure := exchangeHint(a.status); cure != "" {
 			failed.Hint = cure
 		}

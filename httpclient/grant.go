@@ -29,7 +29,9 @@ type granter struct {
 	log      stepLog
 	// skew is what to add to this machine's clock to get Maskinporten's, in
 	// nanoseconds: 0 until a refusal showed otherwise.
-	skew atomic.Int64
+	skew           atomic.Int64
+	certificateEnd atomic.Int64 // of the last certificate, nanoseconds since 1970; 0 without one
+	warned         atomic.Int64 // when its end was last warned about
 }
 
 const (
@@ -43,40 +45,110 @@ const (
 func (g *granter) grant(ctx context.Context, request tokenRequest) (*Token, error) {
 	corrected := false
 	return retry(ctx, func(ctx context.Context) (*Token, error) {
-		keys, err := g.keys.Keys(ctx)
+		keys, err := await(ctx, func() ([]*Key, error) { return g.keys.Keys(ctx) })
 		if err == nil && len(keys) == 0 {
 			err = errors.New("it gave no key")
 		}
 		if err != nil {
-			return nil, &TokenError{Step: "signing key", ClientID: g.clientID, Err: err, Temporary: true}
+			return nil, g.keyError(err)
 		}
-		var token *Token
+		var first error
 		for _, key := range keys {
-			token, err = g.withKey(ctx, request, key, &corrected)
+			token, err := g.withKey(ctx, request, key, &corrected)
+			if err == nil {
+				return token, nil
+			}
+			if first == nil {
+				first = err
+			}
 			// A key that was registered a moment ago is not known everywhere yet,
-			// and one that has run out may be followed by one that has not.
-			if !errors.Is(err, ErrUnknownKey) && !errors.Is(err, ErrExpiredKey) {
-				break
+			// and the next may do where one has run out or does not sign.
+			var failed *TokenError
+			ownFault := errors.As(err, &failed) && failed.Step == stepKey
+			if !ownFault && !errors.Is(err, ErrUnknownKey) && !errors.Is(err, ErrExpiredKey) {
+				return nil, err
 			}
 		}
-		return token, err
+		return nil, first
 	})
+}
+
+const stepKey = "signing key"
+
+// keyError is a failure of the program's own keys.
+func (g *granter) keyError(err error) *TokenError {
+	return &TokenError{
+		Step: stepKey, ClientID: g.clientID, Err: err, Temporary: true,
+		Hint: "check what WithKeySource was given",
+	}
 }
 
 // withKey asks with one key, and once more where the clock was to blame.
 func (g *granter) withKey(ctx context.Context, request tokenRequest, key *Key, corrected *bool) (*Token, error) {
 	if key == nil || key.signer == nil {
-		return nil, &TokenError{Step: "signing key", ClientID: g.clientID, Err: errors.New("it gave a key that is none")}
+		return nil, g.keyError(errors.New("it gave a key that is none"))
 	}
 	if err := key.check(g.clock().time()); err != nil {
-		return nil, &TokenError{Step: "signing key", ClientID: g.clientID, Err: ErrExpiredKey, Hint: err.Error()}
+		return nil, &TokenError{Step: stepKey, ClientID: g.clientID, Err: err}
 	}
-	token, date, err := g.attempt(ctx, request, key)
-	if !*corrected && errors.Is(err, ErrClockSkew) && g.correct(ctx, date) {
+	g.warnOfCertificate(ctx, key)
+	token, answered, err := g.attempt(ctx, request, key)
+	if !*corrected && errors.Is(err, ErrClockSkew) && g.correct(ctx, answered) {
 		*corrected = true
 		token, _, err = g.attempt(ctx, request, key)
 	}
 	return token, err
+}
+
+// warnOfCertificate tells once a day that a certificate is about to expire, and
+// keeps its end for whoever measures it.
+func (g *granter) warnOfCertificate(ctx context.Context, key *Key) {
+	if key.notAfter.IsZero() {
+		return
+	}
+	g.certificateEnd.Store(key.notAfter.UnixNano())
+	now := g.clock().time()
+	if warning := key.warning(now); warning != "" {
+		last := g.warned.Load()
+		if now.UnixNano()-last >= int64(24*time.Hour) && g.warned.CompareAndSwap(last, now.UnixNano()) {
+			g.log.warn(ctx, warning)
+		}
+	}
+}
+
+// certificateExpires is when the certificate in use ends, zero without one.
+func (g *granter) certificateExpires() time.Time {
+	if end := g.certificateEnd.Load(); end != 0 {
+		return time.Unix(0, end)
+	}
+	return time.Time{}
+}
+
+// await runs what is not ours, which may not heed a context or may panic, and
+// waits no longer than ctx. What goes on after that is left alone.
+func await[T any](ctx context.Context, call func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		var r result
+		defer func() {
+			if recover() != nil {
+				r.err = errors.New("it panicked") // with what, may be a secret
+			}
+			done <- r
+		}()
+		r.value, r.err = call()
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
 }
 
 // naming is what to call a setting in a hint about a request: where the request's
@@ -95,17 +167,25 @@ func (g *granter) naming(request tokenRequest) func(setting string) string {
 	}
 }
 
-// correct measures the clock's error by the server's clock at the refusal and
+// clocks is the two clocks at an attempt that was answered.
+type clocks struct {
+	server time.Time     // its Date; zero where it told none
+	skew   time.Duration // what the attempt had corrected for
+}
+
+// correct measures the clock's error by the server's clock at a refusal and
 // reports whether that may have been its cause.
-func (g *granter) correct(ctx context.Context, date time.Time) bool {
-	if date.IsZero() {
+func (g *granter) correct(ctx context.Context, at clocks) bool {
+	if at.server.IsZero() {
 		return false
 	}
-	skew := date.Sub(g.clock().time())
-	if (skew - time.Duration(g.skew.Load())).Abs() < minSkew {
+	skew := at.server.Sub(g.clock().time())
+	if (skew - at.skew).Abs() < minSkew {
 		return false
 	}
-	g.skew.Store(int64(skew))
+	if !g.skew.CompareAndSwap(int64(at.skew), int64(skew)) {
+		return true // another request has corrected it in the meantime, and told
+	}
 	if skew.Abs() < minSkew {
 		g.log.warn(ctx, "this machine's clock agrees with Maskinporten's again; assertions are no longer corrected")
 		return true
@@ -119,22 +199,25 @@ func (g *granter) correct(ctx context.Context, date time.Time) bool {
 	return true
 }
 
-// attempt makes one token request. The date is the server's, where it answered.
-func (g *granter) attempt(ctx context.Context, request tokenRequest, key *Key) (token *Token, date time.Time, err error) {
+// attempt makes one token request.
+func (g *granter) attempt(ctx context.Context, request tokenRequest, key *Key) (token *Token, at clocks, err error) {
 	endpoints, err := g.issuer.endpoints(ctx)
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, at, err
 	}
 	failed := &TokenError{Step: "token request", URL: endpoints.token, ClientID: g.clientID}
 	start := g.clock()
-	signed, err := assertion(key, endpoints.issuer, g.clientID, request, start.time().Add(time.Duration(g.skew.Load())))
+	at.skew = time.Duration(g.skew.Load())
+	signed, err := await(ctx, func() (string, error) {
+		return assertion(key, endpoints.issuer, g.clientID, request, start.time().Add(at.skew))
+	})
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, at, g.keyError(err)
 	}
 	form := url.Values{"grant_type": {grantType}, "assertion": {signed}}.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoints.token, strings.NewReader(form))
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("httpclient: token request: %w", err)
+		return nil, at, fmt.Errorf("httpclient: token request: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
@@ -143,13 +226,13 @@ func (g *granter) attempt(ctx context.Context, request tokenRequest, key *Key) (
 	a, err := send(ctx, g.client, req)
 	if err != nil {
 		failed.unreachable(err)
-		return nil, time.Time{}, failed
+		return nil, at, failed
 	}
-	date, _ = a.date()
+	at.server, _ = a.date()
 	if a.status != http.StatusOK {
-		failed.refused(a, signed, start.time())
+		failed.refused(a, append(request.secrets(), signed), start.time())
 		failed.explain(key, g.naming(request))
-		return nil, date, failed
+		return nil, at, failed
 	}
 	token, err = parseGrant(a.body, request.scope, start)
 	if err == nil && !token.usable(g.clock()) {
@@ -158,10 +241,10 @@ func (g *granter) attempt(ctx context.Context, request tokenRequest, key *Key) (
 	if err != nil {
 		failed.StatusCode, failed.Err, failed.Temporary = a.status, err, true
 		failed.Hint = "something between here and Maskinporten answers in its place, or the settings name another server"
-		return nil, date, failed
+		return nil, at, failed
 	}
 	g.log.step(ctx, "got a Maskinporten token", slog.Any("token", token), slog.Duration("lifetime", token.life))
-	return token, date, nil
+	return token, at, nil
 }
 
 // errUsedUp stands for a token that nobody could use.

@@ -57,7 +57,7 @@ var refusals = []refusal{
 	},
 	{
 		"",
-		[]string{"issue time is after now", "issued in the future", "issue time is in the future", "in the future"},
+		[]string{"issue time is after now", "issued in the future", "issue time is in the future"},
 		ErrClockSkew,
 		"this machine's clock is ahead: synchronise it",
 	},
@@ -66,12 +66,6 @@ var refusals = []refusal{
 		[]string{"too long lifetime"},
 		nil,
 		"the assertion lives longer than the server allows: report this as a bug",
-	},
-	{
-		"MP-122",
-		[]string{"organization number"},
-		nil,
-		"{key}: use an enterprise certificate of the organisation that owns the client",
 	},
 	{
 		"MP-123",
@@ -120,14 +114,35 @@ var refusals = []refusal{
 		"ask the organisation in {ConsumerOrgNo} to delegate the access in Altinn; a delegation in production does not hold in test",
 	},
 	{
+		"MP-122",
+		[]string{"invalid organization number", "organization number"},
+		nil,
+		"{key}: use an enterprise certificate of the organisation that owns the client",
+	},
+	{
 		"",
 		[]string{"consumer_org in claim"},
 		nil,
 		"remove {ConsumerOrgNo}: it is the client's own organisation",
 	},
-	{"MP-301", nil, nil, "the type of the authorization details is unknown"},
-	{"MP-302", nil, nil, "a field of the authorization details is unknown"},
-	{"MP-303", nil, nil, "a value of the authorization details is wrong"},
+	{
+		"MP-301",
+		[]string{"unknown authorization details type", "authorization_details type"},
+		nil,
+		"check WithSystemUser or WithConsent: the issuer does not know this type of authorization details",
+	},
+	{
+		"MP-302",
+		[]string{"unknown authorization details field", "authorization_details field"},
+		nil,
+		"check WithSystemUser or WithConsent: the issuer does not know a field of the authorization details",
+	},
+	{
+		"MP-303",
+		[]string{"invalid authorization details", "authorization_details value", "authorization details"},
+		nil,
+		"check WithSystemUser or WithConsent: the system user or consent does not exist, or is not for this client",
+	},
 	// Last, because Maskinporten opens many a refusal's text with these words.
 	{
 		"MP-100",
@@ -149,7 +164,9 @@ func (e *TokenError) explain(key *Key, name func(setting string) string) {
 		func(r refusal) bool {
 			return slices.ContainsFunc(r.texts, func(text string) bool { return strings.Contains(description, text) })
 		},
-		func(r refusal) bool { return r.code == "MP-200" && e.Code == "invalid_scope" },
+		func(r refusal) bool {
+			return r.code == "MP-200" && e.Code == "invalid_scope" || r.code == "MP-303" && e.Code == "invalid_authorization_details"
+		},
 	} {
 		if i := slices.IndexFunc(refusals, matches); i >= 0 {
 			if refusals[i].kind != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -21,12 +22,13 @@ type issuer struct {
 
 	background *background
 
-	fixed bool          // known is final
-	turn  chan struct{} // holds one element; owning it guards what follows
-	known endpoints
-	next  instant // when to look again
-	found bool    // known comes from metadata
-	busy  bool    // a look-up is under way in the background
+	fixed  bool          // known is final
+	turn   chan struct{} // holds one element; owning it guards what follows
+	known  endpoints
+	next   instant // when to look again
+	looked bool    // there was a look-up
+	wrong  error   // metadata that must not be used, while nothing better is known
+	busy   bool    // a look-up is under way in the background
 }
 
 type endpoints struct {
@@ -56,9 +58,9 @@ func newIssuer(env environment, client *http.Client, clock clock, log stepLog, b
 }
 
 // endpoints looks the issuer up when it is time to: at first while the caller
-// waits, and later in the background. A failed look-up keeps what is known;
-// metadata that names another issuer is an error at first, because it would have
-// assertions made for somebody else.
+// waits, and later in the background. A failed look-up keeps what is known.
+// Metadata that names another issuer, and would have assertions made for somebody
+// else, is an error until it is mended, or a warning where better is known.
 func (i *issuer) endpoints(ctx context.Context) (endpoints, error) {
 	if i.fixed {
 		return i.known, nil
@@ -69,47 +71,71 @@ func (i *issuer) endpoints(ctx context.Context) (endpoints, error) {
 	case <-ctx.Done():
 		return endpoints{}, fmt.Errorf("httpclient: waiting for the issuer's metadata: %w", context.Cause(ctx))
 	}
-	if i.busy || !i.next.reached(i.clock()) {
-		return i.known, nil
-	}
-	if i.found {
+	switch {
+	case i.busy || !i.next.reached(i.clock()):
+	case i.looked:
 		i.busy = i.background.run(i.refresh) == nil
-		return i.known, nil
+	default:
+		i.settle(ctx, i.lookUp(ctx, i.known.issuer))
 	}
-	found, err := i.lookUp(ctx, i.known.issuer)
-	var wrong *TokenError
-	if errors.As(err, &wrong) {
-		return endpoints{}, err
-	}
-	i.settle(ctx, found, err)
-	return i.known, nil
+	return i.known, i.wrong
 }
 
 // refresh looks the issuer up while others go on with what is known.
 func (i *issuer) refresh(ctx context.Context) {
-	found, err := i.lookUp(ctx, i.known.issuer)
+	found := i.lookUp(ctx, i.known.issuer)
 	i.turn <- struct{}{}
 	defer func() { <-i.turn }()
 	i.busy = false
-	i.settle(ctx, found, err)
+	i.settle(ctx, found)
+}
+
+// lookedUp is the result of a look-up.
+type lookedUp struct {
+	endpoints endpoints
+	err       error
 }
 
 // settle takes a look-up's result.
-func (i *issuer) settle(ctx context.Context, found endpoints, err error) {
+func (i *issuer) settle(ctx context.Context, found lookedUp) {
 	now := i.clock()
-	if err == nil {
-		i.known, i.found, i.next = found, true, now.add(metadataLife)
+	first := !i.looked
+	i.looked = true
+	if found.err == nil {
+		i.known, i.wrong, i.next = found.endpoints, nil, now.add(metadataLife)
 		return
 	}
 	i.next = now.add(metadataRetry)
-	i.log.step(ctx, "no metadata from the issuer; using what is known",
-		slog.String("issuer", i.known.issuer), slog.String("token_endpoint", i.known.token), slog.String("error", err.Error()))
+	attrs := []slog.Attr{
+		slog.String("issuer", i.known.issuer), slog.String("token_endpoint", i.known.token), slog.String("error", found.err.Error()),
+	}
+	var wrong *TokenError
+	switch {
+	case !errors.As(found.err, &wrong):
+		i.log.step(ctx, "no metadata from the issuer; using what is known", attrs...)
+	case first || i.wrong != nil:
+		i.wrong = wrong // nothing better is known
+	default:
+		i.log.warn(ctx, "the issuer's metadata must not be used; using what was known before", attrs...)
+	}
 }
 
-func (i *issuer) lookUp(ctx context.Context, issuer string) (endpoints, error) {
+// lookUp asks for the metadata below the issuer, as Maskinporten has it, and where
+// it is not there, and the issuer has a path, as RFC 8414 section 3.1 has it.
+func (i *issuer) lookUp(ctx context.Context, issuer string) lookedUp {
 	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
 	defer cancel()
-	address := strings.TrimSuffix(issuer, "/") + "/" + metadataPath
+	found, err := i.ask(ctx, issuer, issuerOf(issuer)+metadataPath)
+	u, _ := url.Parse(issuer) // it was checked
+	if path := strings.Trim(u.Path, "/"); errors.Is(err, errNoMetadata) && path != "" {
+		found, err = i.ask(ctx, issuer, u.Scheme+"://"+u.Host+"/"+metadataPath+"/"+path)
+	}
+	return lookedUp{found, err}
+}
+
+var errNoMetadata = errors.New("there is no metadata")
+
+func (i *issuer) ask(ctx context.Context, issuer, address string) (endpoints, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return endpoints{}, fmt.Errorf("httpclient: issuer metadata: %w", err)
@@ -120,7 +146,7 @@ func (i *issuer) lookUp(ctx context.Context, issuer string) (endpoints, error) {
 		return endpoints{}, err
 	}
 	if a.status != http.StatusOK {
-		return endpoints{}, fmt.Errorf("status %d", a.status)
+		return endpoints{}, fmt.Errorf("%w: status %d", errNoMetadata, a.status)
 	}
 	var fields struct {
 		Issuer        string `json:"issuer"`
@@ -130,8 +156,8 @@ func (i *issuer) lookUp(ctx context.Context, issuer string) (endpoints, error) {
 		return endpoints{}, errors.New("the answer is not an issuer's metadata")
 	}
 	failed := &TokenError{Step: "issuer metadata", URL: address, StatusCode: a.status}
-	if strings.TrimSuffix(fields.Issuer, "/") != strings.TrimSuffix(issuer, "/") {
-		failed.Err = fmt.Errorf("the metadata is of another issuer, %s", quote(fields.Issuer, ""))
+	if issuerOf(fields.Issuer) != issuerOf(issuer) {
+		failed.Err = fmt.Errorf("the metadata is of another issuer, %s", quote(fields.Issuer))
 		failed.Hint = "set Environment or Authority to the issuer exactly as its metadata spells it"
 		return endpoints{}, failed
 	}

@@ -59,10 +59,25 @@ func (k *Key) check(now time.Time) error {
 	case now.Before(k.notBefore):
 		return fmt.Errorf("the certificate is not valid before %s", k.notBefore.Format(day))
 	case now.After(k.notAfter):
-		return fmt.Errorf("the certificate expired on %s: order a new one", k.notAfter.Format(day))
+		return fmt.Errorf("the certificate expired on %s: order a new one%w", k.notAfter.Format(day), quietly{ErrExpiredKey})
 	}
 	return nil
 }
+
+// warning tells that the certificate is about to expire, "" if it is not.
+func (k *Key) warning(now time.Time) string {
+	left := k.notAfter.Sub(now)
+	if k.notAfter.IsZero() || left >= certificateWarning {
+		return ""
+	}
+	return fmt.Sprintf("%s: the certificate expires on %s, in %d days: order a new one", k.setting, k.notAfter.Format("2006-01-02"), int(left.Hours()/24))
+}
+
+// quietly is an error that adds nothing to a text.
+type quietly struct{ error }
+
+func (quietly) Error() string   { return "" }
+func (q quietly) Unwrap() error { return q.error }
 
 // hasKey reports whether the settings hold a key of any kind.
 func (s *MaskinportenSettings) hasKey() bool {
@@ -71,9 +86,8 @@ func (s *MaskinportenSettings) hasKey() bool {
 
 // key makes the signing key that the settings hold.
 func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
-	if s.CertificateStoreThumbprint != "" {
-		return nil, fmt.Errorf("%s works on Windows with .NET only: export the certificate with its key and set CertificatePkcs12Path or EncodedX509",
-			s.name("CertificateStoreThumbprint"))
+	if err := s.checkThumbprint(); err != nil {
+		return nil, err
 	}
 	hasJWK := s.EncodedJWK != "" || s.JWK != ""
 	var given []string
@@ -97,6 +111,14 @@ func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
 	default:
 		return s.certificateKey(now)
 	}
+}
+
+func (s *MaskinportenSettings) checkThumbprint() error {
+	if s.CertificateStoreThumbprint == "" {
+		return nil
+	}
+	return fmt.Errorf("%s works on Windows with .NET only: export the certificate with its key and set CertificatePkcs12Path or EncodedX509",
+		s.name("CertificateStoreThumbprint"))
 }
 
 // jwkSetting is the setting that the JWK comes from.

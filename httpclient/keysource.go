@@ -8,6 +8,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
 )
@@ -15,8 +17,9 @@ import (
 // KeySource gives the keys to sign with, newest first. It is asked at each fetch
 // of a token, concurrently, and not in between; what takes long to read should be
 // kept. While Maskinporten does not know the first key yet (a new one takes up to
-// two minutes to work), the next is tried. At least one key, or an error, whose
-// text must hold no secret.
+// two minutes to work), or where it does not sign, the next is tried. At least one
+// key, or an error, whose text must hold no secret. It should heed the context: a
+// fetch ends without it otherwise, and leaves it behind.
 type KeySource interface {
 	Keys(ctx context.Context) ([]*Key, error)
 }
@@ -47,8 +50,8 @@ func NewKey(signer crypto.Signer, keyID, algorithm string) (*Key, error) {
 // chain goes into each assertion's header x5c: the certificate itself first, and
 // then, in their order, those that issued it (RFC 7515 section 4.1.6).
 func NewCertificateKey(signer crypto.Signer, chain []*x509.Certificate, algorithm string) (*Key, error) {
-	if len(chain) == 0 || chain[0] == nil {
-		return nil, errors.New("httpclient: key: the certificate chain is empty")
+	if len(chain) == 0 || slices.Contains(chain, nil) {
+		return nil, errors.New("httpclient: key: the certificate chain is empty, or a certificate of it is nil")
 	}
 	key, err := newKey(signer, algorithm)
 	if err != nil {
@@ -65,12 +68,12 @@ func NewCertificateKey(signer crypto.Signer, chain []*x509.Certificate, algorith
 }
 
 func newKey(signer crypto.Signer, algorithm string) (*Key, error) {
-	if signer == nil {
+	if v := reflect.ValueOf(signer); signer == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, errors.New("httpclient: key: the signer is nil")
 	}
 	public, ok := signer.Public().(*rsa.PublicKey)
 	switch {
-	case !ok:
+	case !ok || public == nil || public.N == nil:
 		return nil, fmt.Errorf("httpclient: key: the signer %w", jose.ErrNotRSA)
 	case public.N.BitLen() < jose.MinBits:
 		return nil, fmt.Errorf("httpclient: key: the signer %w", jose.ErrTooSmall)

@@ -148,7 +148,7 @@ func TestRefusedSigners(t *testing.T) {
 		"httpclient: key: the signer is not an RSA key: Maskinporten takes RSA keys only":                      func() (*httpclient.Key, error) { return httpclient.NewKey(ec, "k", "") },
 		"httpclient: key: the signer is under 2048 bits: make a new key":                                       func() (*httpclient.Key, error) { return httpclient.NewKey(small{good}, "k", "") },
 		"httpclient: key: it asks for an algorithm that Maskinporten does not take: use RS256, RS384 or RS512": func() (*httpclient.Key, error) { return httpclient.NewKey(good, "k", "ES256") },
-		"httpclient: key: the certificate chain is empty":                                                      func() (*httpclient.Key, error) { return httpclient.NewCertificateKey(good, nil, "") },
+		"httpclient: key: the certificate chain is empty, or a certificate of it is nil":                       func() (*httpclient.Key, error) { return httpclient.NewCertificateKey(good, nil, "") },
 		"httpclient: key: the first certificate is not the signer's":                                           func() (*httpclient.Key, error) { return httpclient.NewCertificateKey(other.Signer(), chain, "") },
 	} {
 		if _, err := make(); message(err) != want {
@@ -166,6 +166,71 @@ func (s small) Public() crypto.PublicKey {
 	public := *s.Signer.Public().(*rsa.PublicKey)
 	public.N = new(big.Int).Rsh(public.N, 1024)
 	return &public
+}
+
+// A certificate that is not valid yet is not called expired, and one that soon is
+// is warned about once a day.
+func TestCertificateTimes(t *testing.T) {
+	t.Parallel()
+	coming, _ := enterprise(t, time.Now().Add(24*time.Hour), time.Now().Add(48*time.Hour))
+	key, err := httpclient.NewCertificateKey(coming.key.(*rsa.PrivateKey), []*x509.Certificate{coming.cert}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := withoutKey(t, newDouble(t), keys(key)).Token(t.Context()); errors.Is(err, httpclient.ErrExpiredKey) || !strings.Contains(message(err), "the certificate is not valid before "+coming.cert.NotBefore.Format("2006-01-02")) {
+		t.Errorf("got %v", err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		leaf, authorities := enterprise(t, time.Now().Add(-time.Hour), time.Now().Add(33*24*time.Hour))
+		key, err := httpclient.NewCertificateKey(leaf.key.(*rsa.PrivateKey), []*x509.Certificate{leaf.cert, authorities[1]}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out logs
+		var r recorder
+		source, _ := instant(t, httpclient.WithKeySource(keys(key)), httpclient.WithLogger(out.logger(0)), httpclient.WithMeterProvider(r.MeterProvider()))
+		defer source.Close()
+		for day := range 10 {
+			for range 3 {
+				if _, err := source.Token(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				pass(2 * time.Hour)
+			}
+			if want := max(0, day-3); strings.Count(out.String(), "the certificate expires on") > want+1 || day > 4 && out.String() == "" {
+				t.Errorf("day %d: logged\n%s", day, out.String())
+			}
+			pass(18 * time.Hour)
+		}
+		if got := r.observe()["maskinporten.client.certificate.expiry"]; got != (23 * 24 * time.Hour).Seconds() {
+			t.Errorf("%v s until the certificate expires", got)
+		}
+	})
+}
+
+// The hint about a key from a source says so.
+func TestHintAboutAKeyFromASource(t *testing.T) {
+	t.Parallel()
+	key, err := httpclient.ParseJWK(keyFile(t, "other.jwk.json"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := withoutKey(t, newDouble(t), keys(key)).Token(t.Context()); !strings.Contains(message(err), ": check the key source: its key id is not registered on the client") {
+		t.Errorf("got %v", err)
+	}
+	s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", CertificateStoreThumbprint: "t"}
+	if _, err := httpclient.NewTokenSource(s, httpclient.WithKeySource(keys(key))); !strings.Contains(message(err), "CertificateStoreThumbprint works on Windows") {
+		t.Errorf("got %v", err)
+	}
+	s.CertificateStoreThumbprint, s.Kid = "", "k"
+	var out logs
+	if _, err := httpclient.NewTokenSource(s, httpclient.WithKeySource(keys(key)), httpclient.WithLogger(out.logger(0))); err != nil || !strings.Contains(out.String(), "Kid has no effect beside a key source") {
+		t.Errorf("%v, logged %s", err, out.String())
+	}
+	var typed *rsa.PrivateKey
+	if _, err := httpclient.NewKey(typed, "k", ""); message(err) != "httpclient: key: the signer is nil" {
+		t.Errorf("got %v", err)
+	}
 }
 
 // A source that has nothing, or fails, is a failure like any other.
@@ -190,8 +255,8 @@ func TestKeySourcesThatFail(t *testing.T) {
 		"nil":     {keys(nil), nil, "httpclient: signing key of client maskinportentest-client: it gave a key that is none"},
 		"zero":    {keys(new(httpclient.Key)), nil, "it gave a key that is none"},
 		"failing": {httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return nil, broken }), broken, "the device is locked"},
-		"expired": {keys(expired), httpclient.ErrExpiredKey, "httpclient: expired key: the certificate expired on " + old.cert.NotAfter.Format("2006-01-02") + ": order a new one"},
-		"locked":  {keys(locked), broken, "httpclient: assertion with key for-tests-only (RS256): sign: "},
+		"expired": {keys(expired), httpclient.ErrExpiredKey, "httpclient: signing key of client maskinportentest-client: the certificate expired on " + old.cert.NotAfter.Format("2006-01-02") + ": order a new one"},
+		"locked":  {keys(locked), broken, "key for-tests-only (RS256) does not sign: sign: "},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

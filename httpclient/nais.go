@@ -32,6 +32,8 @@ func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 	// Without any key, the variable to look at is this one.
 	s.spelt["EncodedJwk"], s.spelt["Environment"] = "MASKINPORTEN_CLIENT_JWK", "MASKINPORTEN_ISSUER"
 
+	s.tokenIssuer = issuerOf(s.Authority)
+
 	const variable = "MASKINPORTEN_WELL_KNOWN_URL"
 	wellKnown := strings.TrimSpace(getenv(variable))
 	if wellKnown == "" {
@@ -43,9 +45,10 @@ func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 	}
 	if s.Authority == "" {
 		s.Authority = issuer
+		s.tokenIssuer = issuerOf(issuer)
 		s.spelt["Authority"] = variable
 	}
-	if strings.TrimSuffix(s.Authority, "/") != strings.TrimSuffix(issuer, "/") {
+	if issuerOf(s.Authority) != issuerOf(issuer) {
 		return s, errors.New("httpclient: settings: MASKINPORTEN_ISSUER and MASKINPORTEN_WELL_KNOWN_URL name different issuers")
 	}
 	return s, nil

@@ -1,6 +1,7 @@
 package httpclient_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -46,6 +47,31 @@ func TestFromNAIS(t *testing.T) {
 				t.Errorf("%d requests for metadata, want %d", n, want)
 			}
 		})
+	}
+}
+
+// The result may be changed: another issuer has another endpoint.
+func TestFromNAISForAnotherIssuer(t *testing.T) {
+	t.Parallel()
+	settings, err := httpclient.FromNAIS(env(map[string]string{
+		"MASKINPORTEN_CLIENT_ID": "id", "MASKINPORTEN_CLIENT_JWK": keyFile(t, "client.jwk.json"), "MASKINPORTEN_SCOPES": "s",
+		"MASKINPORTEN_ISSUER": "https://maskinporten.no/", "MASKINPORTEN_TOKEN_ENDPOINT": "https://maskinporten.no/token",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings.Authority, settings.Environment = "", "test"
+	var asked string
+	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		asked = r.URL.String()
+		return tokenAnswer("t", 60), nil
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	if _, err := source.Token(t.Context()); err != nil || asked != "https://test.maskinporten.no/token" {
+		t.Errorf("%v, asked %s", err, asked)
 	}
 }
 

@@ -19,6 +19,13 @@ type tokenRequest struct {
 	details     string // authorization_details, as JSON
 }
 
+var personNo = regexp.MustCompile(`\d{11}`)
+
+// secrets are the national identity numbers that the request holds.
+func (r tokenRequest) secrets() []string {
+	return append(personNo.FindAllString(r.details, -1), r.person)
+}
+
 // SystemUser names a system user at Altinn: an organisation that lets your system
 // act for it. https://docs.digdir.no/docs/Maskinporten/maskinporten_func_systembruker
 type SystemUser struct {
@@ -35,8 +42,9 @@ type Consent struct {
 	// ID is the consent's UUID.
 	ID string
 	// From is who gave it: a national identity number (eleven digits), an
-	// organisation number (nine digits), or one of the two as Altinn's URN.
-	From string
+	// organisation number (nine digits), or one of the two as Altinn's URN. It is
+	// not printed, and not written as JSON.
+	From string `json:"-"`
 }
 
 // overrides is what a context says about the tokens of its requests.
@@ -45,6 +53,9 @@ type overrides struct {
 	details                              *string
 	problems                             []error
 }
+
+// Format implements [fmt.Formatter]: every verb prints the consent's id alone.
+func (c Consent) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "httpclient.Consent(%s)", c.ID) }
 
 type overridesKey struct{}
 
@@ -73,6 +84,8 @@ func WithScope(ctx context.Context, scopes ...string) context.Context {
 		scope := normalizeScope(strings.Join(scopes, " "))
 		if scope == "" {
 			o.problem("WithScope: no scope is named")
+		} else if !isScope(scope) {
+			o.problem("WithScope: a scope has a character that no scope can have")
 		}
 		o.scope = &scope
 	})
@@ -81,7 +94,12 @@ func WithScope(ctx context.Context, scopes ...string) context.Context {
 // WithResource asks for a token that is meant for this API alone (claim
 // "resource"), in place of the settings' Resource. Empty asks for one that is not.
 func WithResource(ctx context.Context, resource string) context.Context {
-	return with(ctx, func(o *overrides) { o.resource = &resource })
+	return with(ctx, func(o *overrides) {
+		if !isResource(resource) {
+			o.problem("WithResource: not a text of at most 2,000 printable characters")
+		}
+		o.resource = &resource
+	})
 }
 
 // WithConsumerOrg asks on behalf of this organisation (claim "consumer_org"), nine
@@ -206,6 +224,15 @@ func override(setting, value *string) {
 }
 
 func isOrgNo(value string) bool { return isDigits(value, 9) }
+
+// isScope checks a list of scopes, by RFC 6749 section 3.3 and a bound of ours.
+func isScope(list string) bool {
+	return len(list) <= 8000 && strings.IndexFunc(list, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) < 0
+}
+
+func isResource(resource string) bool {
+	return len(resource) <= 2000 && strings.IndexFunc(resource, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
+}
 
 func isPersonNo(value string) bool { return isDigits(value, 11) }
 

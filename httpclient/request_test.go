@@ -124,6 +124,22 @@ func TestWrongRequestOptions(t *testing.T) {
 	if _, err := source.Client().Do(req); err == nil || body.closed.Load() == 0 || srv.Stats().TokenRequests != 0 {
 		t.Errorf("the client says %v", err)
 	}
+	for want, ctx := range map[string]context.Context{
+		"httpclient: WithResource: not a text of at most 2,000 printable characters":                     httpclient.WithResource(t.Context(), "a\x00b"),
+		"httpclient: WithScope: a scope has a character that no scope can have":                          httpclient.WithScope(t.Context(), `a"b`),
+		"httpclient: WithConsent: ID is not a UUID":                                                      httpclient.WithConsent(t.Context(), httpclient.Consent{ID: consentID + "x", From: "991825827"}),
+		"httpclient: WithConsent: From is neither a national identity number nor an organisation number": httpclient.WithConsent(t.Context(), httpclient.Consent{ID: consentID, From: "urn:altinn:person:identifier-no:991825827"}),
+	} {
+		if _, err := source.Token(ctx); message(err) != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	// What one context adds, another that comes from the same one does not see.
+	parent := httpclient.WithScope(t.Context(), "")
+	_ = httpclient.WithResource(parent, "\x00")
+	if _, err := source.Token(httpclient.WithPerson(parent, "1")); message(err) != "httpclient: WithScope: no scope is named\nhttpclient: WithPerson: not a national identity number: eleven digits" {
+		t.Errorf("got %v", err)
+	}
 	long := httpclient.WithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827", ExternalRef: strings.Repeat("a", 256)})
 	if _, err := source.Token(long); !strings.Contains(message(err), "or more than 255") {
 		t.Errorf("got %v", err)
@@ -235,7 +251,7 @@ func TestCacheIsBounded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a while")
 	}
-	t.Parallel()
+	// Not parallel: it measures the heap.
 	source, asked := instant(t)
 	heap := func() uint64 {
 		runtime.GC()

@@ -117,16 +117,18 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 		"EncodedX509": {"EncodedJwk": "", "EncodedX509": certificateSetting(t, leaf, authorities)},
 		"PKCS#12":     {"EncodedJwk": "", "CertificatePkcs12Path": file, "CertificatePkcs12Password": password},
 	}
-	const person = "01017012345"
+	const person, giver = "01017012345", "02029054321"
 	enterpriseUser := base64.StdEncoding.EncodeToString([]byte("CANARY-user:CANARY-secret"))
 	faults := map[string]faulttest.Fault{
-		"none":           {Match: func(*http.Request) bool { return false }},
-		"refused":        {Match: toToken, Status: 400, Body: `{"error":"invalid_grant","error_description":"CANARY is no word of this"}`, Times: -1},
-		"not JSON":       {Match: toToken, Status: 200, Body: "<html>CANARY", Times: -1},
-		"no token":       {Match: toToken, Status: 200, Body: `{"access_token":"CANARY"}`, Times: -1},
-		"exchange fails": {Match: toExchange, Status: 200, Body: "CANARY", Times: -1},
-		"exchange 401":   {Match: toExchange, Status: 401, Body: "CANARY", Times: -1},
-		"dropped":        {Drop: true, Times: -1},
+		"none":            {Match: func(*http.Request) bool { return false }},
+		"refused":         {Match: toToken, Status: 400, Body: `{"error":"invalid_grant","error_description":"CANARY is no word of this"}`, Times: -1},
+		"echoes":          {Match: toToken, Status: 400, Body: `{"error":"invalid_request","error_description":"MP-011 Invalid parameter value pid: 01017012345, from: 02029054321"}`, Times: -1},
+		"exchange echoes": {Match: toExchange, Status: 400, Body: `{"error":"x","error_description":"01017012345"}`, Times: -1},
+		"not JSON":        {Match: toToken, Status: 200, Body: "<html>CANARY", Times: -1},
+		"no token":        {Match: toToken, Status: 200, Body: `{"access_token":"CANARY"}`, Times: -1},
+		"exchange fails":  {Match: toExchange, Status: 200, Body: "CANARY", Times: -1},
+		"exchange 401":    {Match: toExchange, Status: 401, Body: "CANARY", Times: -1},
+		"dropped":         {Drop: true, Times: -1},
 	}
 	for holder, changes := range holders {
 		for name, fault := range faults {
@@ -147,12 +149,15 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 					}
 					seen := &secretsSeen{base: srv.Transport()}
 					var out logs
+					var recorded recorder
 					source, err := httpclient.NewTokenSource(settings, httpclient.WithLogger(out.logger(-10)),
-						httpclient.WithTokenTransport(seen), httpclient.WithBaseTransport(seen))
+						httpclient.WithTokenTransport(seen), httpclient.WithBaseTransport(seen),
+						httpclient.WithMeterProvider(recorded.MeterProvider()), httpclient.WithTracerProvider(tracerProvider{recorder: &recorded}))
 					var printed string
 					if err == nil {
 						defer source.Close()
-						ctx := httpclient.WithPerson(t.Context(), person)
+						ctx := httpclient.WithConsent(httpclient.WithPerson(t.Context(), person), httpclient.Consent{ID: consentID, From: giver})
+						printed += prints(httpclient.Consent{ID: consentID, From: giver})
 						for range 2 {
 							req, _ := http.NewRequestWithContext(ctx, http.MethodGet, srv.PlatformURL()+"/api", nil)
 							_, err := source.Client().Do(req)
@@ -165,8 +170,8 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 					if len(seen.all) == 0 {
 						t.Errorf("nothing was sent: %v", err)
 					}
-					printed += prints(err) + prints(settings) + prints(&settings) + prints(warnings) + out.String()
-					secrets := append([]string{password, "CANARY-secret", enterpriseUser, person, encoded(jwk), member(t, jwk, "d").(string), member(t, jwk, "q").(string)}, seen.all...)
+					printed += strings.Join(recorded.lines, "\n") + prints(err) + prints(settings) + prints(&settings) + prints(warnings) + out.String()
+					secrets := append([]string{password, "CANARY-secret", enterpriseUser, person, giver, encoded(jwk), member(t, jwk, "d").(string), member(t, jwk, "q").(string)}, seen.all...)
 					if name != "refused" {
 						secrets = append(secrets, "CANARY")
 					}

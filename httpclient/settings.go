@@ -89,9 +89,9 @@ type MaskinportenSettings struct {
 	// is not known. Errors and hints name it. Nil for none.
 	Origin func(key string) string
 
-	// tokenEndpoint is where [FromNAIS] found tokens to be asked for; empty
-	// leaves that to the issuer.
-	tokenEndpoint string
+	// tokenEndpoint is where [FromNAIS] found tokens of tokenIssuer to be asked
+	// for; empty, and for another issuer, that is left to the issuer.
+	tokenEndpoint, tokenIssuer string
 
 	// spelt maps a field's name to the key that ParseSettings found it under,
 	// so that errors speak the user's own spelling.

@@ -30,6 +30,7 @@ type TokenSource struct {
 	cache *cache // those that requests ask for
 
 	background *background
+	trouble    trouble
 	telemetry  *telemetry // nil: none
 }
 
@@ -64,15 +65,19 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 		tokenClient: client,
 		own:         &entry{request: p.request},
 		cache:       newCache(o.cacheSize),
-		background:  newBackground(),
+		background:  newBackground(o.cacheSize),
 	}
 	s.granter = &granter{
 		client: client, issuer: newIssuer(p.environment, client, o.clock, log, s.background),
 		clientID: p.clientID, keys: p.keys, clock: o.clock, log: log,
 		own: p.request, names: settings.names("ClientId", "Environment", "Scope", "Resource", "ConsumerOrgNo"),
 	}
+	if !p.notAfter.IsZero() {
+		s.granter.certificateEnd.Store(p.notAfter.UnixNano())
+		s.granter.warned.Store(o.clock().wall) // it was, above
+	}
 	now := func() time.Time { return o.clock().time() }
-	if s.telemetry, err = newTelemetry(o, p.clientID, p.notAfter, now, s.own.expires); err != nil {
+	if s.telemetry, err = newTelemetry(o, p.clientID, p.request.scope, now, s.own.expires, s.granter.certificateExpires); err != nil {
 		return nil, err
 	}
 	if p.exchange != nil {
@@ -177,7 +182,7 @@ func (s *TokenSource) fetch(ctx context.Context, e *entry, renew bool) (*Token, 
 			return nil, err
 		}
 	}
-	token, err := s.exchange(ctx, grant)
+	token, err := s.exchange(ctx, e, grant)
 	var refused *TokenError
 	if !errors.As(err, &refused) || refused.StatusCode != http.StatusUnauthorized || fresh && grant.usable(s.clock()) {
 		return token, err
@@ -186,7 +191,7 @@ func (s *TokenSource) fetch(ctx context.Context, e *entry, renew bool) (*Token, 
 	if grant, err = s.grant(ctx, e); err != nil {
 		return nil, err
 	}
-	return s.exchange(ctx, grant)
+	return s.exchange(ctx, e, grant)
 }
 
 func (s *TokenSource) grant(ctx context.Context, e *entry) (*Token, error) {
@@ -199,9 +204,9 @@ func (s *TokenSource) grant(ctx context.Context, e *entry) (*Token, error) {
 	return token, err
 }
 
-func (s *TokenSource) exchange(ctx context.Context, grant *Token) (*Token, error) {
+func (s *TokenSource) exchange(ctx context.Context, e *entry, grant *Token) (*Token, error) {
 	start := s.clock()
-	token, err := s.exchanger.exchange(ctx, grant)
+	token, err := s.exchanger.exchange(ctx, grant, e.request.secrets())
 	s.telemetry.exchanged(ctx, s.clock().since(start), err)
 	return token, err
 }

@@ -23,11 +23,14 @@ const scopeName = "github.com/portnokkel/portnokkel/httpclient"
 //
 //	maskinporten.client.token.requests       counter by maskinporten.client.result: cached, new, error
 //	maskinporten.client.token.duration       histogram of requests to Maskinporten, by error.type
+//	maskinporten.client.exchange.requests    counter by maskinporten.client.result: new, error
 //	maskinporten.client.exchange.duration    histogram of Altinn's exchange, by error.type
 //	maskinporten.client.token.expiry         gauge: until the settings' own token expires
 //	maskinporten.client.certificate.expiry   gauge: until the settings' certificate expires
 //
-// Each carries maskinporten.client.id.
+// Each carries maskinporten.client.id, and the gauges maskinporten.client.scope. A
+// request counts once for each caller, so that several may share one fetch. A
+// source with metrics must be closed: they keep it otherwise.
 func WithMeterProvider(provider metric.MeterProvider) Option {
 	return func(o *options) { o.meters = provider }
 }
@@ -47,16 +50,21 @@ type telemetry struct {
 	requests         metric.Int64Counter // nil: none
 	grants           metric.Float64Histogram
 	exchanges        metric.Float64Histogram
+	swaps            metric.Int64Counter
 	cached, got, bad metric.MeasurementOption
 	client           attribute.KeyValue
 	unregister       func() error
 }
 
+// buckets are those of the semantic conventions for HTTP clients, up to fetchTimeout.
+var buckets = metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 20)
+
 const resultKey = "maskinporten.client.result"
 
 // newTelemetry makes the instruments that the options ask for. expiry gives the
-// end of the settings' own token, zero where there is none.
-func newTelemetry(o options, clientID string, certificate time.Time, now func() time.Time, expiry func() time.Time) (*telemetry, error) {
+// end of the settings' own token, and certificate that of the certificate in use,
+// zero where there is none.
+func newTelemetry(o options, clientID, scope string, now, expiry, certificate func() time.Time) (*telemetry, error) {
 	if o.meters == nil && o.tracers == nil {
 		return nil, nil
 	}
@@ -73,13 +81,15 @@ func newTelemetry(o options, clientID string, certificate time.Time, now func() 
 	t.cached, t.got, t.bad = result("cached"), result("new"), result("error")
 
 	meter := o.meters.Meter(scopeName)
-	var errs [5]error
+	var errs [6]error
 	t.requests, errs[0] = meter.Int64Counter("maskinporten.client.token.requests",
 		metric.WithUnit("{request}"), metric.WithDescription("Requests for a token, by where it came from."))
 	t.grants, errs[1] = meter.Float64Histogram("maskinporten.client.token.duration",
-		metric.WithUnit("s"), metric.WithDescription("Duration of token requests to Maskinporten, retries included."))
+		metric.WithUnit("s"), buckets, metric.WithDescription("Duration of token requests to Maskinporten, retries included."))
 	t.exchanges, errs[2] = meter.Float64Histogram("maskinporten.client.exchange.duration",
-		metric.WithUnit("s"), metric.WithDescription("Duration of the exchange to an Altinn token, retries included."))
+		metric.WithUnit("s"), buckets, metric.WithDescription("Duration of the exchange to an Altinn token, retries included."))
+	t.swaps, errs[5] = meter.Int64Counter("maskinporten.client.exchange.requests",
+		metric.WithUnit("{request}"), metric.WithDescription("Exchanges to an Altinn token, by result."))
 	tokenEnd, err := meter.Float64ObservableGauge("maskinporten.client.token.expiry",
 		metric.WithUnit("s"), metric.WithDescription("Time until the token expires."))
 	errs[3] = err
@@ -89,13 +99,14 @@ func newTelemetry(o options, clientID string, certificate time.Time, now func() 
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("httpclient: metrics: %w", err)
 	}
-	attributes := metric.WithAttributeSet(attribute.NewSet(t.client))
+	// A client's sources differ in what their tokens are for.
+	attributes := metric.WithAttributeSet(attribute.NewSet(t.client, attribute.String("maskinporten.client.scope", scope)))
 	registration, err := meter.RegisterCallback(func(_ context.Context, observer metric.Observer) error {
 		if end := expiry(); !end.IsZero() {
 			observer.ObserveFloat64(tokenEnd, end.Sub(now()).Seconds(), attributes)
 		}
-		if !certificate.IsZero() {
-			observer.ObserveFloat64(certificateEnd, certificate.Sub(now()).Seconds(), attributes)
+		if end := certificate(); !end.IsZero() {
+			observer.ObserveFloat64(certificateEnd, end.Sub(now()).Seconds(), attributes)
 		}
 		return nil
 	}, tokenEnd, certificateEnd)
@@ -146,8 +157,16 @@ func (t *telemetry) granted(ctx context.Context, took time.Duration, err error) 
 }
 
 func (t *telemetry) exchanged(ctx context.Context, took time.Duration, err error) {
-	if t != nil {
-		t.record(ctx, t.exchanges, took, err)
+	if t == nil {
+		return
+	}
+	t.record(ctx, t.exchanges, took, err)
+	switch {
+	case t.swaps == nil:
+	case err != nil:
+		t.swaps.Add(ctx, 1, t.bad)
+	default:
+		t.swaps.Add(ctx, 1, t.got)
 	}
 }
 

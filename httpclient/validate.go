@@ -12,7 +12,8 @@ import (
 // Validate checks everything that can be checked without the network and
 // reports all problems at once, each with the setting's name as the
 // configuration spelt it and the cure. It reads the file that
-// CertificatePkcs12Path names. [NewTokenSource] does the same.
+// CertificatePkcs12Path names. [NewTokenSource] does the same; settings for a
+// [WithKeySource] hold no key, which Validate calls missing.
 func (s MaskinportenSettings) Validate() error {
 	_, err := s.plan(time.Now(), nil)
 	return err
@@ -53,7 +54,7 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	p.environment, err = s.environment()
 	check(err)
 	envKnown := err == nil
-	if s.tokenEndpoint != "" {
+	if s.tokenEndpoint != "" && issuerOf(s.Authority) == s.tokenIssuer {
 		p.environment.tokenEndpoint = s.tokenEndpoint
 		if err := checkURL(s.tokenEndpoint); err != nil {
 			check(fmt.Errorf("%s %w", s.name(tokenEndpointSetting), err))
@@ -76,6 +77,11 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 		}
 	case s.hasKey():
 		check(errors.New("a key source is given beside a key in the settings: keep one of them"))
+	default:
+		check(s.checkThumbprint())
+		if s.Kid != "" {
+			p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect beside a key source", s.name("Kid")))
+		}
 	}
 	p.request, err = s.request()
 	check(err)
@@ -104,9 +110,8 @@ func (s *MaskinportenSettings) keyWarnings(key *Key, now time.Time) []string {
 		return nil
 	}
 	var warnings []string
-	if left := key.notAfter.Sub(now); left < certificateWarning {
-		warnings = append(warnings, fmt.Sprintf("%s: the certificate expires on %s, in %d days: order a new one",
-			key.setting, key.notAfter.Format("2006-01-02"), int(left.Hours()/24)))
+	if warning := key.warning(now); warning != "" {
+		warnings = append(warnings, warning)
 	}
 	if s.Kid != "" {
 		warnings = append(warnings, fmt.Sprintf("%s has no effect beside a certificate", s.name("Kid")))
@@ -120,6 +125,12 @@ func (s *MaskinportenSettings) request() (tokenRequest, error) {
 	var problems []error
 	if scope == "" {
 		problems = append(problems, missing("%s is missing: list the scopes that the API asks for, separated by spaces", s.name("Scope")))
+	}
+	if !isScope(scope) {
+		problems = append(problems, fmt.Errorf("%s has a character that no scope can have", s.name("Scope")))
+	}
+	if !isResource(s.Resource) {
+		problems = append(problems, fmt.Errorf("%s is not a text of at most 2,000 printable characters", s.name("Resource")))
 	}
 	consumer := strings.TrimPrefix(s.ConsumerOrgNo, iso6523)
 	if consumer != "" && !isOrgNo(consumer) {

@@ -101,9 +101,9 @@ var (
 	traceID = regexp.MustCompile(`(?i)\(?trace_?id:\s*([\w-]+)\)?`)
 )
 
-// refused makes an error of an answer that is not the one hoped for. sent is the
-// secret that the request carried, in case the answer echoes it.
-func (e *TokenError) refused(a *answer, sent string, now time.Time) {
+// refused makes an error of an answer that is not the one hoped for. sent is what
+// the request carried that must not be shown, in case the answer echoes it.
+func (e *TokenError) refused(a *answer, sent []string, now time.Time) {
 	e.StatusCode = a.status
 	e.Temporary = a.status == http.StatusTooManyRequests || a.status == http.StatusRequestTimeout || a.status >= 500
 	e.RetryAfter = a.retryAfter(now)
@@ -116,7 +116,7 @@ func (e *TokenError) refused(a *answer, sent string, now time.Time) {
 	if json.Unmarshal(a.body, &fields) != nil {
 		return
 	}
-	e.Code, e.Description, e.URI = quote(fields.Error, sent), quote(fields.Description, sent), quote(fields.URI, sent)
+	e.Code, e.Description, e.URI = quote(fields.Error, sent...), quote(fields.Description, sent...), quote(fields.URI, sent...)
 	e.MPCode = mpCode.FindString(e.Description + " " + e.URI)
 	if m := traceID.FindStringSubmatch(e.Description); m != nil {
 		e.TraceID = m[1]
@@ -124,18 +124,20 @@ func (e *TokenError) refused(a *answer, sent string, now time.Time) {
 }
 
 // quote makes a server's text fit for a log line.
-func quote(text, secret string) string {
-	if secret != "" {
-		text = strings.ReplaceAll(text, secret, redacted)
+func quote(text string, secrets ...string) string {
+	for _, secret := range secrets {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, redacted)
+		}
 	}
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(text, "?"))
 	if runes := []rune(text); len(runes) > maxQuote {
-		text = string(runes[:maxQuote]) + "…"
+		text = string(runes[:maxQuote-1]) + "…"
 	}
 	return text
 }

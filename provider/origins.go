@@ -105,7 +105,7 @@ func (o *Origins) Directory(path string) string {
 	switch {
 	case !isFile:
 		return ""
-	case filepath.IsAbs(source):
+	case filepath.Base(source) != source: // the mounted file, whose name is a path
 		return filepath.Dir(source)
 	}
 	return o.directory
