@@ -168,8 +168,8 @@ func (s small) Public() crypto.PublicKey {
 	return &public
 }
 
-// A certificate that is not valid yet is not called expired, and one that soon is
-// is warned about once a day.
+// A certificate that is not valid yet is not called expired, and one that soon
+// expires is warned about once a day.
 func TestCertificateTimes(t *testing.T) {
 	t.Parallel()
 	coming, _ := enterprise(t, time.Now().Add(24*time.Hour), time.Now().Add(48*time.Hour))
@@ -256,7 +256,7 @@ func TestKeySourcesThatFail(t *testing.T) {
 		"zero":    {keys(new(httpclient.Key)), nil, "it gave a key that is none"},
 		"failing": {httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return nil, broken }), broken, "the device is locked"},
 		"expired": {keys(expired), httpclient.ErrExpiredKey, "httpclient: signing key of client maskinportentest-client: the certificate expired on " + old.cert.NotAfter.Format("2006-01-02") + ": order a new one"},
-		"locked":  {keys(locked), broken, "key for-tests-only (RS256) does not sign: sign: "},
+		"locked":  {keys(locked), broken, "key for-tests-only (RS256) does not sign: failed "},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -184,7 +184,7 @@ func Sign(payload []byte, signer crypto.Signer, alg string, header Header) (stri
 	}
 	signed, err := jws.Sign(payload, jws.WithKey(algorithm, signer, jws.WithProtectedHeaders(protected)))
 	if err != nil {
-		return "", fmt.Errorf("sign: %w", err)
+		return "", err
 	}
 	return string(signed), nil
 }
