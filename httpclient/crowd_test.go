@@ -94,7 +94,7 @@ func TestCrowds(t *testing.T) {
 		most    int
 	}{
 		"unknown client": {map[string]any{"ClientId": "nobody"}, nil, 1},
-		"503":            {nil, &faulttest.Fault{Match: toToken, Status: 503, Times: -1}, 3},
+		"503":            {nil, &faulttest.Fault{Match: toToken, Status: 503, Times: -1}, 3 * 3}, // three fetches of three tries
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -172,20 +172,28 @@ func (s *TokenSource) mayAsk(e *entry, now instant) error {
 type trouble struct {
 	sync.Mutex
 	failure
+	streak int // of fetches that failed for now, without any that succeeded
 }
+
+// manyFailures in a row, of different tokens, are no accident any more.
+const manyFailures = 3
 
 // note keeps a fetch's result, where it tells of more than its own token.
 func (t *trouble) note(err error, now instant, inUse *Token) {
 	t.Lock()
 	defer t.Unlock()
-	var failed *TokenError
 	switch {
 	case err == nil:
-		t.failure = failure{}
-	case errors.Is(err, ErrUnknownClient), errors.Is(err, ErrUnknownKey), errors.Is(err, ErrExpiredKey), errors.Is(err, ErrClockSkew),
-		errors.As(err, &failed) && (failed.Temporary || failed.Step == stepKey):
-		t.record(err, now, inUse)
+		t.failure, t.streak = failure{}, 0
+		return
+	case errors.Is(err, ErrTemporary):
+		if t.streak++; t.streak < manyFailures {
+			return
+		}
+	case !errors.Is(err, ErrUnknownClient) && !errors.Is(err, ErrUnknownKey) && !errors.Is(err, ErrExpiredKey) && !errors.Is(err, ErrClockSkew):
+		return
 	}
+	t.record(err, now, inUse)
 }
 
 // join gives the fetch that will answer a caller without a usable token.
@@ -220,13 +228,17 @@ func (s *TokenSource) replace(e *entry, rejected *Token) (*flight, error) {
 		return landed(current), nil
 	case e.flight != nil:
 		return e.flight, nil
-	case !e.renewAt.reached(now):
+	}
+	// At its end a token is rejected when its request took long: that is no
+	// renewal out of turn, but the refresh that was due.
+	renew := current.fresh(now)
+	if renew && !e.renewAt.reached(now) {
 		return nil, errRejectedAgain
 	}
 	if err := s.mayAsk(e, now); err != nil {
 		return nil, err
 	}
-	if err := s.launch(e, true); err != nil {
+	if err := s.launch(e, renew); err != nil {
 		return nil, err
 	}
 	return e.flight, nil

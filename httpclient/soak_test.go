@@ -81,7 +81,12 @@ func TestSoak(t *testing.T) {
 	if wait := time.Duration(s.longest.Load()); wait > 22*time.Second {
 		t.Errorf("a request waited %v", wait)
 	}
+	reasons := map[string]int{}
 	for _, refusal := range srv.Refusals() {
+		reasons[refusal]++
+	}
+	t.Logf("why requests were refused, of the last thousand: %v", reasons)
+	for refusal := range reasons {
 		if !strings.HasPrefix(refusal, "api: 401") && !strings.HasPrefix(refusal, "exchange: 401") && !strings.HasSuffix(refusal, "Unknown key identifier (kid) for client") {
 			t.Errorf("refused: %s", refusal)
 		}
