@@ -84,7 +84,7 @@ func (t *transport) takesToken(req *http.Request) bool {
 		}
 		first = first.Response.Request
 	}
-	if !t.source.overwrite && (hasAuthorization(req.Header) || hasAuthorization(first.Header)) {
+	if !t.source.overwrite && (hasAuthorization(req.Header) || first != req && hasAuthorization(first.Header)) {
 		return false
 	}
 	return first == req || first.URL != nil && req.URL != nil && origin(first.URL) == origin(req.URL)
