@@ -28,8 +28,8 @@ SOAK ?= 10m
 soak: ## several clients under load, faults and the race detector, for SOAK
 	SOAK=$(SOAK) go test -race -count=1 -timeout 0 -run '^TestSoak$$' -v ./httpclient
 
-bench: ## allocations are exact, times are this machine's
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## side by side with peers, in under five minutes: writes benchmarks/RESULTS.md
+	cd benchmarks && go run ./cmd/bench
 
 fuzz: ## each fuzz target for FUZZTIME
 	@set -e; for package in $$(go list ./...); do \

@@ -44,7 +44,8 @@ var _ http.RoundTripper = (*transport)(nil)
 
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if !t.takesToken(req) {
+	header, own := copyHeader(req.Header)
+	if own && !t.source.overwrite || !t.takesToken(req) {
 		return t.forward(req, req)
 	}
 	if err := t.source.checkDestination(req.URL); err != nil {
@@ -58,7 +59,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, refuse(req, err)
 	}
-	resp, err := t.forward(authorize(req, token), req)
+	resp, err := t.forward(authorize(req, header, token), req)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
@@ -84,10 +85,13 @@ func (t *transport) takesToken(req *http.Request) bool {
 		}
 		first = first.Response.Request
 	}
-	if !t.source.overwrite && (hasAuthorization(req.Header) || first != req && hasAuthorization(first.Header)) {
+	if first == req {
+		return true
+	}
+	if !t.source.overwrite && hasAuthorization(first.Header) {
 		return false
 	}
-	return first == req || first.URL != nil && req.URL != nil && origin(first.URL) == origin(req.URL)
+	return first.URL != nil && req.URL != nil && origin(first.URL) == origin(req.URL)
 }
 
 // hasAuthorization finds the header in any case, since a map may hold it so.
@@ -121,23 +125,32 @@ func (s *TokenSource) checkDestination(u *url.URL) error {
 	return nil
 }
 
-// authorize copies the request, with its header, and adds the token. The
+// authorize copies the request and adds the token to the copy of its header. The
 // header's value lies beside the copy, so that both are one allocation and a base
 // that edits it edits nobody else's.
-func authorize(req *http.Request, token *Token) *http.Request {
+func authorize(req *http.Request, header http.Header, token *Token) *http.Request {
 	copied := &struct {
 		http.Request
 		value [1]string
 	}{Request: *req}
 	copied.value[0] = token.authorization()
-	copied.Header = make(http.Header, len(req.Header)+1)
-	for name, values := range req.Header {
-		if !isAuthorization(name) {
-			copied.Header[name] = values
-		}
-	}
+	copied.Header = header
 	copied.Header["Authorization"] = copied.value[:]
 	return &copied.Request
+}
+
+// copyHeader copies a header without an Authorization, and reports whether it had
+// one, in any case.
+func copyHeader(header http.Header) (copied http.Header, had bool) {
+	copied = make(http.Header, len(header)+1)
+	for name, values := range header {
+		if isAuthorization(name) {
+			had = had || len(values) > 0
+		} else {
+			copied[name] = values
+		}
+	}
+	return copied, had
 }
 
 // forward hands a request to the base, on behalf of the original one.
@@ -176,7 +189,8 @@ func (t *transport) again(req *http.Request, first *http.Response, e *entry, rej
 			slog.String("host", req.URL.Host), slog.String("error", err.Error()))
 		return first, nil
 	}
-	replay := authorize(req, newer)
+	header, _ := copyHeader(req.Header)
+	replay := authorize(req, header, newer)
 	if hasBody {
 		if replay.Body, err = req.GetBody(); err != nil {
 			return first, nil //nolint:nilerr // the API's own answer is worth more
