@@ -55,9 +55,10 @@ func TestRequestCounts(t *testing.T) {
 					limit = provider.DefaultConcurrency
 				}
 				stats := srv.Stats()
-				// A page's secrets are done before the next page is there.
-				if most := min(limit, 25+1); stats.MaxInFlight > most || (c.secrets > 50 && stats.MaxInFlight != most) {
-					t.Errorf("%d requests in flight, want %d", stats.MaxInFlight, most)
+				// A page's secrets are read while the next page is listed; whether they
+				// are done when it comes is chance, as both take the same time.
+				if least := min(limit, 25+1); stats.MaxInFlight > limit || (c.secrets > 50 && stats.MaxInFlight < least) {
+					t.Errorf("%d requests in flight, want %d to %d", stats.MaxInFlight, least, limit)
 				}
 				for name, n := range stats.GetsByName {
 					if n != 1 {
