@@ -321,8 +321,9 @@ func TestRejectedToken(t *testing.T) {
 			if calls := after.APIRequests - before.APIRequests; calls != c.calls {
 				t.Errorf("%d calls of the API, want %d", calls, c.calls)
 			}
-			if asked := after.TokenRequests - before.TokenRequests; asked != c.calls-1 {
-				t.Errorf("%d token requests, want %d", asked, c.calls-1)
+			// For a stream the newer token is on its way or there: chance says which.
+			if asked := after.TokenRequests - before.TokenRequests; asked > 1 || (c.calls == 2 && asked != 1) {
+				t.Errorf("%d token requests for %d calls", asked, c.calls)
 			}
 		})
 	}
