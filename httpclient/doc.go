@@ -38,7 +38,8 @@
 // # A token's life
 //
 // A token lives as long as the server says, counted from the start of the
-// request for it, by whichever of the monotonic and the wall clock runs out
+// request for it (an Altinn token, whose claims are in whole seconds, from a second
+// before that), by whichever of the monotonic and the wall clock runs out
 // first. In the last 15 % of its life (at most 5 minutes) one request starts a
 // refresh in the background and none waits; in the last 5 % (at most 10
 // seconds) it is not used any more. A refresh that fails keeps the good token.

@@ -97,7 +97,8 @@ func (x *exchanger) parse(a *answer, scope string, start instant) (*Token, error
 	if err != nil {
 		return nil, err
 	}
-	token := newToken(value, scope, start, life, rand.Float64())
+	// Its claims are in whole seconds, cut off, so that it began up to one earlier.
+	token := newToken(value, scope, start.add(-time.Second), life, rand.Float64())
 	token.altinn = true
 	return token, nil
 }

@@ -19,7 +19,8 @@ import (
 // builtIn spares a test the look-up of metadata.
 var builtIn = maskinportentest.WithIssuer("https://test.maskinporten.no/")
 
-// A token's life counts from the start of the request for it.
+// A token's life counts from the start of the request for it, and an Altinn token's
+// from a second before, since its claims are in whole seconds.
 func TestLifeCountsFromTheRequest(t *testing.T) {
 	t.Parallel()
 	for name, exchange := range map[string]bool{"Maskinporten's token": false, "Altinn's token": true} {
@@ -39,11 +40,38 @@ func TestLifeCountsFromTheRequest(t *testing.T) {
 				defer srv.Transport().(*http.Transport).CloseIdleConnections()
 				want := time.Now().Add(2 * time.Minute)
 				if exchange {
-					want = time.Now().Add(latency + 30*time.Minute)
+					want = time.Now().Add(latency - time.Second + 30*time.Minute)
 				}
 				token, err := source.Token(t.Context())
 				if err != nil || !token.Expires().Equal(want) {
 					t.Errorf("ends at %v, want %v, %v", token.Expires(), want, err)
+				}
+			})
+		})
+	}
+}
+
+// An Altinn token says in whole seconds when it was issued, so that its life began
+// up to a second before the request for it. It is not used after its end either.
+func TestAltinnTokenIssuedWithinASecond(t *testing.T) {
+	t.Parallel()
+	for _, into := range []time.Duration{0, 500 * time.Millisecond, 990 * time.Millisecond} {
+		t.Run(into.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := newPipe(t, builtIn, maskinportentest.WithAltinnTokenLifetime(5*time.Second))
+				defer srv.Close()
+				source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
+				defer source.Close()
+				pass(into) // the bubble's clock began at a whole second
+				for range 200 {
+					if status, _ := get(t, source.Client(), srv.PlatformURL()+"/api"); status != http.StatusOK {
+						t.Fatal(status)
+					}
+					pass(90 * time.Millisecond)
+				}
+				if refusals := srv.Refusals(); len(refusals) > 0 {
+					t.Errorf("refused: %q", refusals)
 				}
 			})
 		})

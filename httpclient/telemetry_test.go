@@ -213,7 +213,7 @@ func TestMetricsAndSpans(t *testing.T) {
 			}
 		}
 		pass(time.Minute)
-		if diff := cmp.Diff(map[string]float64{"maskinporten.client.token.expiry": 1800 - 60 - 2}, r.observe()); diff != "" {
+		if diff := cmp.Diff(map[string]float64{"maskinporten.client.token.expiry": 1800 - 1 - 60 - 2}, r.observe()); diff != "" {
 			t.Error(diff)
 		}
 

@@ -19,15 +19,14 @@ type Token struct {
 	altinn bool
 	life   time.Duration
 
-	issued  instant // when the request for it started
+	issued  instant // when its life began, at the earliest
 	refresh instant // from here on a newer one is fetched ahead
 	stale   instant // from here on it is not used
 }
 
 const bearer = "Bearer "
 
-// newToken makes a token of the given life, counted from the start of the
-// request for it. jitter, in [0, 1), places the refresh in its window.
+// newToken makes a token of the given life, counted from issued. jitter, in [0, 1), places the refresh in its window.
 func newToken(value, scope string, issued instant, life time.Duration, jitter float64) *Token {
 	refresh, stale := schedule(life, jitter)
 	header := bearer + value
@@ -76,8 +75,9 @@ func (t *Token) authorization() string {
 // the zero Token.
 func (t *Token) AccessToken() string { return strings.TrimPrefix(t.authorization(), bearer) }
 
-// Expires is when the token's life ends by this machine's wall clock. The
-// source stops using it a little earlier.
+// Expires is when the token's life ends by this machine's wall clock, at the
+// earliest: an Altinn token may live up to a second longer, since its claims are in
+// whole seconds. The source stops using it a little before.
 func (t *Token) Expires() time.Time { return t.issued.add(t.life).time() }
 
 // Lifetime is how long the server gave the token in all.
