@@ -1,25 +1,47 @@
 package httpclient_test
 
 import (
-	"bufio"
-	"context"
-	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/faulttest"
 )
+
+const (
+	tokenRequest  = "httpclient: token request of client maskinportentest-client at https://test.maskinporten.no/token: "
+	tokenExchange = "httpclient: token exchange of client maskinportentest-client at https://pipe.invalid/authentication/api/v1/exchange/maskinporten: "
+	sinceStart    = " (failing since 00:00:00, next try at 00:00:01 UTC)" // when a bubble's clock begins
+)
+
+func encodedURL(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+// answered asks for a token in a bubble, while the fault lasts, and gives the error.
+func answered(t *testing.T, changes map[string]any, fault faulttest.Fault) (err error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn)
+		defer srv.Close()
+		if fault.Match != nil {
+			fault.Times = -1
+			srv.Faults.Add(fault)
+		}
+		source := sourceOf(t, srv, changes)
+		defer source.Close()
+		_, err = source.Token(t.Context())
+	})
+	if strings.Contains(prints(err), "CANARY") {
+		t.Error("a secret is printed")
+	}
+	return err
+}
 
 // What Maskinporten says, and what the user reads.
 func TestRefusals(t *testing.T) {
@@ -66,19 +88,17 @@ func TestRefusals(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			srv := newDouble(t)
 			body, _ := json.Marshal(map[string]string{"error": c.code, "error_description": c.description, "error_uri": "https://docs.example"})
-			srv.Faults.Add(faulttest.Fault{Match: toToken, Times: -1, Status: 400, Body: string(body)})
-			_, err := sourceOf(t, srv, nil).Token(t.Context())
+			err := answered(t, nil, faulttest.Fault{Match: toToken, Status: 400, Body: string(body)})
 			var failed *httpclient.TokenError
 			if !errors.As(err, &failed) {
 				t.Fatal(err)
 			}
-			want := fmt.Sprintf("httpclient: token request of client %s at %stoken: 400 Bad Request: %s: %s", srv.ClientID(), srv.Issuer(), c.code, c.description)
+			want := tokenRequest + "400 Bad Request: " + c.code + ": " + c.description
 			if c.hint != "" {
 				want += ": " + c.hint
 			}
-			if !strings.HasPrefix(err.Error(), want+" (failing since ") {
+			if want += sinceStart; err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 			if failed.Code != c.code || failed.Description != c.description || failed.URI != "https://docs.example" || failed.MPCode != c.mp ||
@@ -97,34 +117,72 @@ func TestRefusals(t *testing.T) {
 
 func TestExchangeRefusals(t *testing.T) {
 	t.Parallel()
+	const garbage = ": something between here and Altinn answers in its place, or TokenExchangeEnvironment names another server" + sinceStart
 	cases := []struct {
-		name    string
-		changes map[string]any
-		fault   faulttest.Fault
-		want    string
+		name      string
+		fault     faulttest.Fault
+		temporary bool
+		want      string
 	}{
-		{"enterprise user", map[string]any{"EnterpriseUserName": "u", "EnterpriseUserPassword": "CANARY"}, faulttest.Fault{}, "410 Gone: Altinn abolished enterprise users in 2026: remove EnterpriseUserName and EnterpriseUserPassword, and use a system user"},
-		{"401", nil, faulttest.Fault{Status: 401}, "401 Unauthorized: Altinn does not take this Maskinporten token: check that TokenExchangeEnvironment belongs to Environment"},
-		{"404", nil, faulttest.Fault{Status: 404, Body: "CANARY"}, "404 Not Found: the endpoint does not exist: check the URL in the settings"},
+		{"401", faulttest.Fault{Status: 401}, false, "401 Unauthorized: Altinn does not take this Maskinporten token: check that TokenExchangeEnvironment belongs to Environment" + sinceStart},
+		{"403", faulttest.Fault{Status: 403}, false, "403 Forbidden: Altinn does not take this Maskinporten token: check that TokenExchangeEnvironment belongs to Environment" + sinceStart},
+		{"404", faulttest.Fault{Status: 404, Body: "CANARY"}, false, "404 Not Found: the endpoint does not exist: check the URL in the settings" + sinceStart},
+		{"307", faulttest.Fault{Status: 307, Header: http.Header{"Location": {"https://CANARY.example/"}}}, false, "307 Temporary Redirect: redirects of token requests are not followed: check the URL in the settings" + sinceStart},
+		{"429", faulttest.Fault{Status: 429}, true, "429 Too Many Requests: too many requests: it is tried again later" + sinceStart},
+		{"429 for long", faulttest.Fault{Status: 429, Header: http.Header{"Retry-After": {"30"}}}, true, "429 Too Many Requests: too many requests: it is tried again later (failing since 00:00:00, next try at 00:00:30 UTC)"},
+		{"500", faulttest.Fault{Status: 500, Body: "CANARY"}, true, "500 Internal Server Error: the server is in trouble: it is tried again later" + sinceStart},
+		{"503", faulttest.Fault{Status: 503, Body: "CANARY"}, true, "503 Service Unavailable: the server is in trouble: it is tried again later" + sinceStart},
+		{"HTML", faulttest.Fault{Status: 200, Body: "<html>CANARY"}, true, "200 OK: the answer is not a JWT" + garbage},
+		{"HTML of two words", faulttest.Fault{Status: 200, Body: "<html> CANARY"}, true, "200 OK: the answer holds no usable token" + garbage},
+		{"empty", faulttest.Fault{Status: 200}, true, "200 OK: the answer holds no usable token" + garbage},
+		{"half a string", faulttest.Fault{Status: 200, Body: `"CANARY`}, true, "200 OK: the answer is neither a token nor a JSON string" + garbage},
+		{"no claims", faulttest.Fault{Status: 200, Body: "CANARY.CANARY.CANARY"}, true, "200 OK: the answer is not a JWT" + garbage},
+		{"no life", faulttest.Fault{Status: 200, Body: "e30." + encodedURL(`{"iat":1}`) + ".CANARY"}, true, "200 OK: the token does not say how long it lives" + garbage},
+		{"expired", faulttest.Fault{Status: 200, Body: "e30." + encodedURL(`{"iat":2,"exp":1}`) + ".CANARY"}, true, "200 OK: the token has already expired" + garbage},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			srv := newDouble(t)
-			if c.fault.Status != 0 {
-				c.fault.Match, c.fault.Times = toExchange, -1
-				srv.Faults.Add(c.fault)
+			c.fault.Match = toExchange
+			err := answered(t, map[string]any{"ExhangeToAltinnToken": true}, c.fault)
+			if message(err) != tokenExchange+c.want || errors.Is(err, httpclient.ErrTemporary) != c.temporary {
+				t.Errorf("got  %v\nwant %s", err, tokenExchange+c.want)
 			}
-			changes := map[string]any{"ExhangeToAltinnToken": true}
-			for k, v := range c.changes {
-				changes[k] = v
-			}
-			_, err := sourceOf(t, srv, changes).Token(t.Context())
-			if !strings.Contains(message(err), "httpclient: token exchange of client ") || !strings.Contains(message(err), c.want) {
-				t.Errorf("got %v", err)
-			}
-			if strings.Contains(prints(err), "CANARY") {
-				t.Error("a secret is printed")
+		})
+	}
+	t.Run("enterprise user", func(t *testing.T) {
+		t.Parallel()
+		err := answered(t, map[string]any{"ExhangeToAltinnToken": true, "EnterpriseUserName": "u", "EnterpriseUserPassword": "CANARY"}, faulttest.Fault{})
+		const want = "410 Gone: Altinn abolished enterprise users in 2026: remove EnterpriseUserName and EnterpriseUserPassword, and use a system user" + sinceStart
+		if message(err) != tokenExchange+want {
+			t.Errorf("got  %v\nwant %s", err, tokenExchange+want)
+		}
+	})
+}
+
+// Statuses without the JSON of an error.
+func TestStatuses(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		fault     faulttest.Fault
+		temporary bool
+		want      string
+	}{
+		{faulttest.Fault{Status: 302, Header: http.Header{"Location": {"https://CANARY.example/"}}}, false, "302 Found: redirects of token requests are not followed: check the URL in the settings" + sinceStart},
+		{faulttest.Fault{Status: 400, Body: "CANARY"}, false, "400 Bad Request: it gives no reason: something between here and the server may answer in its place" + sinceStart},
+		{faulttest.Fault{Status: 404, Body: "CANARY"}, false, "404 Not Found: the endpoint does not exist: check the URL in the settings" + sinceStart},
+		{faulttest.Fault{Status: 429, Header: http.Header{"Retry-After": {"30"}}}, true, "429 Too Many Requests: too many requests: it is tried again later (failing since 00:00:00, next try at 00:00:30 UTC)"},
+		{faulttest.Fault{Status: 500, Body: "CANARY"}, true, "500 Internal Server Error: the server is in trouble: it is tried again later" + sinceStart},
+		{faulttest.Fault{Status: 502, Body: "<html>CANARY"}, true, "502 Bad Gateway: the server is in trouble: it is tried again later" + sinceStart},
+		{faulttest.Fault{Status: 503, Header: http.Header{"Retry-After": {"3600"}}}, true, "503 Service Unavailable: the server is in trouble: it is tried again later (failing since 00:00:00, next try at 00:01:00 UTC)"},
+	}
+	for _, c := range cases {
+		t.Run(fmt.Sprint(c.fault.Status), func(t *testing.T) {
+			t.Parallel()
+			c.fault.Match = toToken
+			err := answered(t, nil, c.fault)
+			if message(err) != tokenRequest+c.want || errors.Is(err, httpclient.ErrTemporary) != c.temporary {
+				t.Errorf("got  %v\nwant %s", err, tokenRequest+c.want)
 			}
 		})
 	}
@@ -182,123 +240,20 @@ func TestUnusableAnswers(t *testing.T) {
 	for body, want := range cases {
 		t.Run(body, func(t *testing.T) {
 			t.Parallel()
-			srv := newDouble(t)
-			srv.Faults.Add(faulttest.Fault{Match: toToken, Times: -1, Status: 200, Body: body})
-			token, err := sourceOf(t, srv, nil).Token(t.Context())
-			if want == "" {
-				if err != nil || token.AccessToken() != "t" || token.Lifetime() <= 0 {
-					t.Errorf("got %v, %v", token, err)
+			if want != "" {
+				err := answered(t, nil, faulttest.Fault{Match: toToken, Status: 200, Body: body})
+				want := tokenRequest + "200 OK: " + want + ": something between here and Maskinporten answers in its place, or the settings name another server" + sinceStart
+				if message(err) != want || !errors.Is(err, httpclient.ErrTemporary) {
+					t.Errorf("got  %v\nwant %s", err, want)
 				}
 				return
 			}
-			if !strings.Contains(message(err), "200 OK: "+want+": something between here and Maskinporten answers in its place, or the settings name another server") {
-				t.Errorf("got %v", err)
+			srv := newDouble(t)
+			srv.Faults.Add(faulttest.Fault{Match: toToken, Status: 200, Body: body})
+			token, err := sourceOf(t, srv, nil).Token(t.Context())
+			if err != nil || token.AccessToken() != "t" || token.Lifetime() <= 0 {
+				t.Errorf("got %v, %v", token, err)
 			}
-			if strings.Contains(prints(err), "CANARY") {
-				t.Error("the answer is quoted")
-			}
 		})
-	}
-}
-
-// Networks that do not carry.
-func TestNetworkErrors(t *testing.T) {
-	t.Parallel()
-	cases := []struct {
-		name      string
-		err       error
-		temporary bool
-		want      string
-	}{
-		{"DNS", &net.DNSError{Err: "no such host", Name: "maskinporten.example", IsNotFound: true}, true, "lookup maskinporten.example: no such host: the host name does not resolve: check the spelling in the settings, and this machine's DNS and egress rules"},
-		{"refused", &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, true, "dial tcp: connection refused: nothing answers at that address: check the URL, the proxy and the egress rules"},
-		{"not TLS", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, false, "the server does not speak TLS: check the URL's scheme and port"},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				asked := 0
-				s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", JWK: keyFile(t, "client.jwk.json")}
-				source, err := httpclient.NewTokenSource(s, httpclient.WithTokenTransport(roundTripper(func(*http.Request) (*http.Response, error) {
-					asked++
-					return nil, c.err
-				})))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer source.Close()
-				_, err = source.Token(t.Context())
-				if !strings.HasPrefix(message(err), "httpclient: token request of client id at https://test.maskinporten.no/token: ") ||
-					!strings.Contains(message(err), c.want+" (failing since") || errors.Is(err, httpclient.ErrTemporary) != c.temporary {
-					t.Errorf("got %v", err)
-				}
-				if want := map[bool]int{true: 3, false: 1}[c.temporary]; asked != want {
-					t.Errorf("asked %d times, want %d", asked, want)
-				}
-			})
-		})
-	}
-}
-
-// net/http quotes a server that does not speak HTTP: what it says may be a token.
-func TestAnswersThatAreNotHTTP(t *testing.T) {
-	t.Parallel()
-	for name, raw := range map[string]string{
-		"no status line": "CANARY\r\n\r\n",
-		"no status":      "HTTP/1.1 CANARY\r\n\r\n",
-		"no header":      "HTTP/1.1 200 OK\r\nCANARY\r\n\r\n",
-		"no length":      "HTTP/1.1 200 OK\r\nContent-Length: CANARY\r\n\r\n",
-		"no encoding":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: CANARY\r\n\r\n",
-		"no chunk":       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nCANARY\r\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				base := &http.Transport{DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
-					client, server := net.Pipe()
-					go func() {
-						_, _ = http.ReadRequest(bufio.NewReader(server))
-						_, _ = io.WriteString(server, raw)
-						_ = server.Close()
-					}()
-					return client, nil
-				}}
-				s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", JWK: keyFile(t, "client.jwk.json")}
-				source, err := httpclient.NewTokenSource(s, httpclient.WithTokenTransport(base))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer source.Close()
-				_, err = source.Token(t.Context())
-				if err == nil || strings.Contains(prints(err), "CANARY") {
-					t.Errorf("got %v", err)
-				}
-				for e := err; e != nil; e = errors.Unwrap(e) {
-					if strings.Contains(e.Error(), "CANARY") {
-						t.Errorf("%T quotes the answer", e)
-					}
-				}
-			})
-		})
-	}
-}
-
-// A certificate that is not trusted is an error for good, and says so.
-func TestUntrustedServer(t *testing.T) {
-	t.Parallel()
-	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
-	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	srv.StartTLS()
-	defer srv.Close()
-	s := httpclient.MaskinportenSettings{Environment: srv.URL, ClientID: "id", Scope: "s", JWK: keyFile(t, "client.jwk.json")}
-	source, err := httpclient.NewTokenSource(s, httpclient.WithLogger(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer source.Close()
-	_, err = source.Token(t.Context())
-	if errors.Is(err, httpclient.ErrTemporary) || !strings.Contains(message(err), "the server's certificate is not trusted: a proxy that opens TLS needs its root certificate installed on this machine") {
-		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,9 @@
 package httpclient
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // WithClocks injects the two clocks, which synctest cannot set apart.
 func WithClocks(wall func() time.Time, monotonic func() time.Duration) Option {
@@ -21,3 +24,6 @@ func Cached(s *TokenSource) int {
 	defer s.cache.mu.Unlock()
 	return len(s.cache.entries)
 }
+
+// TokenTransport is a new one as a source has it without WithTokenTransport.
+func TokenTransport() *http.Transport { return newTokenClient(nil).Transport.(*http.Transport) }

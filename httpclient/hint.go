@@ -1,17 +1,10 @@
 package httpclient
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"io"
-	"net"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 // refusal is one way in which Maskinporten says no. Its code is often absent
@@ -196,35 +189,4 @@ func statusHint(status int) string {
 		return "the endpoint does not exist: check the URL in the settings"
 	}
 	return ""
-}
-
-// networkHint is the cure where there was no answer.
-func networkHint(err error) string {
-	var dns *net.DNSError
-	var unknownAuthority x509.UnknownAuthorityError
-	var hostname x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	var record tls.RecordHeaderError
-	switch {
-	case errors.As(err, &dns):
-		return "the host name does not resolve: check the spelling in the settings, and this machine's DNS and egress rules"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nothing answers at that address: check the URL, the proxy and the egress rules"
-	case errors.As(err, &unknownAuthority), errors.As(err, &hostname), errors.As(err, &invalid):
-		return "the server's certificate is not trusted: a proxy that opens TLS needs its root certificate installed on this machine"
-	case errors.As(err, &record):
-		return "the server does not speak TLS: check the URL's scheme and port"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return "the connection broke: it is tried again later"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "no answer in time: check the network, the proxy and the egress rules"
-	}
-	return ""
-}
-
-// isPermanentNetwork reports whether trying again cannot help.
-func isPermanentNetwork(err error) bool {
-	var verification *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
-	return errors.As(err, &verification) || errors.As(err, &record)
 }

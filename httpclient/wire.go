@@ -64,6 +64,12 @@ func newTokenClient(transport http.RoundTripper) *http.Client {
 			IdleConnTimeout:       90 * time.Second,
 			TLSHandshakeTimeout:   5 * time.Second,
 			ResponseHeaderTimeout: attemptTimeout,
+			OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+				if resp.StatusCode != http.StatusOK {
+					return &proxyError{proxy.Host, resp.StatusCode}
+				}
+				return nil
+			},
 		}
 	}
 	return &http.Client{
@@ -91,7 +97,7 @@ func send(ctx context.Context, client *http.Client, req *http.Request) (*answer,
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
 	if len(body) > maxAnswer {
-		return nil, fmt.Errorf("the answer is over %d bytes", maxAnswer)
+		return nil, errTooLong
 	}
 	return &answer{status: resp.StatusCode, header: resp.Header, body: body}, nil
 }
@@ -113,7 +119,10 @@ func (e *TokenError) refused(a *answer, sent []string, now time.Time) {
 		Description string `json:"error_description"`
 		URI         string `json:"error_uri"`
 	}
-	if json.Unmarshal(a.body, &fields) != nil {
+	if err := json.Unmarshal(a.body, &fields); err != nil || fields.Error+fields.Description == "" {
+		if e.Hint == "" {
+			e.Hint = "it gives no reason: something between here and the server may answer in its place"
+		}
 		return
 	}
 	e.Code, e.Description, e.URI = quote(fields.Error, sent...), quote(fields.Description, sent...), quote(fields.URI, sent...)
@@ -140,24 +149,6 @@ func quote(text string, secrets ...string) string {
 		text = string(runes[:maxQuote-1]) + "…"
 	}
 	return text
-}
-
-// unreachable makes an error of a request that got no whole answer.
-func (e *TokenError) unreachable(err error) {
-	e.Err = withoutAnswer(err)
-	e.Temporary = !isPermanentNetwork(err)
-	e.Hint = networkHint(err)
-}
-
-// withoutAnswer replaces those errors of net/http that quote what a server sent:
-// it may be a token.
-func withoutAnswer(err error) error {
-	for _, quoting := range []string{"malformed", "Content-Length", "ransfer encoding", "invalid header", "chunk"} {
-		if strings.Contains(err.Error(), quoting) {
-			return errors.New("the answer is not HTTP as it should be")
-		}
-	}
-	return err
 }
 
 // isTokenText reports whether a server's token can stand in a header (RFC 6750
