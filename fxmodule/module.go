@@ -151,7 +151,18 @@ func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error
 	case err != nil && !errors.Is(err, provider.ErrNoSection):
 		return httpclient.MaskinportenSettings{}, err
 	}
-	settings, warnings, err := httpclient.ParseSettings(section)
+	path := m.section
+	if delim := p.Koanf.Delim(); delim != "" {
+		path = strings.ReplaceAll(path, delim, ":") // as Origins writes paths
+	}
+	settings := httpclient.MaskinportenSettings{
+		BaseDir: p.Origins.Directory(path + ":CertificatePkcs12Path"),
+		Origin: func(key string) string {
+			source, _ := p.Origins.Of(path + ":" + key)
+			return source
+		},
+	}
+	warnings, err := settings.Parse(section)
 	if err != nil {
 		return httpclient.MaskinportenSettings{}, err
 	}
@@ -161,15 +172,6 @@ func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error
 	}
 	for _, warning := range warnings {
 		logger.Warn("fxmodule: "+m.section+": "+warning, slog.String("client", m.name))
-	}
-	path := m.section
-	if delim := p.Koanf.Delim(); delim != "" {
-		path = strings.ReplaceAll(path, delim, ":") // as Origins writes paths
-	}
-	settings.BaseDir = p.Origins.Directory(path + ":CertificatePkcs12Path")
-	settings.Origin = func(key string) string {
-		source, _ := p.Origins.Of(path + ":" + key)
-		return source
 	}
 	for _, edit := range m.edits {
 		edit(&settings)

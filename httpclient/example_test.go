@@ -101,7 +101,7 @@ func ExampleParseSettings() {
 		"EnableDebugLogg":      true,
 	})
 	fmt.Println(settings, warnings, err)
-	// Output: MaskinportenSettings{ClientId:a-client ExhangeToAltinnToken:true} ["EnableDebugLogg": unknown setting, ignored; did you mean EnableDebugLog?] <nil>
+	// Output: MaskinportenSettings{ClientId:a-client ExhangeToAltinnToken:true} [EnableDebugLogg: unknown setting, ignored; did you mean EnableDebugLog?] <nil>
 }
 
 // A program may branch on why there is no token.

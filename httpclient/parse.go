@@ -24,23 +24,39 @@ import (
 // they go. What is missing or malformed is for [MaskinportenSettings.Validate] to
 // say, so that the settings may be completed in code in between. No value of a
 // secret setting is ever quoted.
+//
+// It is [MaskinportenSettings.Parse] on settings that are empty: use that where it
+// is known which file a setting came from.
 func ParseSettings(section map[string]any) (settings MaskinportenSettings, warnings []string, err error) {
-	settings.spelt = map[string]string{}
+	warnings, err = settings.Parse(section)
+	return settings, warnings, err
+}
+
+// Parse sets what the section names, as [ParseSettings] describes it, and keeps the
+// rest. Where Origin is set beforehand, errors and warnings tell where a key is from.
+func (s *MaskinportenSettings) Parse(section map[string]any) (warnings []string, err error) {
+	earlier := s.spelt
+	s.spelt = map[string]string{}
 	var problems []error
 	for _, key := range slices.Sorted(maps.Keys(section)) {
 		field, known := fieldNamed(key)
 		if !known {
-			warnings = append(warnings, unknownKey(key))
+			warnings = append(warnings, s.unknownKey(key))
 			continue
 		}
-		if err := field.set(&settings, key, section[key]); err != nil {
+		if err := field.set(s, key, section[key]); err != nil {
 			problems = append(problems, err)
 		}
 	}
-	if err := errors.Join(problems...); err != nil {
-		return settings, warnings, fmt.Errorf("httpclient: settings: %w", err)
+	for name, key := range earlier {
+		if s.spelt[name] == "" {
+			s.spelt[name] = key
+		}
 	}
-	return settings, warnings, nil
+	if err := errors.Join(problems...); err != nil {
+		return warnings, fmt.Errorf("httpclient: settings: %w", err)
+	}
+	return warnings, nil
 }
 
 func fieldNamed(key string) (settingField, bool) {
@@ -70,7 +86,7 @@ func (f settingField) set(s *MaskinportenSettings, key string, value any) error 
 			err = errors.New("is a number: write it as a text")
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", key, err)
+			return fmt.Errorf("%s %w", s.from(key), err)
 		}
 		if strings.TrimSpace(v) == "" {
 			return nil
@@ -83,7 +99,7 @@ func (f settingField) set(s *MaskinportenSettings, key string, value any) error 
 	case *bool:
 		v, set, err := boolValue(value)
 		if err != nil {
-			return fmt.Errorf("%s: %w", key, err)
+			return fmt.Errorf("%s %w", s.from(key), err)
 		}
 		if !set {
 			return nil
@@ -92,7 +108,7 @@ func (f settingField) set(s *MaskinportenSettings, key string, value any) error 
 		*p = v
 	}
 	if conflict {
-		return fmt.Errorf("%s and %s contradict one another: keep one of them", before, key)
+		return fmt.Errorf("%s and %s contradict one another: keep one of them", s.from(before), s.from(key))
 	}
 	s.spelt[canonical] = key
 	return nil
@@ -136,7 +152,7 @@ func scopeList(list []any) (string, error) {
 	for i, v := range list {
 		scope, ok := v.(string)
 		if !ok {
-			return "", fmt.Errorf("element %d is %s where a text is wanted", i, kindOf(v))
+			return "", fmt.Errorf("has %s as element %d, where a text is wanted", kindOf(v), i)
 		}
 		scopes = append(scopes, scope)
 	}
@@ -177,7 +193,7 @@ func kindOf(value any) string {
 }
 
 // unknownKey words the warning about a key, with the nearest one that is known.
-func unknownKey(key string) string {
+func (s *MaskinportenSettings) unknownKey(key string) string {
 	best, distance := "", math.MaxInt
 	for _, f := range settingFields {
 		for _, name := range f.names {
@@ -187,9 +203,9 @@ func unknownKey(key string) string {
 		}
 	}
 	if distance > max(2, len(best)/3) {
-		return fmt.Sprintf("%q: unknown setting, ignored", key)
+		return fmt.Sprintf("%s: unknown setting, ignored", s.from(key))
 	}
-	return fmt.Sprintf("%q: unknown setting, ignored; did you mean %s?", key, best)
+	return fmt.Sprintf("%s: unknown setting, ignored; did you mean %s?", s.from(key), best)
 }
 
 // editDistance is Levenshtein's: the fewest insertions, deletions and

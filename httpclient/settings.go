@@ -86,7 +86,8 @@ type MaskinportenSettings struct {
 	BaseDir string
 	// Origin is no setting of a file either: it tells where a setting came from,
 	// such as "appsettings.json", by the key it was found under, or "" where that
-	// is not known. Errors and hints name it. Nil for none.
+	// is not known. Errors and hints name it, those of Parse too where it is set
+	// beforehand. Nil for none.
 	Origin func(key string) string
 
 	// tokenEndpoint is where [FromNAIS] found tokens of tokenIssuer to be asked
@@ -167,6 +168,11 @@ func (s *MaskinportenSettings) name(canonical string) string {
 	if !ok {
 		return canonical
 	}
+	return s.from(key)
+}
+
+// from is a key of the configuration, and where it came from if that is known.
+func (s *MaskinportenSettings) from(key string) string {
 	if s.Origin != nil {
 		if origin := s.Origin(key); origin != "" {
 			return key + " (" + origin + ")"

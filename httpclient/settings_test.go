@@ -83,7 +83,7 @@ func TestParseSettings(t *testing.T) {
 		{
 			name:     "unknown keys",
 			section:  map[string]any{"ClientID2": "x", "Zebra": 1, "X": 2},
-			warnings: []string{`"ClientID2": unknown setting, ignored; did you mean ClientId?`, `"X": unknown setting, ignored`, `"Zebra": unknown setting, ignored`},
+			warnings: []string{`ClientID2: unknown setting, ignored; did you mean ClientId?`, `X: unknown setting, ignored`, `Zebra: unknown setting, ignored`},
 		},
 		{
 			name:    "a password keeps its white space, another setting does not",
@@ -93,19 +93,19 @@ func TestParseSettings(t *testing.T) {
 		{
 			name:    "a password that lost its digits",
 			section: map[string]any{"CertificatePkcs12Password": 12345678901234567890.0},
-			err:     "httpclient: settings: CertificatePkcs12Password: is a number: write it as a text",
+			err:     "httpclient: settings: CertificatePkcs12Password is a number: write it as a text",
 		},
 		{
 			name: "wrong types, all at once",
 			section: map[string]any{
 				"ClientId": map[string]any{}, "EnableDebugLog": "maybe", "Scope": []any{1}, "UseAltinnTestOrg": 3, "Resource": true, "Kid": []any{},
 			},
-			err: "httpclient: settings: ClientId: is a section where a text is wanted\n" +
-				"EnableDebugLog: is neither \"true\" nor \"false\"\n" +
-				"Kid: is a list where a text is wanted\n" +
-				"Resource: is a boolean where a text is wanted\n" +
-				"Scope: element 0 is a number where a text is wanted\n" +
-				"UseAltinnTestOrg: is a number where true or false is wanted",
+			err: "httpclient: settings: ClientId is a section where a text is wanted\n" +
+				"EnableDebugLog is neither \"true\" nor \"false\"\n" +
+				"Kid is a list where a text is wanted\n" +
+				"Resource is a boolean where a text is wanted\n" +
+				"Scope has a number as element 0, where a text is wanted\n" +
+				"UseAltinnTestOrg is a number where true or false is wanted",
 		},
 	}
 	for _, c := range cases {
@@ -182,6 +182,14 @@ func TestErrorsNameTheOrigin(t *testing.T) {
 	t.Parallel()
 	origin := func(key string) string {
 		return map[string]string{"environment": "appsettings.json", "EncodedJwk": "secret Client--EncodedJwk of a vault", "Scope": "environment variable S"}[key]
+	}
+	typed := httpclient.MaskinportenSettings{Origin: origin}
+	warnings, err := typed.Parse(map[string]any{"environment": []any{}, "Scope": "a", "scope": "b", "EncodedJwk": 1.5, "Scopes": "c"})
+	const wrong = `httpclient: settings: EncodedJwk (secret Client--EncodedJwk of a vault) is a number: write it as a text` + "\n" +
+		"environment (appsettings.json) is a list where a text is wanted\n" +
+		"Scope (environment variable S) and scope contradict one another: keep one of them"
+	if message(err) != wrong || len(warnings) != 1 || warnings[0] != "Scopes: unknown setting, ignored; did you mean Scope?" {
+		t.Errorf("got\n%v\n%q\nwant\n%s", err, warnings, wrong)
 	}
 	s, _, err := httpclient.ParseSettings(map[string]any{"environment": "tset", "ClientId": "id", "EncodedJwk": "%", "Scope": "s"})
 	if err != nil {
@@ -322,5 +330,26 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 				t.Errorf("New says\n%v", err)
 			}
 		})
+	}
+}
+
+// Parse lays a section over what is there already.
+func TestParseKeepsTheRest(t *testing.T) {
+	t.Parallel()
+	s := httpclient.MaskinportenSettings{ClientID: "id", Scope: "s", UseAltinnTestOrg: true}
+	for _, section := range []map[string]any{
+		{"clientid": "newer", "Environment": "tset", "Kid": nil, "ExchangeToAltinnToken": "true"},
+		{"environment": "tset", "Scope": " ", "ExhangeToAltinnToken": "false"}, // another section's spelling contradicts nothing
+		{"UseAltinnTestOrg": false},
+	} {
+		if warnings, err := s.Parse(section); err != nil || len(warnings) > 0 {
+			t.Errorf("%v, %q", err, warnings)
+		}
+	}
+	if s.ClientID != "newer" || s.Scope != "s" || s.Environment != "tset" || s.ExchangeToAltinnToken || s.UseAltinnTestOrg {
+		t.Errorf("got %v", s)
+	}
+	if err := s.Validate(); !strings.Contains(message(err), `environment is "tset"`) {
+		t.Errorf("does not speak the last spelling: %v", err)
 	}
 }
