@@ -3,7 +3,10 @@ package httpclient_test
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"log"
 	"net/http"
 	"os"
 
@@ -124,17 +127,75 @@ func ExampleWithKeySource() {
 }
 
 // An enterprise certificate in a PKCS#12 file. Settings may name it instead, with
-// CertificatePkcs12Path and CertificatePkcs12Password.
+// CertificatePkcs12Path and CertificatePkcs12Password; a key source is for one that
+// is renewed while the program runs, and so reads the file anew.
 func ExampleParsePKCS12() {
-	_, err := os.ReadFile("enterprise.p12")
+	srv := newEnterpriseServer("../testdata/keys/enterprise-root.pem")
+	defer srv.Close()
+	certificate := httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) {
+		archive, err := os.ReadFile("../testdata/keys/enterprise.p12")
+		if err != nil {
+			return nil, err
+		}
+		key, err := httpclient.ParsePKCS12(archive, "for-tests-only") // such as os.Getenv("P12_PASSWORD")
+		if err != nil {
+			return nil, err
+		}
+		return []*httpclient.Key{key}, nil
+	})
+	source, err := newExampleSource(srv, map[string]any{"EncodedJwk": ""}, httpclient.WithKeySource(certificate))
 	if err != nil {
-		fmt.Println("no such file here")
+		fmt.Println(err)
+		return
 	}
-	_, err = httpclient.ParsePKCS12([]byte("what the file holds"), os.Getenv("P12_PASSWORD"))
-	fmt.Println(err)
-	// Output:
-	// no such file here
-	// httpclient: the archive is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key
+	defer source.Close()
+	token, err := source.Token(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(token.Scopes(), "signed by a chain of", len(srv.Stats().LastAssertion.Header["x5c"].([]any)))
+	// Output: [altinn:serviceowner/instances.read] signed by a chain of 3
+}
+
+// The same certificate by its file's name, as the settings hold it.
+func ExampleMaskinportenSettings_certificate() {
+	srv := newEnterpriseServer("../testdata/keys/enterprise-root.pem")
+	defer srv.Close()
+	settings := httpclient.MaskinportenSettings{
+		Environment:               srv.Issuer(), // "test" or "prod" in real life
+		ClientID:                  srv.ClientID(),
+		Scope:                     "altinn:serviceowner/instances.read",
+		CertificatePkcs12Path:     "../testdata/keys/enterprise.p12",
+		CertificatePkcs12Password: "for-tests-only",
+	}
+	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(srv.Transport()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer source.Close()
+	token, err := source.Token(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(token.Scopes())
+	// Output: [altinn:serviceowner/instances.read]
+}
+
+// newEnterpriseServer is a stand-in that takes certificates of the authority.
+func newEnterpriseServer(root string) *maskinportentest.Server {
+	data, err := os.ReadFile(root)
+	if err != nil {
+		log.Fatal(err)
+	}
+	block, _ := pem.Decode(data)
+	authority, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return maskinportentest.NewServer(maskinportentest.WithClient(maskinportentest.Client{Roots: []*x509.Certificate{authority}}))
 }
 
 // An issuer that is not Maskinporten's own: its endpoints come from its metadata.
@@ -158,7 +219,10 @@ func ExampleMaskinportenSettings_authority() {
 	// Output: <nil> 1
 }
 
-// Metrics and spans go to whatever the program has set up for OpenTelemetry.
+// Metrics and spans go to whatever the program has set up for OpenTelemetry: its
+// providers, or the global ones, which do nothing until otel.SetMeterProvider and
+// otel.SetTracerProvider name others. The repository's folder integration has an
+// example with OpenTelemetry's own SDK, and what it records.
 func ExampleWithMeterProvider() {
 	srv := maskinportentest.NewServer()
 	defer srv.Close()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
@@ -131,15 +132,17 @@ func ExampleTokenError() {
 	// check Scope: it is misspelt, or not registered on the client
 }
 
-// A chain of RoundTrippers. What is passed to Transport lies under the token: it
-// sees each request as it is sent, the repeated one after a 401 included, and so is
-// the place for otelhttp, for a proxy, or for retries of what the network lost. What
-// wraps the result lies above: it sees a request once, without its token, and must
-// pass on the request or a clone of it, so that redirects can be told.
+// A chain of RoundTrippers, and what each of them sees. What is passed to Transport
+// lies under the token: it sees each request as it is sent, the repeated one after a
+// 401 included, and so is the place for otelhttp.NewTransport, for a proxy, or for
+// retries of what the network lost, which need no newer token. What wraps the result
+// lies above: it sees a request once and without its token, and must pass on the
+// request or a clone of it, so that redirects can be told. Retries of an API's 503
+// do either way.
 func ExampleTokenSource_Transport() {
 	srv := maskinportentest.NewServer()
 	defer srv.Close()
-	srv.Handle("/", http.NotFoundHandler())
+	srv.Handle("/api", http.NotFoundHandler())
 	settings, _, _ := httpclient.ParseSettings(srv.Section())
 	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(srv.Transport()))
 	if err != nil {
@@ -148,12 +151,27 @@ func ExampleTokenSource_Transport() {
 	}
 	defer source.Close()
 
-	counting := roundTripper(func(r *http.Request) (*http.Response, error) {
-		fmt.Println("calling", r.URL.Path)
-		return srv.Transport().RoundTrip(r)
+	retrying := roundTripper(func(r *http.Request) (*http.Response, error) {
+		fmt.Println("below: sends it, with a token:", r.Header.Get("Authorization") != "")
+		resp, err := srv.Transport().RoundTrip(r)
+		if err != nil && r.Method == http.MethodGet {
+			fmt.Println("below: lost, sends it again")
+			resp, err = srv.Transport().RoundTrip(r)
+		}
+		return resp, err
 	})
-	client := &http.Client{Transport: source.Transport(counting)}
-	resp, err := client.Get(srv.PlatformURL() + "/nothing/here")
+	authorized := source.Transport(retrying)
+	logging := roundTripper(func(r *http.Request) (*http.Response, error) {
+		fmt.Println("above: asks for", r.URL.Path, "with a token:", r.Header.Get("Authorization") != "")
+		return authorized.RoundTrip(r)
+	})
+	client := &http.Client{Transport: logging}
+
+	// The API loses the first request and rejects the token of the second.
+	_, _ = source.Token(context.Background())
+	srv.Faults.Add(faulttest.Fault{Drop: true})
+	srv.RevokeAll()
+	resp, err := client.Get(srv.PlatformURL() + "/api")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -161,6 +179,22 @@ func ExampleTokenSource_Transport() {
 	_ = resp.Body.Close()
 	fmt.Println(resp.Status)
 	// Output:
-	// calling /nothing/here
+	// above: asks for /api with a token: false
+	// below: sends it, with a token: true
+	// below: lost, sends it again
+	// below: sends it, with a token: true
 	// 404 Not Found
+}
+
+// Settings that know where they came from: so do the errors about them.
+func ExampleMaskinportenSettings_Parse() {
+	settings := httpclient.MaskinportenSettings{
+		Origin: func(string) string { return "appsettings.json" }, // such as provider.Origins gives
+	}
+	warnings, err := settings.Parse(map[string]any{"ClientId": "a-client", "Scopes": "a:scope", "UseAltinnTestOrg": "perhaps"})
+	fmt.Println(warnings)
+	fmt.Println(err)
+	// Output:
+	// [Scopes (appsettings.json): unknown setting, ignored; did you mean Scope?]
+	// httpclient: settings: UseAltinnTestOrg (appsettings.json) is neither "true" nor "false"
 }

@@ -17,16 +17,17 @@ import (
 const scopeName = "github.com/portnokkel/portnokkel/httpclient"
 
 // WithMeterProvider records metrics with OpenTelemetry. The default records none,
-// at no cost. Durations and times to expiry are in seconds; error.type is the
-// HTTP status, or "timeout", "network", or "other" (semantic conventions,
+// at no cost. Durations and times to expiry are in seconds; error.type, which an
+// error has, is the HTTP status, or "timeout", "network", "canceled" where a caller's
+// own context ended, or "other" (semantic conventions,
 // https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/).
 //
-//	maskinporten.client.token.requests       counter by maskinporten.client.result: cached, new, error
+//	maskinporten.client.token.requests       counter by maskinporten.client.result: cached, new, error; by error.type
 //	maskinporten.client.token.duration       histogram of requests to Maskinporten, by error.type
-//	maskinporten.client.exchange.requests    counter by maskinporten.client.result: new, error
+//	maskinporten.client.exchange.requests    counter by maskinporten.client.result: new, error; by error.type
 //	maskinporten.client.exchange.duration    histogram of Altinn's exchange, by error.type
 //	maskinporten.client.token.expiry         gauge: until the settings' own token expires
-//	maskinporten.client.certificate.expiry   gauge: until the settings' certificate expires
+//	maskinporten.client.certificate.expiry   gauge: until the certificate expires, with a KeySource that of the key last used
 //
 // Each carries maskinporten.client.id, and the gauges maskinporten.client.scope. A
 // request counts once for each caller, so that several may share one fetch. A
@@ -47,13 +48,13 @@ func WithTracerProvider(provider trace.TracerProvider) Option {
 type telemetry struct {
 	tracer trace.Tracer // nil: none
 
-	requests         metric.Int64Counter // nil: none
-	grants           metric.Float64Histogram
-	exchanges        metric.Float64Histogram
-	swaps            metric.Int64Counter
-	cached, got, bad metric.MeasurementOption
-	client           attribute.KeyValue
-	unregister       func() error
+	requests    metric.Int64Counter // nil: none
+	grants      metric.Float64Histogram
+	exchanges   metric.Float64Histogram
+	swaps       metric.Int64Counter
+	cached, got metric.MeasurementOption
+	client      attribute.KeyValue
+	unregister  func() error
 }
 
 // buckets are those of the semantic conventions for HTTP clients, up to fetchTimeout.
@@ -78,7 +79,7 @@ func newTelemetry(o options, clientID, scope string, now, expiry, certificate fu
 	result := func(value string) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(t.client, attribute.String(resultKey, value)))
 	}
-	t.cached, t.got, t.bad = result("cached"), result("new"), result("error")
+	t.cached, t.got = result("cached"), result("new")
 
 	meter := o.meters.Meter(scopeName)
 	var errs [6]error
@@ -122,12 +123,17 @@ func (t *telemetry) count(ctx context.Context, fromCache bool, err error) {
 	switch {
 	case t == nil || t.requests == nil:
 	case err != nil:
-		t.requests.Add(ctx, 1, t.bad)
+		t.requests.Add(ctx, 1, t.failed(err))
 	case fromCache:
 		t.requests.Add(ctx, 1, t.cached)
 	default:
 		t.requests.Add(ctx, 1, t.got)
 	}
+}
+
+// failed is the result of a request that failed.
+func (t *telemetry) failed(err error) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(t.client, attribute.String(resultKey, "error"), errorType(err)))
 }
 
 // fetch begins a span around a fetch; the result ends it.
@@ -164,7 +170,7 @@ func (t *telemetry) exchanged(ctx context.Context, took time.Duration, err error
 	switch {
 	case t.swaps == nil:
 	case err != nil:
-		t.swaps.Add(ctx, 1, t.bad)
+		t.swaps.Add(ctx, 1, t.failed(err))
 	default:
 		t.swaps.Add(ctx, 1, t.got)
 	}
@@ -198,8 +204,11 @@ func attributesOf(err error) []attribute.KeyValue {
 
 func errorType(err error) attribute.KeyValue {
 	var failed *TokenError
+	var left *waitError
 	kind := "other"
 	switch {
+	case errors.As(err, &left):
+		kind = "canceled"
 	case errors.Is(err, context.DeadlineExceeded):
 		kind = "timeout"
 	case !errors.As(err, &failed):

@@ -228,15 +228,29 @@ func TestMetricsAndSpans(t *testing.T) {
 			t.Fatal("no error")
 		}
 
+		// Two that do not wait for it: one at its deadline, one before it asks.
+		pass(time.Minute)
+		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		for range 2 {
+			if _, err := source.Token(short); err == nil {
+				t.Fatal("no error")
+			}
+		}
+
 		const id = "maskinporten.client.id=maskinportentest-client"
 		for line, want := range map[string]int{
-			"scope github.com/portnokkel/portnokkel/httpclient":                               1,
-			"maskinporten.client.token.requests " + id + ",maskinporten.client.result=new":    1,
-			"maskinporten.client.token.requests " + id + ",maskinporten.client.result=cached": 4,
-			"maskinporten.client.token.requests " + id + ",maskinporten.client.result=error":  2,
-			"maskinporten.client.token.duration " + id + " 2s":                                2,
-			"maskinporten.client.token.duration error.type=400," + id + " 0s":                 1,
-			"maskinporten.client.exchange.duration " + id + " 2s":                             1,
+			"scope github.com/portnokkel/portnokkel/httpclient":                                                                                                                       1,
+			"maskinporten.client.token.requests " + id + ",maskinporten.client.result=new":                                                                                            1,
+			"maskinporten.client.token.requests " + id + ",maskinporten.client.result=cached":                                                                                         4,
+			"maskinporten.client.token.requests error.type=400," + id + ",maskinporten.client.result=error":                                                                           1,
+			"maskinporten.client.token.requests error.type=network," + id + ",maskinporten.client.result=error":                                                                       1,
+			"maskinporten.client.token.requests error.type=canceled," + id + ",maskinporten.client.result=error":                                                                      2,
+			"maskinporten.client.exchange.requests " + id + ",maskinporten.client.result=new":                                                                                         1,
+			"maskinporten.client.exchange.requests error.type=network," + id + ",maskinporten.client.result=error":                                                                    1,
+			"maskinporten.client.token.duration " + id + " 2s":                                                                                                                        2,
+			"maskinporten.client.token.duration error.type=400," + id + " 0s":                                                                                                         1,
+			"maskinporten.client.exchange.duration " + id + " 2s":                                                                                                                     1,
 			"span maskinporten.client.fetch root=true maskinporten.client.altinn=true," + id + ",maskinporten.client.lifetime=1800,maskinporten.client.scope=" + scope + ` status=""`: 1,
 		} {
 			if got := r.count(line); got != want {
@@ -261,7 +275,7 @@ func TestCertificateExpiryIsMeasured(t *testing.T) {
 	leaf, authorities := enterprise(t, time.Now().Add(-time.Hour), end)
 	var r recorder
 	settings := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", EncodedX509: certificateSetting(t, leaf, authorities)}
-	source, err := httpclient.NewTokenSource(settings, httpclient.WithMeterProvider(r.MeterProvider()))
+	source, err := httpclient.NewTokenSource(settings, httpclient.WithMeterProvider(r.MeterProvider()), httpclient.WithLogger((&logs{}).logger(0)))
 	if err != nil {
 		t.Fatal(err)
 	}
