@@ -3,7 +3,6 @@ package integration
 import (
 	"context"
 	"fmt"
-	"log"
 	"net/http"
 	"slices"
 
@@ -30,26 +29,30 @@ func Example_openTelemetry() {
 	srv.Handle("/api", http.NotFoundHandler())
 	settings, _, err := httpclient.ParseSettings(srv.Section())
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	source, err := httpclient.NewTokenSource(settings,
 		httpclient.WithMeterProvider(meters), httpclient.WithTracerProvider(tracers),
 		httpclient.WithTokenTransport(srv.Transport()), httpclient.WithBaseTransport(srv.Transport()))
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer source.Close()
 	for range 3 {
 		resp, err := source.Client().Get(srv.PlatformURL() + "/api")
 		if err != nil {
-			log.Fatal(err)
+			fmt.Println(err)
+		return
 		}
 		_ = resp.Body.Close()
 	}
 
 	var all metricdata.ResourceMetrics
 	if err := reader.Collect(context.Background(), &all); err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	lines := []string{}
 	for _, m := range all.ScopeMetrics[0].Metrics {
