@@ -44,7 +44,7 @@ func Example_openTelemetry() {
 		resp, err := source.Client().Get(srv.PlatformURL() + "/api")
 		if err != nil {
 			fmt.Println(err)
-		return
+			return
 		}
 		_ = resp.Body.Close()
 	}
