@@ -1,6 +1,9 @@
 package httpclient
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // instant is a moment by both of a machine's clocks, in nanoseconds. The
 // monotonic one does not jump but stands still while a Linux machine is
@@ -33,10 +36,34 @@ func (i instant) time() time.Time { return time.Unix(0, i.wall) }
 // clock tells both times. Tests inject their own.
 type clock func() instant
 
+// wallEvery is how long the wall clock is taken to go as the monotonic one does. A
+// machine that was suspended is thus noticed at most a millisecond after it wakes,
+// which is less than a request takes to leave it.
+const wallEvery = time.Millisecond
+
+// systemClock reads this machine's clocks.
 func systemClock() clock {
 	start := time.Now()
+	return sparing(
+		func() int64 { return time.Now().UnixNano() },
+		func() int64 { return int64(time.Since(start)) },
+	)
+}
+
+// sparing reads the monotonic clock each time, and the wall clock, which costs
+// twice as much, when its last reading is older than wallEvery.
+func sparing(wall, monotonic func() int64) clock {
+	var (
+		ahead atomic.Int64 // the wall clock's lead over the monotonic one
+		read  atomic.Int64 // when it was read, by the monotonic one
+	)
+	read.Store(-int64(wallEvery))
 	return func() instant {
-		now := time.Now()
-		return instant{wall: now.UnixNano(), monotonic: int64(now.Sub(start))}
+		now := monotonic()
+		if now-read.Load() >= int64(wallEvery) {
+			ahead.Store(wall() - now)
+			read.Store(now) // last: whoever sees it sees that lead, or a later one
+		}
+		return instant{wall: now + ahead.Load(), monotonic: now}
 	}
 }
