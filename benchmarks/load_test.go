@@ -26,12 +26,35 @@ var loaders = []loader{
 	{"goroutines", loadWithGoroutines},
 	{"limit", loadAtTheLimit},
 	{"limit-of-32", loadAtTheLimitOf32},
+	{"by-hand", loadByHand},
 }
+
+// modes are what a loader is told: to read all, or secrets by name with the default
+// concurrency, or by name and as many at once as one HTTP/2 connection carries.
+var modes = []string{"all", "exact", "wide"}
 
 // applies is false where a loader would repeat another one's figure.
 func (l loader) applies(mode string, n int) bool {
-	return l.name != "limit-of-32" || mode == "exact" && n > concurrency
+	switch mode {
+	case "wide":
+		return n > concurrency && (l.name == "portnokkel" || l.name == "limit" || l.name == "by-hand")
+	case "exact":
+		return l.name != "by-hand" && (l.name != "limit-of-32" || n > concurrency)
+	}
+	return l.name != "by-hand" && l.name != "limit-of-32"
 }
+
+// concurrencyFor is how many requests this project may have under way.
+func concurrencyFor(mode string, n int) int {
+	if mode == "wide" {
+		return min(n, streams)
+	}
+	return concurrency
+}
+
+// streams is how many requests net/http's server takes at once on a connection.
+// More open further ones, each with a handshake, and take longer.
+const streams = 250
 
 // isLimit tells what reads one secret alone.
 func (l loader) isLimit() bool { return strings.HasPrefix(l.name, "limit") }
@@ -40,14 +63,15 @@ func (l loader) isLimit() bool { return strings.HasPrefix(l.name, "limit") }
 // connections yet.
 type vault struct {
 	*vaulttest.Server
-	transport *http.Transport
+	transport   *http.Transport
+	concurrency int
 }
 
 // protocols are what the transports speak. All loaders have the same one.
 var protocols = []string{"http2", "http1"}
 
 // newVault is the server for one load.
-func newVault(srv *vaulttest.Server, protocol string) vault {
+func newVault(srv *vaulttest.Server, protocol string, concurrency int) vault {
 	known := srv.Transport().(*http.Transport)
 	var speaks http.Protocols
 	speaks.SetHTTP1(protocol == "http1")
@@ -57,7 +81,7 @@ func newVault(srv *vaulttest.Server, protocol string) vault {
 		TLSClientConfig:     &tls.Config{RootCAs: known.TLSClientConfig.RootCAs, MinVersion: tls.VersionTLS12},
 		Protocols:           &speaks,
 		MaxIdleConnsPerHost: 2 * concurrency,
-	}}
+	}, concurrency}
 }
 
 // secretNames are n names, in the order of the vault's listing.
@@ -85,7 +109,7 @@ func BenchmarkLoad(b *testing.B) {
 	for _, protocol := range protocols {
 		for _, rtt := range []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond} {
 			for _, n := range []int{2, 25, 250, 1000} {
-				for _, mode := range []string{"all", "exact"} {
+				for _, mode := range modes {
 					for _, l := range loaders {
 						if !l.applies(mode, n) {
 							continue
@@ -94,7 +118,7 @@ func BenchmarkLoad(b *testing.B) {
 							names := secretNames(n)
 							srv := vaulttest.NewServer(vaulttest.WithLatency(rtt), vaulttest.WithSecrets(secretsOf(names)))
 							defer srv.Close()
-							benchmarkLoad(b, srv, protocol, l, namesFor(mode, names), n)
+							benchmarkLoad(b, func() vault { return newVault(srv, protocol, concurrencyFor(mode, n)) }, l, namesFor(mode, names), n)
 						})
 					}
 				}
@@ -105,17 +129,17 @@ func BenchmarkLoad(b *testing.B) {
 
 // namesFor is what a loader is told: nothing, unless it shall read by name.
 func namesFor(mode string, names []string) []string {
-	if mode == "exact" {
-		return names
+	if mode == "all" {
+		return nil
 	}
-	return nil
+	return names
 }
 
-func benchmarkLoad(b *testing.B, srv *vaulttest.Server, protocol string, l loader, names []string, n int) {
+func benchmarkLoad(b *testing.B, start func() vault, l loader, names []string, n int) {
 	b.Helper()
 	b.ReportAllocs()
 	for b.Loop() {
-		at := newVault(srv, protocol)
+		at := start()
 		got, err := l.load(b.Context(), at, names)
 		if err != nil || (len(got) != n && !l.isLimit()) {
 			b.Fatalf("%d secrets, want %d, %v", len(got), n, err)
@@ -132,7 +156,7 @@ func TestLoadersDoTheSame(t *testing.T) {
 	t.Parallel()
 	names := secretNames(60)
 	for _, protocol := range protocols {
-		for _, mode := range []string{"all", "exact"} {
+		for _, mode := range modes {
 			for _, l := range loaders {
 				if !l.applies(mode, len(names)) {
 					continue
@@ -141,7 +165,7 @@ func TestLoadersDoTheSame(t *testing.T) {
 					t.Parallel()
 					srv := vaulttest.NewServer(vaulttest.WithSecrets(secretsOf(names)))
 					defer srv.Close()
-					at := newVault(srv, protocol)
+					at := newVault(srv, protocol, concurrencyFor(mode, len(names)))
 					defer at.transport.CloseIdleConnections()
 					got, err := l.load(t.Context(), at, namesFor(mode, names))
 					if err != nil {

@@ -45,7 +45,7 @@ func loadWithPortnokkel(ctx context.Context, at vault, names []string) (map[stri
 	}
 	kv, err := provider.KeyVault(provider.Config{
 		VaultURL: at.VaultURL(), Credential: credential, ClientOptions: at.clientOptions(),
-		Secrets: names, Logger: slog.New(slog.DiscardHandler),
+		Secrets: names, Concurrency: at.concurrency, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return nil, err

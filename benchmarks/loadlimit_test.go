@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 )
 
 // loadAtTheLimit is the least that has to happen one after the other: the
@@ -23,31 +24,53 @@ func loadAtTheLimitOf32(ctx context.Context, at vault, names []string) (map[stri
 	return loadInARow(ctx, at, names, (len(names)+concurrency-1)/concurrency)
 }
 
+// loadByHand reads the names with net/http alone, as many at once as this project
+// may, for what so many answers take this machine.
+func loadByHand(ctx context.Context, at vault, names []string) (map[string]string, error) {
+	l := limitLoad{ctx: ctx, client: &http.Client{Transport: at.transport}}
+	l.authenticate(at, secretURL(at, names[0]))
+	var (
+		mu    sync.Mutex
+		wg    sync.WaitGroup
+		got   = make(map[string]string, len(names))
+		slots = make(chan struct{}, at.concurrency)
+	)
+	for _, name := range names {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			own := l
+			var secret struct {
+				Value string `json:"value"`
+			}
+			own.send(http.MethodGet, secretURL(at, name), nil, &secret)
+			mu.Lock()
+			defer mu.Unlock()
+			got[name] = secret.Value
+			if own.err != nil {
+				l.err = own.err
+			}
+		})
+	}
+	wg.Wait()
+	return got, l.err
+}
+
+const version = "?api-version=7.6"
+
+func secretURL(at vault, name string) string { return at.VaultURL() + "/secrets/" + name + version }
+
 // loadInARow reads the last secret so many times.
 func loadInARow(ctx context.Context, at vault, names []string, times int) (map[string]string, error) {
-	const version = "?api-version=7.6"
 	l := limitLoad{ctx: ctx, client: &http.Client{Transport: at.transport}}
-	path := at.VaultURL() + "/secrets"
+	first := at.VaultURL() + "/secrets" + version
 	if names != nil {
-		path += "/" + names[len(names)-1]
+		first = secretURL(at, names[len(names)-1])
 	}
-	l.send(http.MethodGet, path+version, nil, nil) // the challenge
+	l.authenticate(at, first)
 
-	var endpoints struct {
-		Token string `json:"token_endpoint"`
-	}
-	l.send(http.MethodGet, at.AuthorityURL()+"/"+at.TenantID()+"/v2.0/.well-known/openid-configuration", nil, &endpoints)
-	var granted struct {
-		AccessToken string `json:"access_token"`
-	}
-	l.send(http.MethodPost, endpoints.Token, url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {at.ClientID()},
-		"client_secret": {at.ClientSecret()}, "scope": {"https://vault.azure.net/.default"},
-	}, &granted)
-	l.bearer = granted.AccessToken
-
-	last := path
-	for next := path + version; names == nil && next != "" && l.err == nil; {
+	last := strings.TrimSuffix(first, version)
+	for next := first; names == nil && next != "" && l.err == nil; {
 		var page struct {
 			Value []struct {
 				ID string `json:"id"`
@@ -67,6 +90,24 @@ func loadInARow(ctx context.Context, at vault, names []string, times int) (map[s
 		l.send(http.MethodGet, last+version, nil, &secret)
 	}
 	return map[string]string{last[strings.LastIndex(last, "/")+1:]: secret.Value}, l.err
+}
+
+// authenticate gets the challenge of the first address, and the token that it asks for.
+func (l *limitLoad) authenticate(at vault, first string) {
+	l.send(http.MethodGet, first, nil, nil)
+
+	var endpoints struct {
+		Token string `json:"token_endpoint"`
+	}
+	l.send(http.MethodGet, at.AuthorityURL()+"/"+at.TenantID()+"/v2.0/.well-known/openid-configuration", nil, &endpoints)
+	var granted struct {
+		AccessToken string `json:"access_token"`
+	}
+	l.send(http.MethodPost, endpoints.Token, url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {at.ClientID()},
+		"client_secret": {at.ClientSecret()}, "scope": {"https://vault.azure.net/.default"},
+	}, &granted)
+	l.bearer = granted.AccessToken
 }
 
 // limitLoad sends one request after the other, until one fails.

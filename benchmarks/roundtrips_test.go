@@ -17,7 +17,7 @@ import (
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{2, 25, 250, 1000} {
-		for _, mode := range []string{"all", "exact"} {
+		for _, mode := range modes {
 			for _, l := range loaders {
 				if !l.applies(mode, n) || (l.name == "goroutines" && mode == "exact") {
 					// Goroutines that ask for a token together queue for a mutex
@@ -40,7 +40,7 @@ func roundTrips(t *testing.T, n int, mode string, l loader) {
 	srv := vaulttest.NewPipe(vaulttest.WithLatency(latency), vaulttest.WithSecrets(secretsOf(names)))
 	defer srv.Close()
 	start := time.Now()
-	if _, err := l.load(t.Context(), vault{srv, srv.Transport().(*http.Transport)}, namesFor(mode, names)); err != nil {
+	if _, err := l.load(t.Context(), vault{srv, srv.Transport().(*http.Transport), concurrencyFor(mode, n)}, namesFor(mode, names)); err != nil {
 		t.Fatal(err)
 	}
 	inARow := float64(time.Since(start)) / float64(latency)
@@ -54,8 +54,9 @@ func roundTrips(t *testing.T, n int, mode string, l loader) {
 	// The challenge, Entra's two, the pages with the secrets of all but the last
 	// meanwhile, and that one's.
 	pages, rows := (n+24)/25, (n+24)/25+1
-	if mode == "exact" {
-		pages, rows = 0, (n+concurrency-1)/concurrency
+	if mode != "all" {
+		together := concurrencyFor(mode, n)
+		pages, rows = 0, (n+together-1)/together
 	}
 	if requests != 3+pages+n || inARow != float64(3+rows) {
 		t.Errorf("%d requests, %v in a row, want %d and %d", requests, inARow, 3+pages+n, 3+rows)

@@ -1,10 +1,16 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/portnokkel/portnokkel/provider"
+)
 
 const (
 	ours  = "portnokkel"
 	limit = "limit"
+
+	concurrency = provider.DefaultConcurrency
 )
 
 // timed are who takes part where requests are timed.
@@ -15,7 +21,7 @@ var loaders = []string{ours, "one-by-one", "goroutines", limit}
 
 var (
 	protocols = []string{"2", "1"}
-	modes     = []string{"all", "exact"}
+	modes     = []string{"all", "exact", "wide"}
 	rtts      = []string{"0s", "20ms", "100ms"}
 	amounts   = []int{2, 25, 250, 1000}
 )
@@ -33,6 +39,10 @@ type load struct {
 func (l load) by(name string) string {
 	return fmt.Sprintf("Load/http=%s/rtt=%s/secrets=%d/mode=%s/by=%s", l.http, l.rtt, l.secrets, l.mode, name)
 }
+
+// isMeasured is false where it would be the same as another one: so many names are
+// read at once in any case.
+func (l load) isMeasured() bool { return l.mode != "wide" || l.secrets > concurrency }
 
 func (l load) String() string { return fmt.Sprintf("%d secrets at %s", l.secrets, l.rtt) }
 
@@ -67,8 +77,14 @@ var names = map[string]string{
 
 // modeName is how a load is told from the other kind.
 func modeName(mode string) string {
-	if mode == "exact" {
+	switch mode {
+	case "exact":
 		return "exact names"
+	case "wide":
+		return "exact names, `Concurrency` 250"
 	}
 	return "all secrets"
 }
+
+// beside is what else a kind of load is compared with, in brackets.
+var beside = map[string]string{"exact": "limit-of-32", "wide": "by-hand"}

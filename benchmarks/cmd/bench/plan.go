@@ -32,12 +32,13 @@ func plan(quick bool) []stage {
 	stages := []stage{
 		{{"^Benchmark(Request|Token|Assertion|Build|Start)$", "50ms", 16}},
 		{{"^Benchmark(SystemUser)$", "50ms", 8}},
-		{{"^BenchmarkLoad$/http=/rtt=0s$/secrets=/mode=/by=", "1x", 4}},
-		{{"^BenchmarkLoad$/http=/rtt=20ms$/secrets=/mode=/" + fast, "1x", 3}},
+		{{"^BenchmarkLoad$/http=/rtt=0s$/secrets=/mode=(all|exact)/by=", "1x", 4}},
+		{{"^BenchmarkLoad$/http=/rtt=20ms$/secrets=/mode=(all|exact)/" + fast, "1x", 3}},
+		{{"^BenchmarkLoad$/http=/rtt=/secrets=/mode=wide/by=", "1x", 5}}, // alone: these take the cores
 	}
 	var slow stage
 	for _, http := range []string{"1", "2"} {
-		slow = append(slow, lane{"^BenchmarkLoad$/http=" + http + "/rtt=100ms$/secrets=/mode=/" + fast, "1x", 3})
+		slow = append(slow, lane{"^BenchmarkLoad$/http=" + http + "/rtt=100ms$/secrets=/mode=(all|exact)/" + fast, "1x", 3})
 		for _, mode := range []string{"all", "exact"} {
 			one := func(rtt, secrets string) lane {
 				return lane{fmt.Sprintf("^BenchmarkLoad$/http=%s/rtt=%s$/secrets=(%s)$/mode=%s/by=one-by-one", http, rtt, secrets, mode), "1x", 1}

@@ -27,7 +27,7 @@ func (r report) targets() []target {
 			"Assertion/by="+ours, "Assertion/by="+limit, "what a fetch does around the assertion: a goroutine, a form, an HTTP client and JSON"),
 	}
 	for _, http := range protocols {
-		for _, mode := range modes {
+		for _, mode := range modes[:2] {
 			all = append(all, r.loadTarget(http, mode))
 		}
 	}
@@ -91,6 +91,9 @@ func (r report) loadTarget(http, mode string) target {
 	for _, rtt := range rtts[1:] {
 		for _, n := range amounts {
 			l := load{http, rtt, mode, n}
+			if wider := (load{http, rtt, "wide", n}); mode == "exact" && wider.isMeasured() {
+				l = wider
+			}
 			ratio := r.ratio(l.by(ours), l.by(limit))
 			if ratio.middle/l.reach() > worst.middle/max(where.reach(), 1) {
 				worst, where = ratio, l
@@ -104,18 +107,21 @@ func (r report) loadTarget(http, mode string) target {
 	t.reached = len(missed) == 0 && worst.n > 0
 	t.cause = "missed for " + strings.Join(missed, ", ")
 	if mode == "exact" {
-		t.cause += "; no more than 32 requests are under way at once (`Config.Concurrency`, .NET's figure), so that n secrets are n/32 answers one after the other. Beside the limit of 32 at once: " + r.besideLimitOf32(http)
+		t.work += " (`Concurrency` 250)"
+		t.cause += "; the limit is one answer's time, while 1000 names are four rounds of 250, which is what the server takes at once on an HTTP/2 connection, and so many answers take these cores longer, over HTTP/1.1 with a TLS handshake each: sent by hand, with net/http alone, they take of the limit's time: " +
+			r.each(http, "wide", "by-hand", limit) + "; and we take of theirs: " + r.each(http, "wide", ours, "by-hand") +
+			". With the default of 32 at once, beside the limit of that: " + r.each(http, "exact", ours, "limit-of-32")
 	}
 	return t
 }
 
-// besideLimitOf32 is what is missed for no other reason.
-func (r report) besideLimitOf32(http string) string {
+// each is a ratio for each large load with latency.
+func (r report) each(http, mode, mine, other string) string {
 	var all []string
 	for _, rtt := range rtts[1:] {
 		for _, n := range amounts[2:] {
-			l := load{http, rtt, "exact", n}
-			all = append(all, fmt.Sprintf("%v %v", l, r.ratio(l.by(ours), l.by("limit-of-32"))))
+			l := load{http, rtt, mode, n}
+			all = append(all, fmt.Sprintf("%v %v", l, r.ratio(l.by(mine), l.by(other))))
 		}
 	}
 	return strings.Join(all, ", ")
