@@ -26,10 +26,10 @@ func newBackground(cacheSize int) *background {
 	return &background{slots: make(chan struct{}, atOnce), most: cacheSize + atOnce, cancels: map[int]context.CancelFunc{}}
 }
 
-// run does work in a goroutine of its own, when there is a slot for it, with a
-// context that belongs to no caller: it ends after fetchTimeout, or when the
-// background is closed.
-func (b *background) run(work func(context.Context)) error {
+// run does work in a goroutine of its own, at once where it is urgent, and else when
+// there is a slot for it, with a context that belongs to no caller: it ends after
+// fetchTimeout, or when the background is closed.
+func (b *background) run(urgent bool, work func(context.Context)) error {
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -37,7 +37,7 @@ func (b *background) run(work func(context.Context)) error {
 	switch {
 	case b.closed:
 		err = ErrClosed
-	case len(b.cancels) >= b.most:
+	case !urgent && len(b.cancels) >= b.most:
 		err = fmt.Errorf("%w: %d tokens are being fetched", ErrTemporary, len(b.cancels))
 	}
 	if err != nil {
@@ -48,19 +48,32 @@ func (b *background) run(work func(context.Context)) error {
 	id := b.started
 	b.cancels[id] = cancel
 	b.working.Go(func() {
-		defer cancel()
-		select {
-		case b.slots <- struct{}{}:
-			work(ctx)
-			<-b.slots
-		case <-ctx.Done():
-			work(ctx) // it ends at once, and tells whoever waits
+		defer func() {
+			cancel()
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			delete(b.cancels, id)
+		}()
+		if !urgent && b.turn(ctx) {
+			defer func() { <-b.slots }()
+		} else if !urgent {
+			cancel() // work ends at once, and tells whoever waits
 		}
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		delete(b.cancels, id)
+		work(ctx)
 	})
 	return nil
+}
+
+// turn waits for a slot, as long as there is time for an attempt afterwards.
+func (b *background) turn(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout-attemptTimeout)
+	defer cancel()
+	select {
+	case b.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (b *background) isClosed() bool {

@@ -3,6 +3,7 @@ package httpclient
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -26,61 +27,17 @@ type entry struct {
 // flight is a fetch that any number of callers wait for, each with its own
 // context. The fetch itself is detached from all of them.
 type flight struct {
+	known int  // how often there was trouble when it was launched
+	asked bool // it came to ask a server
 	done  chan struct{}
 	token *Token
 	err   error
 }
 
-// failure remembers that fetching failed, so that a broken set-up or a server
-// in trouble is not asked on behalf of every caller.
-type failure struct {
-	err   error // nil: the last fetch succeeded
-	count int
-	since instant
-	next  instant // nobody asks before
-}
-
-const (
-	// firstPause and longestPause bound how long a failure is remembered, where
-	// the server did not ask for longer, which longestWish bounds.
-	firstPause   = time.Second
-	longestPause = 5 * time.Second
-	longestWish  = time.Minute
-	// renewPause is how long after replacing a rejected token the next
-	// rejection is believed, but no longer than half of the new token's life: an
-	// API that says 401 to everything must not cause a token request for each.
-	renewPause = 10 * time.Second
-)
-
-// record notes a failure. inUse is the token that there still is, if any.
-func (f *failure) record(err error, now instant, inUse *Token) {
-	if f.count == 0 {
-		f.since = now
-	}
-	f.err = err
-	pause := min(firstPause<<min(f.count, 8), longestPause)
-	var failed *TokenError
-	if errors.As(err, &failed) {
-		pause = max(pause, min(failed.RetryAfter, longestWish))
-	}
-	f.count++
-	f.next = now.add(pause)
-	// Once that token is used up, callers wait: it is worth another try then.
-	if inUse.usable(now) && f.next.after(inUse.stale) {
-		f.next = inUse.stale
-	}
-}
-
-// report is the remembered error, with when it began and when it ends.
-func (f *failure) report() error {
-	var known *TokenError
-	if !errors.As(f.err, &known) {
-		return f.err
-	}
-	dated := *known
-	dated.Since, dated.RetryAt = f.since.time(), f.next.time()
-	return &dated
-}
+// renewPause is how long after replacing a rejected token the next rejection is
+// believed, but no longer than half of the new token's life: an API that says 401 to
+// everything must not cause a token request for each.
+const renewPause = 10 * time.Second
 
 // token returns the entry's token. Where it is merely due for a refresh, one
 // caller starts that and nobody waits.
@@ -149,10 +106,9 @@ func (s *TokenSource) refresh(e *entry, now instant) {
 	}
 }
 
-func (f *failure) isOver(now instant) bool { return f.err == nil || f.next.reached(now) }
-
 // mayAsk gives the error that stands in the way of a fetch: what is remembered of
-// the entry's own, or of one that concerns all of the client's.
+// the entry's own, or of one that concerns all of the client's. Without one, a fetch
+// must follow.
 func (s *TokenSource) mayAsk(e *entry, now instant) error {
 	if s.background.isClosed() {
 		return ErrClosed
@@ -160,40 +116,8 @@ func (s *TokenSource) mayAsk(e *entry, now instant) error {
 	if !e.failure.isOver(now) {
 		return e.failure.report()
 	}
-	s.trouble.Lock()
-	defer s.trouble.Unlock()
-	if !s.trouble.isOver(now) {
-		return s.trouble.report()
-	}
-	return nil
-}
-
-// trouble is a failure that concerns every token of a client.
-type trouble struct {
-	sync.Mutex
-	failure
-	streak int // of fetches that failed for now, without any that succeeded
-}
-
-// manyFailures in a row, of different tokens, are no accident any more.
-const manyFailures = 3
-
-// note keeps a fetch's result, where it tells of more than its own token.
-func (t *trouble) note(err error, now instant, inUse *Token) {
-	t.Lock()
-	defer t.Unlock()
-	switch {
-	case err == nil:
-		t.failure, t.streak = failure{}, 0
-		return
-	case errors.Is(err, ErrTemporary):
-		if t.streak++; t.streak < manyFailures {
-			return
-		}
-	case !errors.Is(err, ErrUnknownClient) && !errors.Is(err, ErrUnknownKey) && !errors.Is(err, ErrExpiredKey) && !errors.Is(err, ErrClockSkew):
-		return
-	}
-	t.record(err, now, inUse)
+	// One more try for those who now wait for it, whatever fails for others.
+	return s.trouble.admit(now, e.current.Load().hasJustRunOut(now))
 }
 
 // join gives the fetch that will answer a caller without a usable token.
@@ -255,8 +179,8 @@ func landed(token *Token) *flight {
 
 // launch starts the entry's fetch. The caller holds the entry's lock.
 func (s *TokenSource) launch(e *entry, renew bool) error {
-	f := &flight{done: make(chan struct{})}
-	err := s.background.run(func(ctx context.Context) { s.fly(ctx, e, f, renew) })
+	f := &flight{known: s.trouble.known(), done: make(chan struct{})}
+	err := s.background.run(e == s.own, func(ctx context.Context) { s.fly(ctx, e, f, renew) })
 	if err == nil {
 		e.flight = f
 	}
@@ -264,10 +188,28 @@ func (s *TokenSource) launch(e *entry, renew bool) error {
 }
 
 func (s *TokenSource) fly(ctx context.Context, e *entry, f *flight, renew bool) {
-	ctx, done := s.telemetry.fetch(ctx, e.request)
-	f.token, f.err = s.fetch(ctx, e, renew)
-	done(f.token, f.err)
+	defer s.land(ctx, e, f, renew) // also where a transport of the program's ends the goroutine
+	f.err = errNoResult
+	switch err := s.trouble.overtook(f.known); {
+	case err != nil:
+		f.err = err
+	case ctx.Err() != nil:
+		f.err = errNoTurn
+	default:
+		f.asked = true
+		ctx, done := s.telemetry.fetch(ctx, e.request)
+		f.token, f.err = s.fetch(ctx, e, renew)
+		done(f.token, f.err)
+	}
+}
 
+var (
+	errNoResult = fmt.Errorf("%w: the fetch ended without a result", ErrTemporary)
+	errNoTurn   = fmt.Errorf("%w: %d other tokens are being fetched, and none came in time", ErrTemporary, atOnce)
+)
+
+// land takes a fetch's result.
+func (s *TokenSource) land(ctx context.Context, e *entry, f *flight, renew bool) {
 	closed := s.background.isClosed()
 	if closed {
 		f.token, f.err = nil, ErrClosed
@@ -276,8 +218,8 @@ func (s *TokenSource) fly(ctx context.Context, e *entry, f *flight, renew bool) 
 	e.mu.Lock()
 	e.flight = nil
 	now := s.clock()
-	if !closed {
-		s.trouble.note(f.err, now, e.current.Load())
+	if f.asked && !closed {
+		s.trouble.learn(e, f.err, now)
 	}
 	switch {
 	case f.err == nil:
@@ -286,7 +228,7 @@ func (s *TokenSource) fly(ctx context.Context, e *entry, f *flight, renew bool) 
 		if renew {
 			e.renewAt = now.add(min(renewPause, f.token.life/2))
 		}
-	case !closed:
+	case f.asked && !closed:
 		e.failure.record(f.err, now, e.current.Load())
 		f.err = e.failure.report()
 	}

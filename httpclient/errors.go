@@ -81,6 +81,8 @@ type TokenError struct {
 
 	// Hint is the cure, with the setting to look at.
 	Hint string
+	// wide is set where no other token of the client would be had either.
+	wide bool
 	// Err is what lies below: a network error, or one of this package's Err
 	// values.
 	Err error

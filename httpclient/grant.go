@@ -77,10 +77,11 @@ const stepKey = "signing key"
 
 // keyError is a failure of the program's own keys.
 func (g *granter) keyError(err error) *TokenError {
-	return &TokenError{
-		Step: stepKey, ClientID: g.clientID, Err: err, Temporary: true,
-		Hint: "check what WithKeySource was given",
+	failed := &TokenError{Step: stepKey, ClientID: g.clientID, Err: err, Temporary: true}
+	if _, own := g.keys.(fixedKey); !own {
+		failed.Hint = "check what WithKeySource was given"
 	}
+	return failed
 }
 
 // withKey asks with one key, and once more where the clock was to blame.
@@ -89,7 +90,7 @@ func (g *granter) withKey(ctx context.Context, request tokenRequest, key *Key, c
 		return nil, g.keyError(errors.New("it gave a key that is none"))
 	}
 	if err := key.check(g.clock().time()); err != nil {
-		return nil, &TokenError{Step: stepKey, ClientID: g.clientID, Err: err}
+		return nil, &TokenError{Step: stepKey, ClientID: g.clientID, Err: err, wide: true}
 	}
 	g.warnOfCertificate(ctx, key)
 	token, answered, err := g.attempt(ctx, request, key)

@@ -14,6 +14,7 @@ type refusal struct {
 	code  string   // Maskinporten's own; may be empty
 	texts []string // parts of error_description, lower case
 	kind  error
+	wide  bool // it is of the client, whatever token it asks for
 	cure  string
 }
 
@@ -21,126 +22,126 @@ var refusals = []refusal{
 	{
 		"",
 		[]string{"unknown key identifier", "unknown kid"},
-		ErrUnknownKey,
+		ErrUnknownKey, true,
 		"{key}: its key id is not registered on the client; a new key takes up to 2 minutes to work",
 	},
 	{
 		"MP-110",
 		[]string{"invalid jwt claim aud", "claim aud"},
-		nil,
+		nil, true,
 		"check {Environment}: the assertion was made for another environment's issuer",
 	},
 	{
 		"MP-120",
 		[]string{"invalid certificate"},
-		nil,
+		nil, true,
 		"{key}: a test certificate does not work in production, nor the reverse",
 	},
 	{
 		"MP-121",
 		[]string{"expired key", "key is expired", "key has expired"},
-		ErrExpiredKey,
+		ErrExpiredKey, true,
 		"{key}: keys live for a year; register it again or make a new one",
 	},
 	{
 		"MP-130",
 		[]string{"jwt is expired", "jwt has expired"},
-		ErrClockSkew,
+		ErrClockSkew, true,
 		"this machine's clock is behind: synchronise it",
 	},
 	{
 		"",
 		[]string{"issue time is after now", "issued in the future", "issue time is in the future"},
-		ErrClockSkew,
+		ErrClockSkew, true,
 		"this machine's clock is ahead: synchronise it",
 	},
 	{
 		"",
 		[]string{"too long lifetime"},
-		nil,
+		nil, true,
 		"the assertion lives longer than the server allows: report this as a bug",
 	},
 	{
 		"MP-123",
 		[]string{"x5c"},
-		nil,
+		nil, true,
 		"{key}: the certificate chain is malformed; export it again with its chain",
 	},
 	{
 		"MP-124",
 		[]string{"invalid jwt signature", "invalid signature", "signature is invalid"},
-		ErrUnknownKey,
+		ErrUnknownKey, true,
 		"{key}: the private key is not the one registered under this key id",
 	},
 	{
 		"MP-012",
 		[]string{"grant is used before"},
-		nil,
+		nil, false,
 		"the assertion was used before: report this as a bug",
 	},
 	{
 		"MP-011",
 		[]string{"invalid parameter value"},
-		nil,
+		nil, false,
 		"the request was malformed: check {Resource} and {ConsumerOrgNo}",
 	},
 	{
 		"MP-200",
 		[]string{"invalid scope"},
-		ErrScopeNotGranted,
+		ErrScopeNotGranted, false,
 		"check {Scope}: it is misspelt, or not registered on the client",
 	},
 	{
-		"MP-201", nil, ErrScopeNotGranted,
+		"MP-201", nil, ErrScopeNotGranted, false,
 		"check {Scope}: a client of this type may not have it",
 	},
 	{
 		"MP-250",
 		[]string{"has not been granted access"},
-		ErrScopeNotGranted,
+		ErrScopeNotGranted, false,
 		"check {Scope}: ask the API's owner to grant your organisation access",
 	},
 	{
 		"MP-251",
 		[]string{"has not delegated"},
-		ErrNotDelegated,
+		ErrNotDelegated, false,
 		"ask the organisation in {ConsumerOrgNo} to delegate the access in Altinn; a delegation in production does not hold in test",
 	},
 	{
 		"MP-122",
 		[]string{"invalid organization number", "organization number"},
-		nil,
+		nil, true,
 		"{key}: use an enterprise certificate of the organisation that owns the client",
 	},
 	{
 		"",
 		[]string{"consumer_org in claim"},
-		nil,
+		nil, false,
 		"remove {ConsumerOrgNo}: it is the client's own organisation",
 	},
 	{
 		"MP-301",
 		[]string{"unknown authorization details type", "authorization_details type"},
-		nil,
+		nil, false,
 		"check WithSystemUser or WithConsent: the issuer does not know this type of authorization details",
 	},
 	{
 		"MP-302",
 		[]string{"unknown authorization details field", "authorization_details field"},
-		nil,
+		nil, false,
 		"check WithSystemUser or WithConsent: the issuer does not know a field of the authorization details",
 	},
 	{
 		"MP-303",
 		[]string{"invalid authorization details", "authorization_details value", "authorization details"},
-		nil,
+		nil, false,
 		"check WithSystemUser or WithConsent: the system user or consent does not exist, or is not for this client",
 	},
 	// Last, because Maskinporten opens many a refusal's text with these words.
 	{
 		"MP-100",
 		[]string{"client authentication failed", "client not found"},
-		ErrUnknownClient,
+		ErrUnknownClient, true,
 		"check {ClientId}: it is misspelt, or the client belongs to another environment than {Environment}",
 	},
 }
@@ -165,6 +166,7 @@ func (e *TokenError) explain(key *Key, name func(setting string) string) {
 			if refusals[i].kind != nil {
 				e.Err = refusals[i].kind
 			}
+			e.wide = refusals[i].wide
 			e.Hint = placeholder.ReplaceAllStringFunc(refusals[i].cure, func(p string) string {
 				if p == "{key}" {
 					return "check " + key.setting

@@ -74,7 +74,7 @@ func (i *issuer) endpoints(ctx context.Context) (endpoints, error) {
 	switch {
 	case i.busy || !i.next.reached(i.clock()):
 	case i.looked:
-		i.busy = i.background.run(i.refresh) == nil
+		i.busy = i.background.run(true, i.refresh) == nil
 	default:
 		i.settle(ctx, i.lookUp(ctx, i.known.issuer))
 	}
@@ -155,7 +155,7 @@ func (i *issuer) ask(ctx context.Context, issuer, address string) (endpoints, er
 	if json.Unmarshal(a.body, &fields) != nil || fields.Issuer == "" || fields.TokenEndpoint == "" {
 		return endpoints{}, errors.New("the answer is not an issuer's metadata")
 	}
-	failed := &TokenError{Step: "issuer metadata", URL: address, StatusCode: a.status}
+	failed := &TokenError{Step: "issuer metadata", URL: address, StatusCode: a.status, wide: true}
 	if issuerOf(fields.Issuer) != issuerOf(issuer) {
 		failed.Err = fmt.Errorf("the metadata is of another issuer, %s", quote(fields.Issuer))
 		failed.Hint = "set Environment or Authority to the issuer exactly as its metadata spells it"

@@ -16,6 +16,7 @@ import (
 func (e *TokenError) unreachable(err error) {
 	e.Err = withoutAnswer(err)
 	e.Temporary = !isPermanentNetwork(err)
+	e.wide = !e.Temporary
 	e.Hint = networkHint(e.Err)
 }
 

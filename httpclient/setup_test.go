@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,6 +102,27 @@ func sourceOf(t testing.TB, srv *maskinportentest.Server, changes map[string]any
 	}
 	t.Cleanup(source.Close)
 	return source
+}
+
+// claimsOf reads the assertion of a token request, and leaves the request as it was.
+func claimsOf(t testing.TB, r *http.Request) map[string]any {
+	t.Helper()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	form, _ := url.ParseQuery(string(body))
+	parts := strings.Split(form.Get("assertion"), ".")
+	if len(parts) != 3 {
+		return nil
+	}
+	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+	var claims map[string]any
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		t.Error(err)
+	}
+	return claims
 }
 
 // read returns a response's status and body, and closes it.

@@ -143,7 +143,8 @@ func (s *TokenSource) entry(ctx context.Context) (*entry, error) {
 }
 
 // Close ends the fetches under way and waits for them, drops every token and
-// closes the idle connections to the token endpoints. Later calls fail with
+// closes the idle connections to the token endpoints, and those of the transport
+// that [WithBaseTransport] named. Later calls fail with
 // [ErrClosed], requests of its clients included. It may be called more than
 // once. It waits for a transport of [WithTokenTransport] to heed the end of a
 // request's context.
@@ -156,6 +157,7 @@ func (s *TokenSource) Close() {
 		e.drop()
 	}
 	s.tokenClient.CloseIdleConnections()
+	closeIdle(s.base)
 	s.telemetry.close()
 }
 
@@ -184,8 +186,12 @@ func (s *TokenSource) fetch(ctx context.Context, e *entry, renew bool) (*Token, 
 	}
 	token, err := s.exchange(ctx, e, grant)
 	var refused *TokenError
-	if !errors.As(err, &refused) || refused.StatusCode != http.StatusUnauthorized || fresh && grant.usable(s.clock()) {
+	if !errors.As(err, &refused) || refused.StatusCode != http.StatusUnauthorized {
 		return token, err
+	}
+	e.grant = nil // it is not offered again
+	if fresh && grant.usable(s.clock()) {
+		return nil, err
 	}
 	// The grant was revoked, or it expired on the way: once more with a new one.
 	if grant, err = s.grant(ctx, e); err != nil {

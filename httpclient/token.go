@@ -61,6 +61,11 @@ func (t *Token) fresh(now instant) bool { return t != nil && !t.refresh.reached(
 // usable reports whether the token may still be sent.
 func (t *Token) usable(now instant) bool { return t != nil && !t.stale.reached(now) }
 
+// hasJustRunOut reports whether the token was usable a moment ago.
+func (t *Token) hasJustRunOut(now instant) bool {
+	return t != nil && t.stale.reached(now) && now.since(t.stale) < firstPause
+}
+
 // authorization is the ready header's value, "" for the zero Token.
 func (t *Token) authorization() string {
 	if t.secret == nil {

@@ -48,7 +48,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if own && !t.source.overwrite || !t.takesToken(req) {
 		return t.forward(req, req)
 	}
-	if err := t.source.checkDestination(req.URL); err != nil {
+	if err := t.source.checkDestination(req); err != nil {
 		return nil, refuse(req, err)
 	}
 	e, err := t.source.entry(req.Context())
@@ -75,12 +75,16 @@ func refuse(req *http.Request, err error) error {
 	return err
 }
 
+// maxHops is more redirects than anybody follows: a base that gives the same response
+// twice makes a ring of them.
+const maxHops = 100
+
 // takesToken reports whether the request is ours to authenticate.
 func (t *transport) takesToken(req *http.Request) bool {
 	first := req
 	// Comparing with the hop before would not do: A to B to B.
-	for first.Response != nil {
-		if first.Response.Request == nil {
+	for hops := 0; first.Response != nil; hops++ {
+		if first.Response.Request == nil || hops == maxHops {
 			return false // the chain is broken: who knows where it began
 		}
 		first = first.Response.Request
@@ -113,14 +117,23 @@ func isAuthorization(name string) bool {
 }
 
 // checkDestination refuses to send a token where it could be read by others.
-func (s *TokenSource) checkDestination(u *url.URL) error {
+func (s *TokenSource) checkDestination(req *http.Request) error {
+	u := req.URL
 	switch {
 	case u == nil || u.Host == "":
 		return errors.New("httpclient: a request needs a URL with a host")
+	case u.Opaque != "":
+		return errors.New("httpclient: a request's URL must not be opaque: a proxy would take it elsewhere")
 	case u.Scheme != "https" && !s.allowHTTP && (u.Scheme != "http" || !isLoopback(u.Hostname())):
 		return fmt.Errorf("%w: %s://%s; use https", ErrInsecureURL, u.Scheme, u.Host)
-	case s.hosts != nil && !s.hosts[foldHost(u.Hostname())]:
-		return fmt.Errorf("%w: %s", ErrHostNotAllowed, u.Hostname())
+	case s.hosts == nil:
+		return nil
+	}
+	// A server of many names goes by the Host header, which may differ from the URL's.
+	for _, name := range []string{u.Hostname(), (&url.URL{Host: req.Host}).Hostname()} {
+		if name != "" && !s.hosts[foldHost(name)] {
+			return fmt.Errorf("%w: %s", ErrHostNotAllowed, name)
+		}
 	}
 	return nil
 }
@@ -203,8 +216,12 @@ func (t *transport) again(req *http.Request, first *http.Response, e *entry, rej
 
 // CloseIdleConnections lets [http.Client.CloseIdleConnections] reach the base.
 func (t *transport) CloseIdleConnections() {
-	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
-		base.CloseIdleConnections()
+	closeIdle(t.base)
+}
+
+func closeIdle(base http.RoundTripper) {
+	if closer, ok := base.(interface{ CloseIdleConnections() }); ok {
+		closer.CloseIdleConnections()
 	}
 }
 

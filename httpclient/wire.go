@@ -20,6 +20,10 @@ import (
 const (
 	// maxAnswer is far more than a token endpoint has to say, in bytes.
 	maxAnswer = 1 << 20
+	// pingAfter is how long a connection may be silent before it is probed, and
+	// pingTimeout how long it then has to answer, less than an attempt in all.
+	pingAfter   = 5 * time.Second
+	pingTimeout = 3 * time.Second
 	// maxQuote is how much of an error's field is kept, in characters.
 	maxQuote = 1000
 )
@@ -62,6 +66,8 @@ func newTokenClient(transport http.RoundTripper) *http.Client {
 			ForceAttemptHTTP2:     true,
 			MaxIdleConnsPerHost:   2,
 			IdleConnTimeout:       90 * time.Second,
+			// A connection that died in silence is noticed, and given up.
+			HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 			TLSHandshakeTimeout:   5 * time.Second,
 			ResponseHeaderTimeout: attemptTimeout,
 			OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
@@ -79,9 +85,14 @@ func newTokenClient(transport http.RoundTripper) *http.Client {
 }
 
 // send makes one attempt and reads the whole answer.
-func send(ctx context.Context, client *http.Client, req *http.Request) (*answer, error) {
+func send(ctx context.Context, client *http.Client, req *http.Request) (got *answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
+	defer func() {
+		if recover() != nil {
+			got, err = nil, errPanicked
+		}
+	}()
 	resp, err := client.Do(req.WithContext(ctx))
 	if err != nil {
 		// url.Error repeats the method and URL, which our own errors name.
@@ -102,6 +113,10 @@ func send(ctx context.Context, client *http.Client, req *http.Request) (*answer,
 	return &answer{status: resp.StatusCode, header: resp.Header, body: body}, nil
 }
 
+// errPanicked stands for a panic in code that is not ours; what it panicked with may
+// be a secret.
+var errPanicked = errors.New("the transport for token requests panicked")
+
 var (
 	mpCode  = regexp.MustCompile(`\bMP-\d{3}\b`)
 	traceID = regexp.MustCompile(`(?i)\(?trace_?id:\s*([\w-]+)\)?`)
@@ -112,7 +127,11 @@ var (
 func (e *TokenError) refused(a *answer, sent []string, now time.Time) {
 	e.StatusCode = a.status
 	e.Temporary = a.status == http.StatusTooManyRequests || a.status == http.StatusRequestTimeout || a.status >= 500
+	if date, ok := a.date(); ok {
+		now = date // by the same clock as a date in Retry-After
+	}
 	e.RetryAfter = a.retryAfter(now)
+	e.wide = a.status >= 300 && a.status < 400 || a.status == http.StatusNotFound || a.status == http.StatusGone
 	e.Hint = statusHint(a.status)
 	var fields struct {
 		Error       string `json:"error"`

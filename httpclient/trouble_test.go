@@ -1,0 +1,293 @@
+package httpclient_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
+)
+
+// A crowd that asks at once is stopped by the first answers; after that one fetch a
+// second finds out whether it is over.
+func TestCrowdsAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		changes     map[string]any
+		fault       faulttest.Fault
+		first, each int // token requests
+	}{
+		"unknown client": {map[string]any{"ClientId": "nobody"}, faulttest.Fault{}, 64, 1},
+		"audience":       {nil, faulttest.Fault{Status: 400, Body: `{"error":"invalid_grant","error_description":"MP-110"}`}, 64, 1},
+		"moved":          {nil, faulttest.Fault{Status: 308}, 64, 1},
+		"503":            {nil, faulttest.Fault{Status: 503}, 64 * 3, 3},
+		"503 for long":   {nil, faulttest.Fault{Status: 503, Header: http.Header{"Retry-After": {"60"}}}, 64, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := newPipe(t, builtIn, maskinportentest.WithLatency(100*time.Millisecond))
+				defer srv.Close()
+				if c.fault.Status != 0 {
+					c.fault.Match, c.fault.Times = toToken, -1
+					srv.Faults.Add(c.fault)
+				}
+				source := sourceOf(t, srv, c.changes)
+				defer source.Close()
+				asked := func() int { return srv.Stats().TokenRequests + srv.Faults.Hits() }
+				if c.fault.Status != 0 {
+					asked = srv.Faults.Hits
+				}
+				crowd := func(from int) {
+					var callers sync.WaitGroup
+					for i := range 200 {
+						callers.Go(func() {
+							if _, err := source.Token(customer(t, from+i)); err == nil {
+								t.Error("no error")
+							}
+						})
+					}
+					callers.Wait()
+				}
+				crowd(100_000_000)
+				// A few more are under way when the third failure is known.
+				if n := asked(); n > c.first+c.first/16 {
+					t.Errorf("%d token requests at first, want about %d", n, c.first)
+				}
+				for round := range 3 {
+					pass(5100 * time.Millisecond)
+					before := asked()
+					crowd(200_000_000 + 1000*round)
+					if n := asked() - before; n != c.each {
+						t.Errorf("round %d: %d token requests, want %d", round, n, c.each)
+					}
+				}
+			})
+		})
+	}
+}
+
+// One kind of token that is never had holds up no other.
+func TestOneBadTokenHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	for _, retryAfter := range []string{"", "1"} {
+		t.Run("Retry-After "+retryAfter, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := newPipe(t, builtIn, maskinportentest.WithClient(maskinportentest.Client{OrgNo: "974760673", Scopes: []string{scope}}))
+				defer srv.Close()
+				bad := customer(t, 100_000_000)
+				srv.Faults.Add(faulttest.Fault{Status: 503, Header: http.Header{"Retry-After": {retryAfter}}, Times: -1, Match: func(r *http.Request) bool {
+					return toToken(r) && claimsOf(t, r)["consumer_org"] == "100000000"
+				}})
+				source := sourceOf(t, srv, nil)
+				defer source.Close()
+				for i := range 300 {
+					if _, err := source.Token(bad); !errors.Is(err, httpclient.ErrTemporary) {
+						t.Fatalf("the bad one: %v", err)
+					}
+					if i%20 == 10 {
+						if _, err := source.Token(customer(t, 200_000_000+i)); err != nil {
+							t.Errorf("after %v: %v", time.Duration(i)*100*time.Millisecond, err)
+						}
+					}
+					pass(100 * time.Millisecond)
+				}
+			})
+		})
+	}
+}
+
+// While others fail, a good token is used to its end and refreshed at once when the
+// server is back: nobody who has it notices.
+func TestTroubleOfOthersCostsAGoodTokenNothing(t *testing.T) {
+	t.Parallel()
+	for _, retryAfter := range []string{"", "60"} {
+		t.Run("Retry-After "+retryAfter, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				source, _ := instant(t, httpclient.WithLogger((&logs{}).logger(0)), httpclient.WithTokenTransport(roundTripper(func(*http.Request) (*http.Response, error) {
+					if at := time.Since(start); at > 90*time.Second && at < 112*time.Second {
+						return answer(503, http.Header{"Retry-After": {retryAfter}}), nil
+					}
+					return tokenAnswer("t", 120), nil // used until second 114
+				})))
+				defer source.Close()
+				for i := 0; time.Since(start) < 240*time.Second; i++ {
+					if time.Since(start) > 90*time.Second && i%20 == 0 {
+						for j := range 4 {
+							_, _ = source.Token(customer(t, 100_000_000+4*i+j))
+						}
+					}
+					if _, err := source.Token(t.Context()); err != nil {
+						t.Errorf("after %v: %v", time.Since(start), err)
+					}
+					pass(50 * time.Millisecond)
+				}
+			})
+		})
+	}
+}
+
+// A refresh that fails is not tried again for each request.
+func TestFailedRefreshesPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn, maskinportentest.WithTokenLifetime(2*time.Hour))
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		defer source.Close()
+		if _, err := source.Token(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		srv.Faults.Add(faulttest.Fault{Match: toToken, Status: 400, Body: `{"error":"invalid_scope"}`, Times: -1})
+		pass(7050 * time.Second)
+		for range 1000 {
+			if _, err := source.Token(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			pass(100 * time.Millisecond)
+		}
+		// Pauses of 1, 2, 4, and then 5 s, in 100 s.
+		if n := srv.Faults.Hits(); n < 20 || n > 23 {
+			t.Errorf("%d token requests in 100 s", n)
+		}
+	})
+}
+
+// Fetches that hang do not keep the settings' own token, and those that never get
+// their turn say so.
+func TestFetchesThatHang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var seen sync.Map
+		var asked atomic.Int64
+		source, _ := instant(t, httpclient.WithTokenTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			if customer, ok := claimsOf(t, r)["consumer_org"].(string); ok {
+				if _, before := seen.LoadOrStore(customer, true); !before {
+					asked.Add(1)
+				}
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}
+			return tokenAnswer("t", 60), nil
+		})))
+		defer source.Close()
+		var callers sync.WaitGroup
+		var noTurn atomic.Int64
+		for i := range 200 {
+			callers.Go(func() {
+				_, err := source.Token(customer(t, 100_000_000+i))
+				if !errors.Is(err, httpclient.ErrTemporary) || strings.Contains(message(err), "WithKeySource") {
+					t.Errorf("got %v", err)
+				}
+				if strings.Contains(message(err), "64 other tokens are being fetched, and none came in time") {
+					noTurn.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		start := time.Now()
+		if _, err := source.Token(t.Context()); err != nil || time.Since(start) > 0 {
+			t.Errorf("the settings' own token: %v after %v", err, time.Since(start))
+		}
+		callers.Wait()
+		if noTurn.Load() != 136 || asked.Load() != 64 {
+			t.Errorf("%d of 200 had no turn, %d had", noTurn.Load(), asked.Load())
+		}
+	})
+}
+
+// A transport of the program's that panics, or ends its goroutine as a test's Fatal
+// does, fails the fetch and nothing else.
+func TestTransportThatMisbehaves(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		do   func()
+		want string
+	}{
+		"panics":             {func() { panic("CANARY") }, "the transport for token requests panicked"},
+		"ends its goroutine": {runtime.Goexit, "httpclient: temporary failure: the fetch ended without a result"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				source, _ := instant(t, httpclient.WithTokenTransport(roundTripper(func(*http.Request) (*http.Response, error) {
+					c.do()
+					return nil, errors.New("unreachable")
+				})))
+				defer source.Close()
+				for range 3 {
+					_, err := source.Token(t.Context())
+					if !errors.Is(err, httpclient.ErrTemporary) || !strings.Contains(message(err), c.want) || strings.Contains(prints(err), "CANARY") {
+						t.Errorf("got %v", err)
+					}
+					pass(10 * time.Second)
+				}
+			})
+		})
+	}
+}
+
+// An exchange that refuses for good costs one token request and one exchange a try.
+func TestExchangeThatRefusesForGood(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn)
+		defer srv.Close()
+		srv.Faults.Add(faulttest.Fault{Match: toExchange, Status: 401, Times: -1})
+		source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
+		defer source.Close()
+		for _, at := range []time.Duration{0, 1, 3, 7, 12, 17} {
+			pass(at*time.Second - time.Since(epoch))
+			_, err := source.Token(t.Context())
+			_, again := source.Token(t.Context()) // the remembered error
+			if err == nil || again == nil {
+				t.Fatal("no error")
+			}
+		}
+		if s := srv.Stats(); s.TokenRequests != 6 || srv.Faults.Hits() != 6 {
+			t.Errorf("%d token requests and %d exchanges in 6 tries", s.TokenRequests, srv.Faults.Hits())
+		}
+	})
+}
+
+// epoch is when a bubble's clock begins.
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// A Retry-After that is a date is by the server's clock.
+func TestRetryAfterByTheServersClock(t *testing.T) {
+	t.Parallel()
+	for _, off := range []time.Duration{-10 * time.Minute, 0, 10 * time.Minute} {
+		t.Run(fmt.Sprint(off), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := newPipe(t, builtIn)
+				defer srv.Close()
+				srv.Faults.Add(faulttest.Fault{Match: toToken, Status: 503, Times: -1, Header: http.Header{
+					"Date":        {time.Now().UTC().Format(http.TimeFormat)},
+					"Retry-After": {time.Now().Add(30 * time.Second).UTC().Format(http.TimeFormat)},
+				}})
+				start := time.Now()
+				source := sourceOf(t, srv, nil, httpclient.WithClocks(
+					func() time.Time { return time.Now().Add(off) }, func() time.Duration { return time.Since(start) }))
+				defer source.Close()
+				_, err := source.Token(t.Context())
+				var failed *httpclient.TokenError
+				if !errors.As(err, &failed) || failed.RetryAfter != 30*time.Second {
+					t.Errorf("got %v, after %v", err, failed.RetryAfter)
+				}
+			})
+		})
+	}
+}
