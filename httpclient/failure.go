@@ -26,8 +26,8 @@ const (
 )
 
 // record notes a failure. inUse is the token that there still is, if any: as it
-// nears its end the next tries come sooner, so that one that succeeds succeeds
-// before anybody has to wait for it.
+// nears its end the next tries come sooner, so that one succeeds before
+// anybody has to wait for it.
 func (f *failure) record(err error, now instant, inUse *Token) {
 	pause := min(firstPause<<min(f.count, 8), longestPause)
 	wish := min(wishOf(err), longestWish)

@@ -107,15 +107,15 @@ func TestTokenThatIsUsedUpOnArrival(t *testing.T) {
 	}
 }
 
-// An outage that ends before the token does costs no request.
+// An outage that ends before the token does costs no request, and none waits.
 func TestOutageThatEndsBeforeTheToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		srv := newPipe(t, builtIn) // tokens of 120 s, used until 114
+		srv := newPipe(t, builtIn, maskinportentest.WithLatency(200*time.Millisecond)) // tokens of 120 s, used until 114
 		defer srv.Close()
 		start := time.Now()
 		transport := roundTripper(func(r *http.Request) (*http.Response, error) {
-			if at := time.Since(start); at > 101*time.Second && at < 113900*time.Millisecond {
+			if at := time.Since(start); at > 101*time.Second && at < 113*time.Second {
 				return answer(503, nil), nil
 			}
 			return srv.Transport().RoundTrip(r)
@@ -123,9 +123,13 @@ func TestOutageThatEndsBeforeTheToken(t *testing.T) {
 		source := sourceOf(t, srv, nil, httpclient.WithTokenTransport(transport))
 		defer source.Close()
 		defer srv.Transport().(*http.Transport).CloseIdleConnections()
+		if _, err := source.Token(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		for time.Since(start) < 130*time.Second {
-			if _, err := source.Token(t.Context()); err != nil {
-				t.Fatalf("at %v: %v", time.Since(start), err)
+			before := time.Now()
+			if _, err := source.Token(t.Context()); err != nil || time.Since(before) > 0 {
+				t.Fatalf("at %v: %v after %v", time.Since(start), err, time.Since(before))
 			}
 			pass(50 * time.Millisecond)
 		}
