@@ -170,6 +170,7 @@ func TestStatuses(t *testing.T) {
 	}{
 		{faulttest.Fault{Status: 302, Header: http.Header{"Location": {"https://CANARY.example/"}}}, false, "302 Found: redirects of token requests are not followed: check the URL in the settings" + sinceStart},
 		{faulttest.Fault{Status: 400, Body: "CANARY"}, false, "400 Bad Request: it gives no reason: something between here and the server may answer in its place" + sinceStart},
+		{faulttest.Fault{Status: 408, Body: "CANARY"}, true, "408 Request Timeout: it gives no reason: something between here and the server may answer in its place" + sinceStart},
 		{faulttest.Fault{Status: 404, Body: "CANARY"}, false, "404 Not Found: the endpoint does not exist: check the URL in the settings" + sinceStart},
 		{faulttest.Fault{Status: 429, Header: http.Header{"Retry-After": {"30"}}}, true, "429 Too Many Requests: too many requests: it is tried again later (failing since 00:00:00, next try at 00:00:30 UTC)"},
 		{faulttest.Fault{Status: 500, Body: "CANARY"}, true, "500 Internal Server Error: the server is in trouble: it is tried again later" + sinceStart},

@@ -326,6 +326,7 @@ func TestServerInTrouble(t *testing.T) {
 	t.Parallel()
 	cases := map[string]faulttest.Fault{
 		"500":       {Status: 500, Body: "CANARY"},
+		"502":       {Status: 502, Body: "<html>CANARY"},
 		"503":       {Status: 503, Header: http.Header{"Retry-After": {"1"}}},
 		"429":       {Status: 429},
 		"dropped":   {Drop: true},

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,30 +38,39 @@ func answer(status int, header http.Header) *http.Response {
 
 // Where a token goes, through every kind of redirect, with a base transport
 // that sets resp.Request and one that does not.
+type redirect struct {
+	name string
+	hops []string // Location headers, one after the other
+	want []bool   // whether each of them carries the token
+	home string   // where it starts
+}
+
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	const home = "https://api.example/start"
-	cases := []struct {
-		name string
-		hops []string // Location headers, one after the other
-		want []bool   // whether each of them carries the token
-	}{
-		{"the same origin", []string{"https://api.example/next"}, []bool{true}},
-		{"a relative location", []string{"/next"}, []bool{true}},
-		{"another spelling: upper case", []string{"https://API.EXAMPLE/next"}, []bool{true}},
-		{"another spelling: the default port", []string{"https://api.example:443/next"}, []bool{true}},
-		{"another host", []string{"https://evil.example/"}, []bool{false}},
-		{"a sub-domain", []string{"https://sub.api.example/"}, []bool{false}},
-		{"a parent domain", []string{"https://example/"}, []bool{false}},
-		{"a trailing dot", []string{"https://api.example./"}, []bool{false}},
-		{"another port", []string{"https://api.example:8443/"}, []bool{false}},
-		{"plain http", []string{"http://api.example/"}, []bool{false}},
-		{"http on the https port", []string{"http://api.example:443/"}, []bool{false}},
-		{"IPv6", []string{"https://[::1]/"}, []bool{false}},
-		{"A to B to B", []string{"https://evil.example/", "https://evil.example/again"}, []bool{false, false}},
-		{"A to B and home again", []string{"https://evil.example/", home}, []bool{false, true}},
-		{"a letter that Unicode, but not DNS, takes for an i", []string{"https://ap%C4%B0.example/"}, []bool{false}},
-		{"user information", []string{"https://api.example@evil.example/"}, []bool{false}},
+	cases := []redirect{
+		{"the same origin", []string{"https://api.example/next"}, []bool{true}, home},
+		{"a relative location", []string{"/next"}, []bool{true}, home},
+		{"another spelling: upper case", []string{"https://API.EXAMPLE/next"}, []bool{true}, home},
+		{"another spelling: the default port", []string{"https://api.example:443/next"}, []bool{true}, home},
+		{"another host", []string{"https://evil.example/"}, []bool{false}, home},
+		{"a sub-domain", []string{"https://sub.api.example/"}, []bool{false}, home},
+		{"a parent domain", []string{"https://example/"}, []bool{false}, home},
+		{"a trailing dot", []string{"https://api.example./"}, []bool{false}, home},
+		{"another port", []string{"https://api.example:8443/"}, []bool{false}, home},
+		{"plain http", []string{"http://api.example/"}, []bool{false}, home},
+		{"http on the https port", []string{"http://api.example:443/"}, []bool{false}, home},
+		{"IPv6", []string{"https://[::1]/"}, []bool{false}, home},
+		{"A to B to B", []string{"https://evil.example/", "https://evil.example/again"}, []bool{false, false}, home},
+		{"A to B and home again", []string{"https://evil.example/", home}, []bool{false, true}, home},
+		{"a letter that Unicode, but not DNS, takes for an i", []string{"https://ap%C4%B0.example/"}, []bool{false}, home},
+		{"user information", []string{"https://api.example@evil.example/"}, []bool{false}, home},
+		{"IPv6, the same origin", []string{"https://[::1]:443/next"}, []bool{true}, "https://[::1]/start"},
+		{"IPv6 in upper case", []string{"https://[fe80::a]/next"}, []bool{true}, "https://[FE80::A]/start"},
+		{"IPv6 written out", []string{"https://[0:0:0:0:0:0:0:1]/next"}, []bool{false}, "https://[::1]/start"},
+		{"IPv4 as IPv6", []string{"https://[::ffff:127.0.0.1]/next"}, []bool{false}, "https://127.0.0.1/start"},
+		{"from a trailing dot, the same origin", []string{"/next"}, []bool{true}, "https://api.example./start"},
+		{"from a trailing dot to none", []string{"https://api.example/next"}, []bool{false}, "https://api.example./start"},
 	}
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for _, setsRequest := range []string{"sets resp.Request", "leaves it", "sets one of its own"} {
@@ -84,7 +94,7 @@ func TestRedirects(t *testing.T) {
 						return resp, nil
 					})
 					source := sourceOf(t, srv, nil, httpclient.WithBaseTransport(base))
-					req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, home, strings.NewReader("x"))
+					req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, c.home, strings.NewReader("x"))
 					resp, err := source.Client().Do(req)
 					if err != nil {
 						t.Fatal(err)
@@ -138,6 +148,10 @@ func TestDestinations(t *testing.T) {
 		{name: "http to localhost", url: "http://LOCALHOST:8080/"},
 		{name: "http elsewhere", url: "http://api.example/", want: httpclient.ErrInsecureURL},
 		{name: "http to what resolves to this machine", url: "http://localhost.example/", want: httpclient.ErrInsecureURL},
+		{name: "http to a private network", url: "http://10.0.0.1/", want: httpclient.ErrInsecureURL},
+		{name: "http to another", url: "http://192.168.1.1/", want: httpclient.ErrInsecureURL},
+		{name: "http to any address", url: "http://0.0.0.0/", want: httpclient.ErrInsecureURL},
+		{name: "http to the cloud's metadata", url: "http://169.254.169.254/", want: httpclient.ErrInsecureURL},
 		{name: "another scheme", url: "ftp://api.example/", want: httpclient.ErrInsecureURL},
 		{name: "http elsewhere, allowed", url: "http://api.example/", opts: []httpclient.Option{httpclient.InsecureAllowHTTP()}},
 		{name: "a listed host", url: "https://API.example:8443/", opts: []httpclient.Option{httpclient.WithAllowedHosts("api.EXAMPLE", "b.example")}},
@@ -164,9 +178,45 @@ func TestDestinations(t *testing.T) {
 			}
 		})
 	}
-	source := sourceOf(t, srv, nil)
-	if _, err := source.Transport(nil).RoundTrip(&http.Request{Header: http.Header{}}); err == nil {
-		t.Error("a request without a URL was sent")
+	source := sourceOf(t, srv, nil, httpclient.WithAllowedHosts("api.example"))
+	transport := source.Transport(roundTripper(func(*http.Request) (*http.Response, error) { return answer(200, nil), nil }))
+	for name, c := range map[string]struct {
+		req  http.Request
+		want string
+	}{
+		"no URL":         {http.Request{}, "a request needs a URL with a host"},
+		"no host":        {http.Request{URL: &url.URL{Scheme: "https"}}, "a request needs a URL with a host"},
+		"an opaque URL":  {http.Request{URL: &url.URL{Scheme: "https", Host: "api.example", Opaque: "//evil.example/"}}, "must not be opaque"},
+		"another Host":   {http.Request{URL: &url.URL{Scheme: "https", Host: "api.example"}, Host: "evil.example:443"}, "host not allowed: evil.example"},
+		"the same Host":  {http.Request{URL: &url.URL{Scheme: "https", Host: "api.example"}, Host: "API.example:443"}, ""},
+		"no Host at all": {http.Request{URL: &url.URL{Scheme: "https", Host: "api.example:1"}}, ""},
+	} {
+		c.req.Header = http.Header{}
+		if _, err := transport.RoundTrip(&c.req); (c.want == "") != (err == nil) || !strings.Contains(message(err), c.want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// A base that gives one response again and again makes a ring of redirects, which
+// ends, and in which no token goes round.
+func TestRingOfRedirects(t *testing.T) {
+	t.Parallel()
+	source := sourceOf(t, newDouble(t), nil)
+	ring := answer(302, http.Header{"Location": {"https://api.example/again"}})
+	bearers := 0
+	client := &http.Client{Transport: source.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Header.Get("Authorization") != "" {
+			bearers++
+		}
+		return ring, nil
+	}))}
+	resp, err := client.Get("https://api.example/")
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	if !strings.Contains(message(err), "stopped after 10 redirects") || bearers > 2 {
+		t.Errorf("got %v, %d bearers", err, bearers)
 	}
 }
 
@@ -506,6 +556,72 @@ func TestRejectedWhileMaskinportenIsDown(t *testing.T) {
 	})
 }
 
+// A caller whose token was rejected waits for a newer one no longer than its own
+// context allows, and one whose request cannot be sent again does not wait at all.
+func TestRejectedWhileMaskinportenHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn)
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		defer source.Close()
+		client := source.Client()
+		defer client.CloseIdleConnections()
+		get(t, client, srv.PlatformURL()+"/api")
+		srv.RevokeAll()
+		srv.Faults.Add(faulttest.Fault{Match: toToken, Hang: true, Times: -1})
+		for body, wait := range map[io.Reader]time.Duration{
+			strings.NewReader("x"):                        50 * time.Millisecond,
+			&closeCounter{Reader: strings.NewReader("x")}: 0,
+		} {
+			start := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			req, _ := http.NewRequestWithContext(ctx, http.MethodPost, srv.PlatformURL()+"/api", body)
+			resp, err := client.Do(req)
+			if err != nil || resp.StatusCode != 401 || time.Since(start) != wait {
+				t.Errorf("got %v, %v after %v, want 401 after %v", resp, err, time.Since(start), wait)
+			}
+			_ = resp.Body.Close()
+			cancel()
+		}
+	})
+}
+
+// A token that is rejected when it is due anyhow has not been replaced out of turn:
+// the next one may be, and that one again after half of its life.
+func TestRejectedTokenThatWasDue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn, maskinportentest.WithTokenLifetime(4*time.Second)) // due from 3.4 s on, used until 3.8
+		defer srv.Close()
+		slow := time.Duration(0)
+		source := sourceOf(t, srv, nil, httpclient.WithBaseTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			pass(slow)
+			return srv.Transport().RoundTrip(r)
+		})))
+		defer source.Close()
+		client := source.Client()
+		defer srv.Transport().(*http.Transport).CloseIdleConnections()
+		call := func(want int) {
+			t.Helper()
+			if status, _ := get(t, client, srv.PlatformURL()+"/api"); status != want {
+				t.Errorf("after %v: got %d, want %d", time.Since(epoch), status, want)
+			}
+		}
+		call(200)
+		pass(3300 * time.Millisecond)
+		slow = 800 * time.Millisecond // it expires on its way
+		call(200)
+		slow = 0
+		srv.RevokeAll()
+		call(200) // replaced out of turn
+		srv.RevokeAll()
+		call(401) // a moment later
+		pass(2100 * time.Millisecond)
+		call(200)
+	})
+}
+
 // A failure of the retried request is the caller's to see.
 func TestRetryThatFails(t *testing.T) {
 	t.Parallel()
@@ -568,7 +684,9 @@ func TestDefaultTransports(t *testing.T) {
 	local := httptest.NewServer(srv.Handler())
 	defer local.Close()
 	s := settingsOf(t, srv, map[string]any{"Environment": local.URL})
-	source, err := httpclient.NewTokenSource(s, httpclient.WithLogger((&logs{}).logger(0)))
+	// Token requests do not go through the base, though nothing else is given.
+	source, err := httpclient.NewTokenSource(s, httpclient.WithLogger((&logs{}).logger(0)), httpclient.WithBaseTransport(
+		roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("through the base") })))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package httpclient_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -133,6 +134,66 @@ func TestTroubleOfOthersCostsAGoodTokenNothing(t *testing.T) {
 						t.Errorf("after %v: %v", time.Since(start), err)
 					}
 					pass(50 * time.Millisecond)
+				}
+			})
+		})
+	}
+}
+
+// A failure is forgotten once a token came: the next one begins anew.
+func TestFailureThatIsOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn)
+		defer srv.Close()
+		source := sourceOf(t, srv, nil)
+		defer source.Close()
+		for range 2 {
+			srv.Faults.Add(faulttest.Fault{Match: toToken, Status: 400, Body: `{"error":"invalid_scope"}`, Times: 2})
+			for _, pause := range []time.Duration{time.Second, 2 * time.Second} {
+				start := time.Now()
+				_, err := source.Token(t.Context())
+				var failed *httpclient.TokenError
+				if !errors.As(err, &failed) || failed.RetryAt.Sub(start) != pause {
+					t.Fatalf("got %v", err)
+				}
+				pass(pause)
+			}
+			if _, err := source.Token(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			pass(10 * time.Minute)
+		}
+	})
+}
+
+// A name that does not resolve for a while, of the token endpoint or the exchange.
+func TestNameThatComesBack(t *testing.T) {
+	t.Parallel()
+	for part, match := range map[string]func(*http.Request) bool{"token": toToken, "exchange": toExchange} {
+		t.Run(part, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := newPipe(t, builtIn)
+				defer srv.Close()
+				defer srv.Transport().(*http.Transport).CloseIdleConnections()
+				source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true}, httpclient.WithTokenTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+					if match(r) && time.Since(epoch) < 5*time.Second {
+						return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: r.URL.Host, IsNotFound: true}}
+					}
+					return srv.Transport().RoundTrip(r)
+				})))
+				defer source.Close()
+				var err error
+				for time.Since(epoch) < 11*time.Second { // it is down for 5, and pauses are of 5 at most
+					before := time.Since(epoch)
+					if _, err = source.Token(t.Context()); err == nil && before < 4*time.Second {
+						t.Errorf("a token after %v", before)
+					}
+					pass(100 * time.Millisecond)
+				}
+				if err != nil {
+					t.Errorf("not recovered: %v", err)
 				}
 			})
 		})

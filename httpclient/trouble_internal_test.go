@@ -1,0 +1,132 @@
+package httpclient
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What makes trouble of failures, and what ends it.
+func TestTrouble(t *testing.T) {
+	t.Parallel()
+	a, b, c := &entry{}, &entry{}, &entry{}
+	temporary := &TokenError{Temporary: true}
+	type result struct {
+		e   *entry
+		err error
+	}
+	for name, tc := range map[string]struct {
+		results []result
+		blocked bool
+	}{
+		"nothing":                       {nil, false},
+		"one fails for now":             {[]result{{a, temporary}}, false},
+		"two fail for now":              {[]result{{a, temporary}, {b, temporary}}, false},
+		"three do":                      {[]result{{a, temporary}, {b, temporary}, {c, temporary}}, true},
+		"one does again and again":      {[]result{{a, temporary}, {a, temporary}, {a, temporary}, {a, temporary}}, false},
+		"two in turn":                   {[]result{{a, temporary}, {b, temporary}, {a, temporary}}, true},
+		"three, and one came":           {[]result{{a, temporary}, {b, temporary}, {c, nil}, {a, temporary}, {b, temporary}}, false},
+		"three, and one was refused":    {[]result{{a, temporary}, {b, temporary}, {c, &TokenError{Err: ErrScopeNotGranted}}, {a, temporary}}, false},
+		"trouble that is over":          {[]result{{a, temporary}, {b, temporary}, {c, temporary}, {a, nil}}, false},
+		"the client is refused":         {[]result{{a, &TokenError{Err: ErrUnknownClient, wide: true}}}, true},
+		"the client is refused no more": {[]result{{a, &TokenError{wide: true}}, {b, nil}}, false},
+		"a scope is refused":            {[]result{{a, &TokenError{Err: ErrScopeNotGranted}}, {b, &TokenError{Err: ErrScopeNotGranted}}, {c, &TokenError{Err: ErrScopeNotGranted}}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var known trouble
+			now := instant{wall: 1e18}
+			for _, r := range tc.results {
+				known.learn(r.e, r.err, now)
+			}
+			if err := known.admit(now, false); (err != nil) != tc.blocked {
+				t.Errorf("blocked by %v", err)
+			}
+			if err := known.admit(now, true); err != nil {
+				t.Errorf("in any case: %v", err)
+			}
+			if err := known.overtook(0); (err != nil) != tc.blocked {
+				t.Errorf("overtaken by %v", err)
+			}
+			if err := known.overtook(known.known()); err != nil {
+				t.Errorf("overtaken by what was known: %v", err)
+			}
+			// A second later one is let in, and only one.
+			later := now.add(time.Second)
+			if err := known.admit(later, false); err != nil {
+				t.Errorf("a second later: %v", err)
+			}
+			if err := known.admit(later, false); (err != nil) != tc.blocked {
+				t.Errorf("and then: %v", err)
+			}
+		})
+	}
+}
+
+// A failure's pause, and that a success wipes it out.
+func TestFailurePauses(t *testing.T) {
+	t.Parallel()
+	now := instant{wall: 1e18, monotonic: 1e9}
+	inUse := newToken("for tests only", "s", now, 120*time.Second, 0) // used until 114 s
+	for _, c := range []struct {
+		name  string
+		count int
+		wish  time.Duration
+		inUse *Token
+		at    time.Duration
+		pause time.Duration
+	}{
+		{"the first", 0, 0, nil, 0, time.Second},
+		{"the second", 1, 0, nil, 0, 2 * time.Second},
+		{"the fourth", 3, 0, nil, 0, 5 * time.Second},
+		{"the hundredth", 99, 0, nil, 0, 5 * time.Second},
+		{"as the server asks", 0, 30 * time.Second, nil, 0, 30 * time.Second},
+		{"as the server asks, within reason", 0, time.Hour, nil, 0, time.Minute},
+		{"a token with time left", 3, 0, inUse, 100 * time.Second, 5 * time.Second},
+		{"half of what is left", 3, 0, inUse, 108 * time.Second, 3 * time.Second},
+		{"a little", 3, 0, inUse, 113400 * time.Millisecond, 500 * time.Millisecond},
+		{"to its end", 3, 0, inUse, 113800 * time.Millisecond, 200 * time.Millisecond},
+		{"to its end, whatever the server asks", 3, time.Minute, inUse, 110 * time.Second, 4 * time.Second},
+		{"after its end", 3, 0, inUse, 115 * time.Second, 5 * time.Second},
+	} {
+		f := failure{count: c.count}
+		at := now.add(c.at)
+		f.record(&TokenError{RetryAfter: c.wish}, at, c.inUse)
+		if got := f.next.since(at); got != c.pause {
+			t.Errorf("%s: %v, want %v", c.name, got, c.pause)
+		}
+	}
+}
+
+// Retries are spread, so that many machines do not come back together.
+func TestRetriesAreSpread(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		seen := map[time.Duration]bool{}
+		for range 20 {
+			start, tries := time.Now(), 0
+			_, err := retry(t.Context(), func(context.Context) (*Token, error) {
+				tries++
+				return nil, &TokenError{Temporary: true}
+			})
+			took := time.Since(start)
+			if err == nil || tries != 3 || took < 300*time.Millisecond || took > 600*time.Millisecond {
+				t.Errorf("%d tries in %v: %v", tries, took, err)
+			}
+			seen[took] = true
+		}
+		if len(seen) < 10 {
+			t.Errorf("only %d different times", len(seen))
+		}
+	})
+}
+
+// Whatever the wall clock is set to, pauses go by the monotonic one.
+func TestAfterIsMonotonic(t *testing.T) {
+	t.Parallel()
+	earlier, later := instant{wall: 5, monotonic: 1}, instant{wall: 1, monotonic: 5}
+	if !later.after(earlier) || earlier.after(later) || later.since(earlier) != 4 {
+		t.Error("goes by the wall clock")
+	}
+}
