@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
@@ -51,10 +52,13 @@ var errPassword = errors.New("does not open with the password")
 // parsePKCS12's errors complete a sentence that begins with where the archive is
 // from. Its certificates go into the header x5c, the leaf first.
 func parsePKCS12(archive []byte, password string) (*Key, error) {
-	private, leaf, authorities, err := pkcs12.DecodeChain(archive, password)
+	private, first, others, err := pkcs12.DecodeChain(archive, password)
+	var unknown pkcs12.NotImplementedError
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
 		return nil, errPassword
+	case errors.As(err, &unknown):
+		return nil, errors.New("is encrypted or protected in a way that is not supported: export it again with AES-256 and SHA-256")
 	case err != nil:
 		return nil, errors.New("is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key")
 	}
@@ -65,9 +69,15 @@ func parsePKCS12(archive []byte, password string) (*Key, error) {
 	if err := jose.Check(signer); err != nil {
 		return nil, fmt.Errorf("holds a key that %w", err)
 	}
+	all := append([]*x509.Certificate{first}, others...)
+	i := slices.IndexFunc(all, func(c *x509.Certificate) bool { return signer.PublicKey.Equal(c.PublicKey) })
+	if i < 0 {
+		return nil, errors.New("holds no certificate of its key")
+	}
+	leaf := all[i]
 	return &Key{
 		signer: func() crypto.Signer { return signer }, alg: jose.DefaultAlgorithm,
-		chain: chainFrom(leaf, authorities), notBefore: leaf.NotBefore, notAfter: leaf.NotAfter,
+		chain: chainFrom(leaf, slices.Delete(all, i, i+1)), notBefore: leaf.NotBefore, notAfter: leaf.NotAfter,
 	}, nil
 }
 
@@ -85,8 +95,9 @@ func (s *MaskinportenSettings) archive() (setting string, archive []byte, err er
 	if errors.Is(err, fs.ErrNotExist) && s.BaseDir != "" && !filepath.IsAbs(path) {
 		archive, err = os.ReadFile(filepath.Join(s.BaseDir, path))
 	}
-	if err != nil {
-		err = fmt.Errorf("cannot be read: %w", err)
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		err = fmt.Errorf("cannot be read: %s %s: %w", failed.Op, brief(failed.Path), failed.Err)
 	}
 	return s.name("CertificatePkcs12Path"), archive, err
 }

@@ -195,7 +195,7 @@ func TestMetadataInACrowd(t *testing.T) {
 			var callers sync.WaitGroup
 			for i := range 40 {
 				callers.Go(func() {
-					if _, err := source.Token(customer(t, 100_000_000+i)); !strings.Contains(message(err), "the metadata is of another issuer, https://evil.example/") {
+					if _, err := source.Token(customer(t, 100_000_000+i)); !strings.Contains(message(err), "the metadata is of another issuer: set Environment") {
 						t.Errorf("got %v", err)
 					}
 				})

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -78,13 +79,16 @@ func lookupEnvironment(value string) (environment, error) {
 		if strings.EqualFold(value, "tt02") || strings.EqualFold(value, "staging") {
 			hint = `; for Altinn's TT02 it is "test"`
 		}
-		return environment{}, fmt.Errorf(`is %q: use "test" or "prod", or the URL of an issuer%s`, value, hint)
-	}
-	if issuer, ok := strings.CutSuffix(strings.TrimSuffix(value, "/"), "/token"); ok {
-		return environment{}, fmt.Errorf("is a token endpoint: use the issuer, %s/", issuer)
+		return environment{}, fmt.Errorf(`is %s: use "test" or "prod", or the URL of an issuer%s`, briefly(value), hint)
 	}
 	if err := checkURL(value); err != nil {
 		return environment{}, err
+	}
+	if issuer, ok := strings.CutSuffix(strings.TrimSuffix(value, "/"), "/token"); ok {
+		return environment{}, fmt.Errorf("is a token endpoint: use the issuer, %s/", brief(issuer))
+	}
+	if issuer, _, ok := strings.Cut(value, "/.well-known/"); ok {
+		return environment{}, fmt.Errorf("is the address of metadata: use the issuer, %s/", brief(issuer))
 	}
 	return environment{issuer: issuerOf(value)}, nil
 }
@@ -108,7 +112,7 @@ func (s *MaskinportenSettings) platform(env environment) (string, error) {
 		}
 	}
 	if !strings.Contains(value, "/") {
-		return "", fmt.Errorf(`%s is %q: use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL`, setting, value)
+		return "", fmt.Errorf(`%s is %s: use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL`, setting, briefly(value))
 	}
 	if err := checkURL(value); err != nil {
 		return "", fmt.Errorf("%s %w", setting, err)
@@ -135,14 +139,38 @@ func checkURL(value string) error {
 		return errors.New("is not a URL")
 	case u.User != nil:
 		return errors.New("holds a user name or password: remove it")
-	case u.Host == "":
-		return fmt.Errorf("is %q: a URL starts with https:// and a host", value)
-	case u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("is %q: remove what follows the path", u.Scheme+"://"+u.Host+u.Path)
+	case u.Hostname() == "":
+		return fmt.Errorf("is %s: a URL starts with https:// and a host", briefly(value))
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(value, "#"):
+		return fmt.Errorf("is %s: remove what follows the path", briefly(u.Scheme+"://"+u.Host+u.Path))
+	case u.Port() != "" && !isPort(u.Port()):
+		return fmt.Errorf("is %s: a port is a number up to 65535", briefly(value))
 	case u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()):
 		return nil
 	}
-	return fmt.Errorf("is %q: use https; plain http would show the token to the network", value)
+	return fmt.Errorf("is %s: use https; plain http would show the token to the network", briefly(value))
+}
+
+func isPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
+}
+
+// brief is a short text as it is, and of a long one, which may be a key that was put
+// into the wrong setting, the length alone.
+func brief(text string) string {
+	if n := len([]rune(text)); n > 200 {
+		return fmt.Sprintf("a text of %d characters", n)
+	}
+	return text
+}
+
+// briefly is brief in quotation marks.
+func briefly(text string) string {
+	if short := brief(text); short != text {
+		return short
+	}
+	return strconv.Quote(text)
 }
 
 // isLoopback reports whether host is this machine by its literal name: a name

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,6 +21,7 @@ type exchanger struct {
 	client   *http.Client
 	plan     *exchangePlan
 	clientID string
+	names    map[string]string // of settings, for hints
 	clock    clock
 	log      stepLog
 }
@@ -54,8 +56,8 @@ func (x *exchanger) attempt(ctx context.Context, grant *Token, secrets []string)
 		return nil, failed
 	}
 	if a.status != http.StatusOK {
-		failed.refused(a, append(secrets, grant.AccessToken()), start.time())
-		if cure := exchangeHint(a.status); cure != "" {
+		failed.refused(a, slices.Concat(x.plan.secrets, secrets, []string{grant.AccessToken()}), start.time())
+		if cure := x.hint(a.status); cure != "" {
 			failed.Hint = cure
 		}
 		return nil, failed
@@ -66,19 +68,19 @@ func (x *exchanger) attempt(ctx context.Context, grant *Token, secrets []string)
 	}
 	if err != nil {
 		failed.StatusCode, failed.Err, failed.Temporary = a.status, err, true
-		failed.Hint = "something between here and Altinn answers in its place, or TokenExchangeEnvironment names another server"
+		failed.Hint = "something between here and Altinn answers in its place, or " + x.names["TokenExchangeEnvironment"] + " names another server"
 		return nil, failed
 	}
 	x.log.step(ctx, "got an Altinn token", slog.Any("token", token), slog.Duration("lifetime", token.life))
 	return token, nil
 }
 
-func exchangeHint(status int) string {
+func (x *exchanger) hint(status int) string {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return "Altinn does not take this Maskinporten token: check that TokenExchangeEnvironment belongs to Environment"
+		return "Altinn does not take this Maskinporten token: check that " + x.names["TokenExchangeEnvironment"] + " belongs to " + x.names["Environment"]
 	case http.StatusGone:
-		return "Altinn abolished enterprise users in 2026: remove EnterpriseUserName and EnterpriseUserPassword, and use a system user"
+		return "Altinn abolished enterprise users in 2026: remove " + x.names["EnterpriseUserName"] + " and " + x.names["EnterpriseUserPassword"] + ", and use a system user"
 	}
 	return ""
 }

@@ -90,7 +90,7 @@ func (g *granter) withKey(ctx context.Context, request tokenRequest, key *Key, c
 		return nil, g.keyError(errors.New("it gave a key that is none"))
 	}
 	if err := key.check(g.clock().time()); err != nil {
-		return nil, &TokenError{Step: stepKey, ClientID: g.clientID, Err: err, wide: true}
+		return nil, &TokenError{Step: stepKey, ClientID: g.clientID, Err: fmt.Errorf("%s: %w", key.setting, err), wide: true}
 	}
 	g.warnOfCertificate(ctx, key)
 	token, answered, err := g.attempt(ctx, request, key)

@@ -157,12 +157,12 @@ func (i *issuer) ask(ctx context.Context, issuer, address string) (endpoints, er
 	}
 	failed := &TokenError{Step: "issuer metadata", URL: address, StatusCode: a.status, wide: true}
 	if issuerOf(fields.Issuer) != issuerOf(issuer) {
-		failed.Err = fmt.Errorf("the metadata is of another issuer, %s", quote(fields.Issuer))
+		failed.Err = errors.New("the metadata is of another issuer")
 		failed.Hint = "set Environment or Authority to the issuer exactly as its metadata spells it"
 		return endpoints{}, failed
 	}
-	if err := checkURL(fields.TokenEndpoint); err != nil {
-		failed.Err = fmt.Errorf("its token_endpoint %w", err)
+	if checkURL(fields.TokenEndpoint) != nil {
+		failed.Err = errors.New("its token_endpoint is not an https URL without a query")
 		failed.Hint = "ask the issuer's owner to correct the metadata"
 		return endpoints{}, failed
 	}

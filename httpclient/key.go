@@ -26,12 +26,18 @@ type Key struct {
 	kid                 string
 	chain               []string  // x5c, leaf first; empty where kid identifies the key
 	setting             string    // where it came from, for hints
+	kidSetting          string    // where its id came from, if not from there
 	notBefore, notAfter time.Time // of the leaf certificate
 }
 
 // KeyID is the id that the key is registered under; empty where a certificate
 // identifies it.
-func (k *Key) KeyID() string { return k.kid }
+func (k *Key) KeyID() string {
+	if k == nil {
+		return ""
+	}
+	return k.kid
+}
 
 // String tells the key's id and algorithm, as in "key my-key (RS256)", or that it is
 // a certificate's.
@@ -50,6 +56,14 @@ func (k *Key) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, k.String()) }
 
 // LogValue implements [slog.LogValuer]: what String returns.
 func (k *Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// namedBy is the setting that says what the key is registered under.
+func (k *Key) namedBy() string {
+	if k.kidSetting != "" {
+		return k.kidSetting
+	}
+	return k.setting
+}
 
 // check refuses a certificate outside of its time.
 func (k *Key) check(now time.Time) error {
@@ -86,9 +100,7 @@ func (s *MaskinportenSettings) hasKey() bool {
 
 // key makes the signing key that the settings hold.
 func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
-	if err := s.checkThumbprint(); err != nil {
-		return nil, err
-	}
+	thumbprint := s.checkThumbprint()
 	hasJWK := s.EncodedJWK != "" || s.JWK != ""
 	var given []string
 	if hasJWK {
@@ -101,16 +113,29 @@ func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
 		given = append(given, s.name("CertificatePkcs12Path"))
 	}
 	switch {
+	case len(given) == 0 && thumbprint != nil:
+		return nil, thumbprint
 	case len(given) == 0:
 		return nil, missing("%s is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)",
 			s.name("EncodedJwk"))
-	case len(given) > 1:
-		return nil, fmt.Errorf("%s each hold a key: keep one of them", strings.Join(given, " and "))
-	case hasJWK:
-		return s.jwkKey()
-	default:
-		return s.certificateKey(now)
 	}
+	problems := []error{thumbprint}
+	if len(given) > 1 {
+		problems = append(problems, fmt.Errorf("%s each hold a key: keep one of them", strings.Join(given, " and ")))
+	}
+	var key *Key
+	if hasJWK {
+		jwk, err := s.jwkKey()
+		key, problems = jwk, append(problems, err)
+	}
+	if s.EncodedX509 != "" || s.CertificatePkcs12Path != "" {
+		certificate, err := s.certificateKey(now)
+		key, problems = certificate, append(problems, err)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return key, nil
 }
 
 func (s *MaskinportenSettings) checkThumbprint() error {
@@ -139,6 +164,9 @@ func (s *MaskinportenSettings) jwkKey() (*Key, error) {
 		return nil, fmt.Errorf("%s %w", setting, err)
 	}
 	key.setting = setting
+	if s.Kid != "" {
+		key.kidSetting = s.name("Kid")
+	}
 	return key, nil
 }
 

@@ -57,7 +57,7 @@ func NewCertificateKey(signer crypto.Signer, chain []*x509.Certificate, algorith
 	if err != nil {
 		return nil, err
 	}
-	if public, ok := chain[0].PublicKey.(*rsa.PublicKey); !ok || !public.Equal(signer.Public()) {
+	if public, ok := chain[0].PublicKey.(*rsa.PublicKey); !ok || !public.Equal(publicKey(signer)) {
 		return nil, errors.New("httpclient: key: the first certificate is not the signer's")
 	}
 	for _, cert := range chain {
@@ -71,7 +71,7 @@ func newKey(signer crypto.Signer, algorithm string) (*Key, error) {
 	if v := reflect.ValueOf(signer); signer == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, errors.New("httpclient: key: the signer is nil")
 	}
-	public, ok := signer.Public().(*rsa.PublicKey)
+	public, ok := publicKey(signer).(*rsa.PublicKey)
 	switch {
 	case !ok || public == nil || public.N == nil:
 		return nil, fmt.Errorf("httpclient: key: the signer %w", jose.ErrNotRSA)
@@ -85,6 +85,12 @@ func newKey(signer crypto.Signer, algorithm string) (*Key, error) {
 		return nil, fmt.Errorf("httpclient: key: it %w", err)
 	}
 	return &Key{signer: func() crypto.Signer { return signer }, alg: algorithm, setting: "the key source"}, nil
+}
+
+// publicKey asks a signer, which may panic, such as one that embeds nil.
+func publicKey(signer crypto.Signer) (public crypto.PublicKey) {
+	defer func() { _ = recover() }()
+	return signer.Public()
 }
 
 // ParseJWK makes a key of what EncodedJwk may hold: the base64 of a private RSA

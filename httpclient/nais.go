@@ -3,6 +3,7 @@ package httpclient
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 )
 
@@ -11,10 +12,13 @@ const tokenEndpointSetting = "MASKINPORTEN_TOKEN_ENDPOINT"
 
 // FromNAIS makes settings of the variables that the NAIS platform gives a service
 // with a Maskinporten client: MASKINPORTEN_CLIENT_ID, _CLIENT_JWK, _SCOPES,
-// _ISSUER, _TOKEN_ENDPOINT and _WELL_KNOWN_URL. getenv is [os.Getenv], or a
-// function like it. The result may be changed before it is used; errors about it
+// _ISSUER, _TOKEN_ENDPOINT and _WELL_KNOWN_URL. getenv is [os.Getenv], which nil
+// stands for, or a function like it. The result may be changed before it is used; errors about it
 // name the variables. https://doc.nais.io/auth/maskinporten/reference/
 func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
+	if getenv == nil {
+		getenv = os.Getenv
+	}
 	s := MaskinportenSettings{spelt: map[string]string{}}
 	for _, v := range []struct {
 		variable, canonical string
@@ -32,7 +36,9 @@ func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 	// Without any key, the variable to look at is this one.
 	s.spelt["EncodedJwk"], s.spelt["Environment"] = "MASKINPORTEN_CLIENT_JWK", "MASKINPORTEN_ISSUER"
 
-	s.tokenIssuer = issuerOf(s.Authority)
+	if s.Authority != "" {
+		s.tokenIssuer = issuerOf(s.Authority)
+	}
 
 	const variable = "MASKINPORTEN_WELL_KNOWN_URL"
 	wellKnown := strings.TrimSpace(getenv(variable))

@@ -15,7 +15,7 @@ import (
 // unreachable makes an error of a request that got no whole answer.
 func (e *TokenError) unreachable(err error) {
 	e.Err = withoutAnswer(err)
-	e.Temporary = !isPermanentNetwork(err)
+	e.Temporary = !isPermanentNetwork(e.Err)
 	e.wide = !e.Temporary
 	e.Hint = networkHint(e.Err)
 }
@@ -24,11 +24,15 @@ var (
 	errTooLong = fmt.Errorf("the answer is over %d bytes", maxAnswer)
 	errNotHTTP = errors.New("the answer is not HTTP as it should be")
 	errGoAway  = errors.New("the server closed the connection") // HTTP/2's GOAWAY
+	errAstray  = errors.New("the answer is a redirect to what is no address")
 )
 
 // withoutAnswer replaces those errors of net/http that quote what a server sent:
 // it may be a token.
 func withoutAnswer(err error) error {
+	if strings.Contains(err.Error(), "Location header") {
+		return errAstray
+	}
 	for _, quoting := range []string{"malformed", "Content-Length", "ransfer encoding", "invalid header", "chunk"} {
 		if strings.Contains(err.Error(), quoting) {
 			return errNotHTTP
@@ -81,6 +85,8 @@ func networkHint(err error) string {
 		return "the server does not speak TLS: check the URL's scheme and port"
 	case isDisagreement(alertOf(err)):
 		return "the server refuses the TLS connection: check the URL and the proxy, and whether either wants another TLS version or a client's certificate"
+	case errors.Is(err, errAstray):
+		return statusHint(http.StatusFound)
 	case errors.Is(err, errNotHTTP), errors.Is(err, errTooLong):
 		return "something else answers in the server's place: check the URL in the settings, and the proxy"
 	case errors.Is(err, errGoAway), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), strings.HasPrefix(err.Error(), "stream error: "):
@@ -113,6 +119,6 @@ func isPermanentNetwork(err error) bool {
 		record       tls.RecordHeaderError
 		proxy        *proxyError
 	)
-	return errors.As(err, &verification) || errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch) ||
+	return errors.Is(err, errAstray) || errors.As(err, &verification) || errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch) ||
 		isDisagreement(alertOf(err)) || errors.As(err, &proxy) && proxy.status < http.StatusInternalServerError
 }

@@ -73,10 +73,10 @@ func fieldNamed(key string) (settingField, bool) {
 // set stores a value, unless another spelling of the same setting has already
 // given another one.
 func (f settingField) set(s *MaskinportenSettings, key string, value any) error {
-	if value == nil {
+	canonical := f.names[0]
+	if object, ok := value.(map[string]any); value == nil || canonical == "Jwk" && ok && len(object) == 0 {
 		return nil
 	}
-	canonical := f.names[0]
 	before, seen := s.spelt[canonical]
 	var conflict bool
 	switch p := f.target(s).(type) {
@@ -121,10 +121,10 @@ func textValue(canonical string, value any) (string, error) {
 		return v, nil
 	case json.Number:
 		return v.String(), nil
-	case int:
-		return strconv.Itoa(v), nil
-	case int64:
-		return strconv.FormatInt(v, 10), nil
+	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64:
+		return fmt.Sprint(v), nil
+	case float32:
+		return strconv.FormatFloat(float64(v), 'f', -1, 32), nil
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64), nil
 	case map[string]any:
@@ -189,7 +189,18 @@ func kindOf(value any) string {
 	case []any, []string:
 		return "a list"
 	}
-	return "a number"
+	if isNumber(value) {
+		return "a number"
+	}
+	return fmt.Sprintf("a %T", value)
+}
+
+func isNumber(value any) bool {
+	switch value.(type) {
+	case json.Number, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64:
+		return true
+	}
+	return false
 }
 
 // unknownKey words the warning about a key, with the nearest one that is known.

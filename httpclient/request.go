@@ -51,7 +51,13 @@ type Consent struct {
 type overrides struct {
 	scope, resource, consumerOrg, person *string
 	details                              *string
-	problems                             []error
+	problems                             []problem
+}
+
+// problem is what a call of a function got wrong. A later call of it makes good.
+type problem struct {
+	function string
+	err      error
 }
 
 // Format implements [fmt.Formatter]: every verb prints the consent's id alone.
@@ -59,19 +65,24 @@ func (c Consent) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "httpclient
 
 type overridesKey struct{}
 
-// with adds a change to what the context says.
-func with(ctx context.Context, change func(*overrides)) context.Context {
+// with adds what a function changes to what the context says.
+func with(ctx context.Context, function string, change func(*overrides)) context.Context {
 	next := &overrides{}
 	if earlier, ok := ctx.Value(overridesKey{}).(*overrides); ok {
 		*next = *earlier
-		next.problems = append([]error(nil), earlier.problems...)
+		next.problems = nil
+		for _, p := range earlier.problems {
+			if p.function != function {
+				next.problems = append(next.problems, p)
+			}
+		}
 	}
 	change(next)
 	return context.WithValue(ctx, overridesKey{}, next)
 }
 
-func (o *overrides) problem(format string, args ...any) {
-	o.problems = append(o.problems, fmt.Errorf("httpclient: "+format, args...))
+func (o *overrides) problem(function, what string) {
+	o.problems = append(o.problems, problem{function, fmt.Errorf("httpclient: %s: %s", function, what)})
 }
 
 // WithScope asks for these scopes, separated by spaces or commas or one by one,
@@ -80,12 +91,12 @@ func (o *overrides) problem(format string, args ...any) {
 // function counts. What it gets wrong is an error of those requests and of Token,
 // and no [*TokenError]. Tokens of different requests are kept apart.
 func WithScope(ctx context.Context, scopes ...string) context.Context {
-	return with(ctx, func(o *overrides) {
+	return with(ctx, "WithScope", func(o *overrides) {
 		scope := normalizeScope(strings.Join(scopes, " "))
 		if scope == "" {
-			o.problem("WithScope: no scope is named")
+			o.problem("WithScope", "no scope is named")
 		} else if !isScope(scope) {
-			o.problem("WithScope: a scope has a character that no scope can have")
+			o.problem("WithScope", "a scope has a character that no scope can have")
 		}
 		o.scope = &scope
 	})
@@ -94,9 +105,9 @@ func WithScope(ctx context.Context, scopes ...string) context.Context {
 // WithResource asks for a token that is meant for this API alone (claim
 // "resource"), in place of the settings' Resource. Empty asks for one that is not.
 func WithResource(ctx context.Context, resource string) context.Context {
-	return with(ctx, func(o *overrides) {
+	return with(ctx, "WithResource", func(o *overrides) {
 		if !isResource(resource) {
-			o.problem("WithResource: not a text of at most 2,000 printable characters")
+			o.problem("WithResource", "not a text of at most 2,000 printable characters")
 		}
 		o.resource = &resource
 	})
@@ -106,20 +117,21 @@ func WithResource(ctx context.Context, resource string) context.Context {
 // digits with or without "0192:" before them, in place of the settings' ConsumerOrgNo. Empty asks on the client's own.
 // https://docs.digdir.no/docs/Maskinporten/maskinporten_func_delegering
 func WithConsumerOrg(ctx context.Context, orgNo string) context.Context {
-	return with(ctx, func(o *overrides) {
-		if orgNo = strings.TrimPrefix(orgNo, iso6523); orgNo != "" && !isOrgNo(orgNo) {
-			o.problem("WithConsumerOrg: not an organisation number: nine digits")
+	return with(ctx, "WithConsumerOrg", func(o *overrides) {
+		number := strings.TrimPrefix(orgNo, iso6523)
+		if orgNo != "" && !isOrgNo(number) {
+			o.problem("WithConsumerOrg", "not an organisation number: nine digits")
 		}
-		o.consumerOrg = &orgNo
+		o.consumerOrg = &number
 	})
 }
 
 // WithPerson asks for a token that concerns this person (claim "pid"), by the
 // eleven digits of the national identity number. It appears in no error or log.
 func WithPerson(ctx context.Context, identityNo string) context.Context {
-	return with(ctx, func(o *overrides) {
+	return with(ctx, "WithPerson", func(o *overrides) {
 		if !isPersonNo(identityNo) {
-			o.problem("WithPerson: not a national identity number: eleven digits")
+			o.problem("WithPerson", "not a national identity number: eleven digits")
 		}
 		o.person = &identityNo
 	})
@@ -131,13 +143,13 @@ const iso6523 = "0192:" // of Norwegian organisation numbers
 
 // WithSystemUser asks for a token of this system user. It excludes [WithConsent].
 func WithSystemUser(ctx context.Context, user SystemUser) context.Context {
-	return with(ctx, func(o *overrides) {
+	return with(ctx, "WithSystemUser", func(o *overrides) {
 		orgNo := strings.TrimPrefix(user.OrgNo, iso6523)
 		if !isOrgNo(orgNo) {
-			o.problem("WithSystemUser: OrgNo is not an organisation number: nine digits")
+			o.problem("WithSystemUser", "OrgNo is not an organisation number: nine digits")
 		}
 		if !externalRef.MatchString(user.ExternalRef) {
-			o.problem("WithSystemUser: ExternalRef has another character than letters, digits, _ and -, or more than 255")
+			o.problem("WithSystemUser", "ExternalRef has another character than letters, digits, _ and -, or more than 255")
 		}
 		o.setDetails("WithSystemUser", systemUserDetails{
 			Type:        "urn:altinn:systemuser",
@@ -167,9 +179,9 @@ const (
 
 // WithConsent asks for a token of this consent. It excludes [WithSystemUser].
 func WithConsent(ctx context.Context, consent Consent) context.Context {
-	return with(ctx, func(o *overrides) {
+	return with(ctx, "WithConsent", func(o *overrides) {
 		if !uuid.MatchString(consent.ID) {
-			o.problem("WithConsent: ID is not a UUID")
+			o.problem("WithConsent", "ID is not a UUID")
 		}
 		from := consent.From
 		switch person, organisation := strings.TrimPrefix(from, personURN), strings.TrimPrefix(from, organisationURN); {
@@ -178,7 +190,7 @@ func WithConsent(ctx context.Context, consent Consent) context.Context {
 		case isOrgNo(organisation):
 			from = organisationURN + organisation
 		default:
-			o.problem("WithConsent: From is neither a national identity number nor an organisation number")
+			o.problem("WithConsent", "From is neither a national identity number nor an organisation number")
 		}
 		o.setDetails("WithConsent", consentDetails{Type: "urn:altinn:consent", ID: consent.ID, From: from})
 	})
@@ -192,22 +204,23 @@ type consentDetails struct {
 
 // setDetails refuses a second kind of details: a token has one.
 func (o *overrides) setDetails(function string, details any) {
-	encoded, err := json.Marshal([]any{details})
-	if err != nil {
-		o.problem("%s: %w", function, err)
-	}
+	encoded, _ := json.Marshal([]any{details}) // of texts, which always encode
 	text := string(encoded)
 	kind := func(details string) string { kind, _, _ := strings.Cut(details, ","); return kind }
 	if o.details != nil && kind(*o.details) != kind(text) {
-		o.problem("%s: a token is of a system user or of a consent, not of both", function)
+		o.problem(function, "a token is of a system user or of a consent, not of both")
 	}
 	o.details = &text
 }
 
 // apply lays what the context says over the settings' own request.
 func (o *overrides) apply(own tokenRequest) (tokenRequest, error) {
-	if len(o.problems) > 0 {
-		return tokenRequest{}, errors.Join(o.problems...)
+	var problems []error
+	for _, p := range o.problems {
+		problems = append(problems, p.err)
+	}
+	if len(problems) > 0 {
+		return tokenRequest{}, errors.Join(problems...)
 	}
 	override(&own.scope, o.scope)
 	override(&own.resource, o.resource)

@@ -187,7 +187,16 @@ func (s *MaskinportenSettings) names(canonical ...string) map[string]string {
 	for _, c := range canonical {
 		names[c] = s.name(c)
 	}
+	names["Environment"] = s.issuerSetting()
 	return names
+}
+
+// issuerSetting is what names the issuer.
+func (s *MaskinportenSettings) issuerSetting() string {
+	if s.Authority != "" {
+		return s.name("Authority")
+	}
+	return s.name("Environment")
 }
 
 // settingField ties a setting's names to its place in MaskinportenSettings.

@@ -302,8 +302,26 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 				"CertificatePkcs12Path": "z", "ExhangeToAltinnToken": true, "EnterpriseUserName": "u",
 			},
 			want: "httpclient: settings: EncodedJwk and EncodedX509 and CertificatePkcs12Path each hold a key: keep one of them\n" +
+				"EncodedJwk is not base64: set it to the base64 of the client's private JWK\n" +
+				"EncodedX509 is not base64: set it to the base64 of a PKCS#12 archive (.p12, .pfx)\n" +
 				"TokenExchangeEnvironment is missing: ExhangeToAltinnToken exchanges tokens and the issuer is not Maskinporten's own; " +
-				`set it to "tt02", "prod" or the platform's base URL`,
+				`set it to "tt02", "prod" or the platform's base URL` + "\n" +
+				"EnterpriseUserPassword is missing beside EnterpriseUserName",
+		},
+		{
+			name: "a misspelt environment hides nothing",
+			section: map[string]any{
+				"Environment": "tset", "ClientId": "i d", "Scope": "a\"", "CertificateStoreThumbprint": "t", "EncodedJwk": "%", "ConsumerOrgNo": "0192:",
+				"ExhangeToAltinnToken": true, "TokenExchangeEnvironment": "tt03", "EnterpriseUserName": "u",
+			},
+			want: `httpclient: settings: Environment is "tset": use "test" or "prod", or the URL of an issuer` + "\n" +
+				"ClientId has a character that no client's id has\n" +
+				"CertificateStoreThumbprint works on Windows with .NET only: export the certificate with its key and set CertificatePkcs12Path or EncodedX509\n" +
+				"EncodedJwk is not base64: set it to the base64 of the client's private JWK\n" +
+				"Scope has a character that no scope can have\n" +
+				"ConsumerOrgNo is not an organisation number: nine digits\n" +
+				`TokenExchangeEnvironment is "tt03": use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL` + "\n" +
+				"EnterpriseUserPassword is missing beside EnterpriseUserName",
 		},
 		{
 			name: "half an enterprise user, a thumbprint",

@@ -81,7 +81,10 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 		return nil, err
 	}
 	if p.exchange != nil {
-		s.exchanger = &exchanger{client: client, plan: p.exchange, clientID: p.clientID, clock: o.clock, log: log}
+		s.exchanger = &exchanger{
+			client: client, plan: p.exchange, clientID: p.clientID, clock: o.clock, log: log,
+			names: settings.names("TokenExchangeEnvironment", "Environment", "EnterpriseUserName", "EnterpriseUserPassword"),
+		}
 	}
 	return s, nil
 }
@@ -125,7 +128,7 @@ func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
 
 // entry is where the token that the context asks for is kept.
 func (s *TokenSource) entry(ctx context.Context) (*entry, error) {
-	if s.own == nil {
+	if s == nil || s.own == nil {
 		return nil, ErrClosed
 	}
 	o, ok := ctx.Value(overridesKey{}).(*overrides)
@@ -149,7 +152,7 @@ func (s *TokenSource) entry(ctx context.Context) (*entry, error) {
 // once. It waits for a transport of [WithTokenTransport] to heed the end of a
 // request's context.
 func (s *TokenSource) Close() {
-	if s.own == nil {
+	if s == nil || s.own == nil {
 		return
 	}
 	s.background.close()

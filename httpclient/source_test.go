@@ -529,11 +529,11 @@ func TestMetadata(t *testing.T) {
 		{name: "dropped: {issuer}token", fault: faulttest.Fault{Drop: true}},
 		{
 			name: "of another issuer", fault: faulttest.Fault{Status: 200, Body: `{"issuer":"https://evil.example/","token_endpoint":"https://evil.example/token"}`},
-			err: "the metadata is of another issuer, https://evil.example/: set Environment or Authority to the issuer exactly as its metadata spells it",
+			err: "the metadata is of another issuer: set Environment or Authority to the issuer exactly as its metadata spells it",
 		},
 		{
 			name: "with an insecure endpoint", fault: faulttest.Fault{Status: 200, Body: `{"issuer":"ISSUER","token_endpoint":"http://evil.example/token"}`},
-			err: `its token_endpoint is "http://evil.example/token": use https; plain http would show the token to the network`,
+			err: "its token_endpoint is not an https URL without a query: ask the issuer's owner to correct the metadata",
 		},
 	}
 	for _, c := range cases {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -18,7 +19,7 @@ const scopeName = "github.com/portnokkel/portnokkel/httpclient"
 
 // WithMeterProvider records metrics with OpenTelemetry. The default records none,
 // at no cost. Durations and times to expiry are in seconds; error.type, which an
-// error has, is the HTTP status, or "timeout", "network", "canceled" where a caller's
+// error has, is the HTTP status, unless that is a success, or "timeout", "network", "canceled" where a caller's
 // own context ended, or "other" (semantic conventions,
 // https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/).
 //
@@ -212,9 +213,9 @@ func errorType(err error) attribute.KeyValue {
 	case errors.Is(err, context.DeadlineExceeded):
 		kind = "timeout"
 	case !errors.As(err, &failed):
-	case failed.StatusCode != 0:
+	case failed.StatusCode >= http.StatusMultipleChoices:
 		kind = strconv.Itoa(failed.StatusCode)
-	case failed.Temporary && failed.URL != "":
+	case failed.Temporary && failed.StatusCode == 0 && failed.URL != "":
 		kind = "network"
 	}
 	return attribute.String("error.type", kind)

@@ -66,9 +66,9 @@ func (t *Token) hasJustRunOut(now instant) bool {
 	return t != nil && t.stale.reached(now) && now.since(t.stale) < firstPause
 }
 
-// authorization is the ready header's value, "" for the zero Token.
+// authorization is the ready header's value, "" for the zero Token and for nil.
 func (t *Token) authorization() string {
-	if t.secret == nil {
+	if t == nil || t.secret == nil {
 		return ""
 	}
 	return t.secret()

@@ -36,6 +36,8 @@ type exchangePlan struct {
 	platform       string
 	testOrg        bool
 	enterpriseUser string // base64 of user:password; secret
+	// secrets are what no error may show, in whichever form an answer echoes it.
+	secrets []string
 }
 
 // Format implements [fmt.Formatter]: every verb prints the platform alone.
@@ -54,7 +56,7 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	p.environment, err = s.environment()
 	check(err)
 	envKnown := err == nil
-	if s.tokenEndpoint != "" && issuerOf(s.Authority) == s.tokenIssuer {
+	if s.tokenEndpoint != "" && s.Authority != "" && issuerOf(s.Authority) == s.tokenIssuer {
 		p.environment.tokenEndpoint = s.tokenEndpoint
 		if err := checkURL(s.tokenEndpoint); err != nil {
 			check(fmt.Errorf("%s %w", s.name(tokenEndpointSetting), err))
@@ -62,10 +64,13 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	}
 	if p.environment.retired {
 		p.warnings = append(p.warnings, fmt.Sprintf(`%s is %q, which was shut down on 2024-06-10: use "test" instead`,
-			s.name("Environment"), p.environment.name))
+			s.issuerSetting(), p.environment.name))
 	}
-	if p.clientID = s.ClientID; p.clientID == "" {
+	switch p.clientID = strings.TrimSpace(s.ClientID); {
+	case p.clientID == "":
 		check(missing("%s is missing: set it to the client's id in Maskinporten", s.name("ClientId")))
+	case !isResource(p.clientID):
+		check(fmt.Errorf("%s has a character that no client's id has", s.name("ClientId")))
 	}
 	switch p.keys = keys; {
 	case keys == nil:
@@ -85,24 +90,41 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	}
 	p.request, err = s.request()
 	check(err)
-	if s.ExchangeToAltinnToken && envKnown {
-		p.exchange, err = s.exchange(p.environment)
+	if s.ExchangeToAltinnToken {
+		p.exchange, err = s.exchange(p.environment, envKnown)
 		check(err)
+	} else {
+		p.warnings = append(p.warnings, s.idle()...)
 	}
 	if p.exchange != nil && s.crossed(p.environment, p.exchange.platform) {
 		p.warnings = append(p.warnings, fmt.Sprintf("%s and %s are not of the same kind: Altinn's production takes tokens of Maskinporten's alone, and its test environments those of test",
-			s.name("Environment"), s.name("TokenExchangeEnvironment")))
+			s.issuerSetting(), s.name("TokenExchangeEnvironment")))
 	}
 	if s.CertificatePkcs12Password != "" && s.CertificatePkcs12Path == "" {
 		p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect without CertificatePkcs12Path", s.name("CertificatePkcs12Password")))
-	}
-	if !s.ExchangeToAltinnToken && s.UseAltinnTestOrg {
-		p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect without %s", s.name("UseAltinnTestOrg"), s.name("ExhangeToAltinnToken")))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return plan{}, fmt.Errorf("httpclient: settings: %w", err)
 	}
 	return p, nil
+}
+
+// idle warns about settings of the exchange where there is none.
+func (s *MaskinportenSettings) idle() []string {
+	var warnings []string
+	for _, setting := range []struct {
+		name string
+		set  bool
+	}{
+		{"UseAltinnTestOrg", s.UseAltinnTestOrg},
+		{"EnterpriseUserName", s.EnterpriseUserName != ""},
+		{"EnterpriseUserPassword", s.EnterpriseUserPassword != ""},
+	} {
+		if setting.set {
+			warnings = append(warnings, fmt.Sprintf("%s has no effect without %s", s.name(setting.name), s.name("ExhangeToAltinnToken")))
+		}
+	}
+	return warnings
 }
 
 func (s *MaskinportenSettings) keyWarnings(key *Key, now time.Time) []string {
@@ -133,26 +155,36 @@ func (s *MaskinportenSettings) request() (tokenRequest, error) {
 		problems = append(problems, fmt.Errorf("%s is not a text of at most 2,000 printable characters", s.name("Resource")))
 	}
 	consumer := strings.TrimPrefix(s.ConsumerOrgNo, iso6523)
-	if consumer != "" && !isOrgNo(consumer) {
+	if s.ConsumerOrgNo != "" && !isOrgNo(consumer) {
 		problems = append(problems, fmt.Errorf("%s is not an organisation number: nine digits", s.name("ConsumerOrgNo")))
 	}
 	return tokenRequest{scope: scope, resource: s.Resource, consumerOrg: consumer}, errors.Join(problems...)
 }
 
-func (s *MaskinportenSettings) exchange(env environment) (*exchangePlan, error) {
-	platform, err := s.platform(env)
-	if err != nil {
-		return nil, err
+// exchange checks the settings of the exchange. Without a known environment its
+// default is not known either, and not asked for.
+func (s *MaskinportenSettings) exchange(env environment, known bool) (*exchangePlan, error) {
+	p := &exchangePlan{testOrg: s.UseAltinnTestOrg}
+	var problems []error
+	if known || s.TokenExchangeEnvironment != "" {
+		platform, err := s.platform(env)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		p.platform = platform
 	}
-	p := &exchangePlan{platform: platform, testOrg: s.UseAltinnTestOrg}
 	switch user, password := s.EnterpriseUserName, s.EnterpriseUserPassword; {
 	case user == "" && password == "":
 	case user == "":
-		return nil, missing("%s is missing beside %s", s.name("EnterpriseUserName"), s.name("EnterpriseUserPassword"))
+		problems = append(problems, missing("%s is missing beside %s", s.name("EnterpriseUserName"), s.name("EnterpriseUserPassword")))
 	case password == "":
-		return nil, missing("%s is missing beside %s", s.name("EnterpriseUserPassword"), s.name("EnterpriseUserName"))
+		problems = append(problems, missing("%s is missing beside %s", s.name("EnterpriseUserPassword"), s.name("EnterpriseUserName")))
 	default:
 		p.enterpriseUser = base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+		p.secrets = []string{p.enterpriseUser, password, user}
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
 	}
 	return p, nil
 }
