@@ -203,3 +203,31 @@ func TestRefusedCertificates(t *testing.T) {
 		})
 	}
 }
+
+// The certificate that belongs to the key is the leaf, wherever the archive has it,
+// and an archive without one is refused.
+func TestLeafIsTheKeysOwn(t *testing.T) {
+	t.Parallel()
+	leaf, authorities := enterprise(t, time.Now().Add(-time.Hour), time.Now().Add(24*365*time.Hour))
+	turned := archive(t, pkcs12.Modern, leaf.key, authorities[0], []*x509.Certificate{leaf.cert, authorities[1]}, "")
+	srv := newDouble(t)
+	source := sourceOf(t, srv, map[string]any{"EncodedJwk": "", "EncodedX509": base64.StdEncoding.EncodeToString(turned)})
+	_, _ = source.Token(t.Context())
+	want := map[string]any{"alg": "RS256", "x5c": chainText(leaf.cert, authorities[1], authorities[0])}
+	if diff := cmp.Diff(want, srv.Stats().LastAssertion.Header); diff != "" {
+		t.Error(diff)
+	}
+
+	foreign := archive(t, pkcs12.Modern, leaf.key, authorities[0], authorities[1:], "")
+	if _, err := httpclient.ParsePKCS12(foreign, ""); message(err) != "httpclient: the archive holds no certificate of its key" {
+		t.Errorf("got %v", err)
+	}
+	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it is to be refused
+	if err != nil {
+		t.Skip("this Go makes no small keys: ", err)
+	}
+	self := issue(t, "weak, for tests only", nil, weak, weak.Public(), time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	if _, err := httpclient.ParsePKCS12(archive(t, pkcs12.Modern, weak, self.cert, nil, ""), ""); !strings.Contains(message(err), "holds a key that is under 2048 bits") {
+		t.Errorf("got %v", err)
+	}
+}

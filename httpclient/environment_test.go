@@ -28,6 +28,12 @@ func TestEnvironments(t *testing.T) {
 		{name: "an authority", authority: "https://maskinporten.no/", issuer: "https://maskinporten.no/", platform: "https://platform.altinn.no"},
 		{name: "both, the same", environment: "prod", authority: "https://maskinporten.no", issuer: "https://maskinporten.no/", platform: "https://platform.altinn.no"},
 		{name: "exchange in at22", environment: "test", at: "AT22", issuer: "https://test.maskinporten.no/", platform: "https://platform.at22.altinn.cloud"},
+		{name: "exchange in at21", environment: "test", at: "at21", issuer: "https://test.maskinporten.no/", platform: "https://platform.at21.altinn.cloud"},
+		{name: "exchange in at23", environment: "test", at: "at23", issuer: "https://test.maskinporten.no/", platform: "https://platform.at23.altinn.cloud"},
+		{name: "exchange in at24", environment: "test", at: "at24", issuer: "https://test.maskinporten.no/", platform: "https://platform.at24.altinn.cloud"},
+		{name: "exchange in yt01", environment: "test", at: "yt01", issuer: "https://test.maskinporten.no/", platform: "https://platform.yt01.altinn.cloud"},
+		{name: "exchange in tt02", environment: "prod", at: "tt02", issuer: "https://maskinporten.no/", platform: tt02},
+		{name: "exchange in test", environment: "prod", at: "test", issuer: "https://maskinporten.no/", platform: tt02},
 		{name: "exchange in prod", environment: "test", at: "prod", issuer: "https://test.maskinporten.no/", platform: "https://platform.altinn.no"},
 		{name: "exchange at a URL", environment: "test", at: "https://platform.local.example/", issuer: "https://test.maskinporten.no/", platform: "https://platform.local.example"},
 	}

@@ -366,3 +366,31 @@ func TestKeysPrintNothing(t *testing.T) {
 		t.Errorf("got %s", key)
 	}
 }
+
+// A key whose registration has expired is followed by the next.
+func TestExpiredKeyAndTheNext(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	other, err := maskinportentest.ParseKey(encoded(keyFile(t, "other.jwk.json")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.AddKey(srv.ClientID(), other)
+	if !srv.ExpireKey(srv.ClientID(), other.KeyID) {
+		t.Fatal("there is no such key")
+	}
+	var list []*httpclient.Key
+	for _, name := range []string{"other.jwk.json", "client.jwk.json"} {
+		key, err := httpclient.ParseJWK(keyFile(t, name), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, key)
+	}
+	if _, err := withoutKey(t, srv, keys(list...)).Token(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := withoutKey(t, srv, keys(list[0])).Token(t.Context()); !errors.Is(err, httpclient.ErrExpiredKey) {
+		t.Errorf("got %v", err)
+	}
+}

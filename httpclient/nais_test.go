@@ -112,3 +112,33 @@ func TestFromNAISErrors(t *testing.T) {
 		})
 	}
 }
+
+// An endpoint that belongs to no issuer is not used for another's.
+func TestEndpointWithoutAnIssuer(t *testing.T) {
+	t.Parallel()
+	settings, err := httpclient.FromNAIS(func(name string) string {
+		return map[string]string{
+			"MASKINPORTEN_CLIENT_ID": "id", "MASKINPORTEN_SCOPES": "s", "MASKINPORTEN_CLIENT_JWK": keyFile(t, "client.jwk.json"),
+			"MASKINPORTEN_TOKEN_ENDPOINT": "https://test.maskinporten.no/token",
+		}[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := settings.Validate(); !strings.Contains(message(err), "MASKINPORTEN_ISSUER is missing") {
+		t.Errorf("got %v", err)
+	}
+	settings.Environment = "prod"
+	var asked string
+	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		asked = r.URL.String()
+		return tokenAnswer("t", 60), nil
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	if _, err := source.Token(t.Context()); err != nil || asked != "https://maskinporten.no/token" {
+		t.Errorf("asked %s, %v", asked, err)
+	}
+}

@@ -206,6 +206,7 @@ func TestNetworkErrorsInMemory(t *testing.T) {
 		}), true, "read the answer: context deadline exceeded: no answer in time: check the network, the proxy and the egress rules"},
 		{"closed", say(""), true, "EOF: the connection broke: it is tried again later"},
 		{"truncated", say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nCANARY"), true, "read the answer: unexpected EOF: the connection broke: it is tried again later"},
+		{"redirect to no address", say("HTTP/1.1 302 Found\r\nLocation: https://%zzCANARY/\r\nContent-Length: 0\r\n\r\n"), false, "the answer is a redirect to what is no address: redirects of token requests are not followed: check the URL in the settings"},
 		{"too long", say("HTTP/1.1 200 OK\r\n\r\nCANARY" + strings.Repeat("x", 1<<20)), true, "the answer is over 1048576 bytes: something else answers in the server's place: check the URL in the settings, and the proxy"},
 		{"no status line", say("CANARY\r\n\r\n"), true, "the answer is not HTTP as it should be: something else answers in the server's place: check the URL in the settings, and the proxy"},
 		{"no status", say("HTTP/1.1 CANARY\r\n\r\n"), true, "the answer is not HTTP as it should be: something else answers in the server's place: check the URL in the settings, and the proxy"},

@@ -120,15 +120,17 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 	const person, giver = "01017012345", "02029054321"
 	enterpriseUser := base64.StdEncoding.EncodeToString([]byte("CANARY-user:CANARY-secret"))
 	faults := map[string]faulttest.Fault{
-		"none":            {Match: func(*http.Request) bool { return false }},
-		"refused":         {Match: toToken, Status: 400, Body: `{"error":"invalid_grant","error_description":"CANARY is no word of this"}`, Times: -1},
-		"echoes":          {Match: toToken, Status: 400, Body: `{"error":"invalid_request","error_description":"MP-011 Invalid parameter value pid: 01017012345, from: 02029054321"}`, Times: -1},
-		"exchange echoes": {Match: toExchange, Status: 400, Body: `{"error":"x","error_description":"01017012345"}`, Times: -1},
-		"not JSON":        {Match: toToken, Status: 200, Body: "<html>CANARY", Times: -1},
-		"no token":        {Match: toToken, Status: 200, Body: `{"access_token":"CANARY"}`, Times: -1},
-		"exchange fails":  {Match: toExchange, Status: 200, Body: "CANARY", Times: -1},
-		"exchange 401":    {Match: toExchange, Status: 401, Body: "CANARY", Times: -1},
-		"dropped":         {Drop: true, Times: -1},
+		"none":              {Match: func(*http.Request) bool { return false }},
+		"refused":           {Match: toToken, Status: 400, Body: `{"error":"invalid_grant","error_description":"CANARY is no word of this"}`, Times: -1},
+		"echoes":            {Match: toToken, Status: 400, Body: `{"error":"invalid_request","error_description":"MP-011 Invalid parameter value pid: 01017012345, from: 02029054321"}`, Times: -1},
+		"exchange echoes":   {Match: toExchange, Status: 400, Body: `{"error":"x","error_description":"01017012345"}`, Times: -1},
+		"echoes the header": {Match: toExchange, Status: 400, Body: `{"error":"x","error_description":"X-Altinn-EnterpriseUser-Authentication: ` + enterpriseUser + `"}`, Times: -1},
+		"echoes the user":   {Match: toExchange, Status: 400, Body: `{"error":"CANARY-secret","error_description":"CANARY-user:CANARY-secret"}`, Times: -1},
+		"not JSON":          {Match: toToken, Status: 200, Body: "<html>CANARY", Times: -1},
+		"no token":          {Match: toToken, Status: 200, Body: `{"access_token":"CANARY"}`, Times: -1},
+		"exchange fails":    {Match: toExchange, Status: 200, Body: "CANARY", Times: -1},
+		"exchange 401":      {Match: toExchange, Status: 401, Body: "CANARY", Times: -1},
+		"dropped":           {Drop: true, Times: -1},
 	}
 	for holder, changes := range holders {
 		for name, fault := range faults {

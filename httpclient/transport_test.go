@@ -285,6 +285,27 @@ func TestCallersOwnAuthorization(t *testing.T) {
 	}
 }
 
+// Where the settings replace a caller's Authorization they do so on redirects too.
+func TestOverwrittenAuthorizationOnRedirects(t *testing.T) {
+	t.Parallel()
+	bearers := 0
+	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") {
+			bearers++
+		}
+		if r.URL.Path == "/" {
+			return answer(302, http.Header{"Location": {"/again"}}), nil
+		}
+		return answer(200, nil), nil
+	})
+	source := sourceOf(t, newDouble(t), map[string]any{"OverwriteAuthorizationHeader": true}, httpclient.WithBaseTransport(base))
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.example/", nil)
+	req.Header.Set("Authorization", "Basic mine")
+	if resp, err := source.Client().Do(req); err != nil || resp.StatusCode != 200 || bearers != 2 {
+		t.Errorf("got %v, %v, %d bearers", resp, err, bearers)
+	}
+}
+
 // A request that the caller authenticated gets no token of ours on the way
 // either, though net/http drops his header at the first other host for good.
 func TestCallersOwnAuthorizationOnRedirects(t *testing.T) {
@@ -700,6 +721,11 @@ func TestDefaultTransports(t *testing.T) {
 	client.CloseIdleConnections()
 	if !closed {
 		t.Error("idle connections were not closed")
+	}
+	closed = false
+	sourceOf(t, srv, nil, httpclient.WithBaseTransport(&idleCloser{closed: &closed})).Close()
+	if !closed {
+		t.Error("Close left the base's idle connections")
 	}
 	if client, err := httpclient.New(s); err != nil || client.Transport == nil {
 		t.Errorf("New: %v, %v", client, err)

@@ -2,6 +2,8 @@ package httpclient
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,5 +130,16 @@ func TestAfterIsMonotonic(t *testing.T) {
 	earlier, later := instant{wall: 5, monotonic: 1}, instant{wall: 1, monotonic: 5}
 	if !later.after(earlier) || earlier.after(later) || later.since(earlier) != 4 {
 		t.Error("goes by the wall clock")
+	}
+}
+
+// What is wrong with the network for good concerns every token.
+func TestPermanentNetworkFailuresAreWide(t *testing.T) {
+	t.Parallel()
+	for err, wide := range map[error]bool{http.ErrSchemeMismatch: true, &proxyError{"p", 407}: true, &proxyError{"p", 503}: false, io.EOF: false} {
+		var failed TokenError
+		if failed.unreachable(err); failed.wide != wide || failed.Temporary == wide {
+			t.Errorf("%v: wide %t, temporary %t", err, failed.wide, failed.Temporary)
+		}
 	}
 }
