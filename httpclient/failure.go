@@ -79,11 +79,11 @@ type trouble struct {
 	mu sync.Mutex
 	failure
 	times  int    // how often there was trouble: the number of the last one
-	streak int    // of different tokens that failed for now, without any that came
+	streak int    // of fetches that failed for now, one token's in a row being one, without any that came
 	last   *entry // of them
 }
 
-// manyFailures in a row, of different tokens, are no accident any more.
+// manyFailures in a row are no accident any more.
 const manyFailures = 3
 
 // admit lets a fetch begin, in any case or when it is time for one, or gives the
