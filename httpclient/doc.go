@@ -61,8 +61,8 @@
 // remembered error, which says since when it fails and when the next try is due. What
 // concerns the client as a whole (a client, a key or an address that is refused, a
 // clock that is wrong, three fetches in a row that fail for now and are not all of one
-// token) holds back all of its tokens that are not good any more, and one fetch a second finds out
-// whether it is over.
+// token) holds back all of its tokens that are not good any more, and one fetch a
+// second finds out whether it is over.
 //
 // A refusal because of this machine's clock is repeated once with the clock
 // corrected by the server's, which one warning tells; later assertions are

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -169,15 +170,17 @@ func (s *soak) work(ctx context.Context, worker int) {
 }
 
 func (s *soak) request(ctx context.Context, client *http.Client, worker int) {
+	tries := tries{kind: strconv.Itoa(worker % len(s.sources))}
 	if worker%5 == 0 {
-		ctx = httpclient.WithSystemUser(ctx, httpclient.SystemUser{OrgNo: fmt.Sprintf("%09d", 100_000_000+rand.IntN(20))})
+		org := fmt.Sprintf("%09d", 100_000_000+rand.IntN(20))
+		tries.kind += " for " + org
+		ctx = httpclient.WithSystemUser(ctx, httpclient.SystemUser{OrgNo: org})
 	}
 	if rand.IntN(10) == 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(rand.IntN(50))*time.Millisecond)
 		defer cancel()
 	}
-	var tries tries
 	ctx = context.WithValue(ctx, triesKey{}, &tries)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.srv.PlatformURL()+"/api", strings.NewReader("x"))
 	if err != nil {

@@ -14,24 +14,44 @@ import (
 	"time"
 )
 
-// watch accounts for each 401 that a caller of the soak sees. There are two
-// reasons, and both begin with a revocation: no newer token was to be had, which
-// the source logs, or the newer one had been asked for before the revocation too.
+// watch accounts for each 401 that a caller of the soak sees. There are three
+// reasons, and all begin with a revocation: no newer token was to be had, which the
+// source logs; the newer one had been asked for before the revocation too; or the
+// rejected one had itself replaced a rejected one a moment before the revocation.
 type watch struct {
 	asked   sync.Map     // token -> when it was asked for
 	revoked atomic.Int64 // when, in nanoseconds since 1970; 0 for never
 
 	mu     sync.Mutex
+	kinds  map[string]*kind
 	causes map[string]int // why there was no newer token
 	twice  int            // requests whose newer token was revoked as well
+	young  int            // requests whose token was a replacement, and young
 }
 
-func newWatch() *watch { return &watch{causes: map[string]int{}} }
+// kind is what is known of one kind of token.
+type kind struct {
+	newest      string    // of those that were sent
+	asked       time.Time // when that was asked for
+	rejected    time.Time // when one of them was last
+	replacement bool      // the newest is the first one asked for after a rejection
+}
+
+// replaced is the cause where a replacement is rejected within half of its life,
+// which is at most 1.5 s here; and a fetch takes a while besides.
+const (
+	replaced = "the token was replaced a moment ago"
+	youth    = 1500*time.Millisecond + time.Second
+)
+
+func newWatch() *watch { return &watch{causes: map[string]int{}, kinds: map[string]*kind{}} }
 
 // tries is what a request's sends were.
 type tries struct {
-	count int
-	token string // of the last one
+	kind        string
+	count       int
+	token       string // of the last one
+	replacement bool   // that was one
 }
 
 type triesKey struct{}
@@ -39,12 +59,35 @@ type triesKey struct{}
 // api notes which token a request was sent with.
 func (w *watch) api(base http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		if t, ok := r.Context().Value(triesKey{}).(*tries); ok {
-			t.count++
-			t.token = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		t := r.Context().Value(triesKey{}).(*tries)
+		t.count++
+		t.token = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		t.replacement = w.sent(t.kind, t.token)
+		resp, err := base.RoundTrip(r)
+		if err == nil && resp.StatusCode == http.StatusUnauthorized {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.kinds[t.kind].rejected = time.Now()
 		}
-		return base.RoundTrip(r)
+		return resp, err
 	})
+}
+
+// sent notes that a token is used, and reports whether it is a replacement.
+func (w *watch) sent(name, token string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	k := w.kinds[name]
+	if k == nil {
+		k = &kind{}
+		w.kinds[name] = k
+	}
+	asked, ok := w.asked.Load(token)
+	if at, _ := asked.(time.Time); ok && at.After(k.asked) {
+		k.replacement = k.asked.Before(k.rejected) && k.rejected.Before(at)
+		k.newest, k.asked = token, at
+	}
+	return k.newest == token && k.replacement
 }
 
 // tokens notes when each token was asked for.
@@ -90,13 +133,17 @@ func (w *watch) rejected(t *testing.T, last tries) {
 		t.Error("rejected with a token that no server gave")
 		return
 	}
-	if asked.(time.Time).UnixNano() > w.revoked.Load() {
+	age := time.Unix(0, w.revoked.Load()).Sub(asked.(time.Time))
+	if age < 0 {
 		t.Error("rejected with a token that was asked for after the last revocation")
 	}
-	if last.count == 2 {
-		w.mu.Lock()
-		defer w.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case last.count == 2:
 		w.twice++
+	case last.replacement && age < youth:
+		w.young++
 	}
 }
 
@@ -105,11 +152,14 @@ func (w *watch) check(t *testing.T, rejected int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t.Logf("why rejected tokens were not replaced: %v; %d requests had two revoked ones", w.causes, w.twice)
+	if n := w.causes[replaced]; n > w.young {
+		t.Errorf("%d rejected tokens were not replaced for being young, and only %d were", n, w.young)
+	}
 	explained := w.twice
 	for cause, n := range w.causes {
 		explained += n
-		if cause == "other" {
-			t.Errorf("%d rejected tokens were not replaced for no good reason", n)
+		if strings.HasPrefix(cause, "other: ") {
+			t.Errorf("%d rejected tokens were not replaced for no good reason: %s", n, cause)
 		}
 	}
 	if int64(explained) != rejected {
@@ -127,11 +177,14 @@ func (w *watch) Handle(_ context.Context, r slog.Record) error {
 	if r.Message != "httpclient: the API rejected the token, and there is no newer one" {
 		return nil
 	}
-	cause := "other"
+	var cause string
 	r.Attrs(func(a slog.Attr) bool {
-		for _, known := range []string{"waiting for a token", "token request", "token exchange"} {
-			if a.Key == "error" && strings.HasPrefix(a.Value.String(), "httpclient: "+known) {
-				cause = known
+		if a.Key == "error" {
+			cause = "other: " + a.Value.String()
+			for _, known := range []string{"waiting for a token", "token request", "token exchange", replaced} {
+				if strings.HasPrefix(a.Value.String(), "httpclient: "+known) {
+					cause = known
+				}
 			}
 		}
 		return true
