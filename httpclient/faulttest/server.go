@@ -35,7 +35,8 @@ type Server struct {
 // 127.0.0.1, ::1, localhost and the given hosts. [Server.Transport] reaches the
 // server under all of those names, whatever the port, and nothing else.
 //
-// Like [httptest.NewServer], it panics when the machine has no loopback port.
+// Like [httptest.NewServer], it panics when the machine has no loopback port, and
+// for a host that no certificate can name, such as one that is not ASCII.
 func StartTLS(handler http.Handler, hosts ...string) *Server {
 	cert, pool := selfSigned(hosts)
 	srv := httptest.NewUnstartedServer(handler)
@@ -156,8 +157,8 @@ func selfSigned(hosts []string) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
 }
 
-// must stops the test program: none of the calls it guards can fail but for a
-// machine without randomness.
+// must stops the test program: the calls it guards fail for a host that no
+// certificate can name, and for nothing else.
 func must(err error) {
 	if err != nil {
 		panic("faulttest: " + err.Error())
