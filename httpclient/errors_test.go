@@ -201,6 +201,17 @@ func TestQuotedText(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 
+	// Not UTF-8, not printable, and a code that is told elsewhere.
+	odd := newDouble(t)
+	odd.Faults.Add(faulttest.Fault{
+		Match: toToken, Status: 400, Header: http.Header{"Retry-After": {"-5"}},
+		Body: "{\"error\":\"a\",\"error_description\":\"b\xff\u200b\u2028c\",\"error_uri\":\"https://docs.example/MP-251\"}",
+	})
+	_, err = sourceOf(t, odd, nil).Token(t.Context())
+	if !errors.As(err, &failed) || failed.Description != "b\ufffd  c" || failed.MPCode != "MP-251" || failed.RetryAfter != 0 || !errors.Is(err, httpclient.ErrNotDelegated) {
+		t.Errorf("got %q, %v", failed.Description, err)
+	}
+
 	echoing := newDouble(t)
 	var assertion string
 	source := sourceOf(t, echoing, nil, httpclient.WithTokenTransport(roundTripper(func(r *http.Request) (*http.Response, error) {

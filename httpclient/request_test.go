@@ -312,3 +312,40 @@ func TestCloseDropsThemAll(t *testing.T) {
 		}
 	}
 }
+
+// What is just allowed, and what is just not.
+func TestBoundsOfRequestOptions(t *testing.T) {
+	t.Parallel()
+	source, _ := instant(t)
+	systemUser := func(ref string) context.Context {
+		return httpclient.WithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827", ExternalRef: ref})
+	}
+	consent := func(id, from string) context.Context {
+		return httpclient.WithConsent(t.Context(), httpclient.Consent{ID: id, From: from})
+	}
+	for name, c := range map[string]struct {
+		ctx context.Context
+		ok  bool
+	}{
+		"a reference of 255":           {systemUser(strings.Repeat("ø", 255)), true},
+		"a reference of 256":           {systemUser(strings.Repeat("ø", 256)), false},
+		"a reference with a dot":       {systemUser("a.b"), false},
+		"a UUID in upper case":         {consent(strings.ToUpper(consentID), "991825827"), true},
+		"a UUID without dashes":        {consent(strings.ReplaceAll(consentID, "-", ""), "991825827"), false},
+		"a person as Altinn's URN":     {consent(consentID, "urn:altinn:person:identifier-no:01017012345"), true},
+		"a person of ten digits":       {consent(consentID, "0101701234"), false},
+		"a resource of 2,000":          {httpclient.WithResource(t.Context(), strings.Repeat("r", 2000)), true},
+		"a resource of 2,001":          {httpclient.WithResource(t.Context(), strings.Repeat("r", 2001)), false},
+		"a resource with a space":      {httpclient.WithResource(t.Context(), "a b"), false},
+		"scopes of 8,000":              {httpclient.WithScope(t.Context(), strings.Repeat("s", 8000)), true},
+		"scopes of 8,001":              {httpclient.WithScope(t.Context(), strings.Repeat("s", 8001)), false},
+		"a scope with a backslash":     {httpclient.WithScope(t.Context(), `a\b`), false},
+		"an organisation of ten":       {httpclient.WithConsumerOrg(t.Context(), "9918258270"), false},
+		"an organisation with 0192":    {httpclient.WithConsumerOrg(t.Context(), "0192:991825827"), true},
+		"a person with another script": {httpclient.WithPerson(t.Context(), "٠١٢٣٤٥٦٧٨٩٠"), false},
+	} {
+		if _, err := source.Token(c.ctx); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -326,3 +326,24 @@ func TestErrorTypes(t *testing.T) {
 		t.Errorf("recorded %q", r.lines)
 	}
 }
+
+// A token that is due for a refresh, but used, is from the cache.
+func TestDueTokenCountsAsCached(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var r recorder
+		source, asked := instant(t, httpclient.WithMeterProvider(r.MeterProvider())) // tokens of an hour
+		defer source.Close()
+		for range 2 {
+			if _, err := source.Token(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			pass(58 * time.Minute)
+		}
+		synctest.Wait()
+		const line = "maskinporten.client.token.requests maskinporten.client.id=id,maskinporten.client.result="
+		if r.count(line+"new") != 1 || r.count(line+"cached") != 1 || asked.Load() != 2 {
+			t.Errorf("%d new, %d cached, %d token requests", r.count(line+"new"), r.count(line+"cached"), asked.Load())
+		}
+	})
+}
