@@ -33,13 +33,14 @@ func loadByHand(ctx context.Context, at vault, names []string) (map[string]strin
 		mu    sync.Mutex
 		wg    sync.WaitGroup
 		got   = make(map[string]string, len(names))
+		first = l // as it was when all of them began
 		slots = make(chan struct{}, at.concurrency)
 	)
 	for _, name := range names {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			own := l
+			own := first
 			var secret struct {
 				Value string `json:"value"`
 			}

@@ -57,12 +57,13 @@
 //
 // What may pass by itself is tried three times, with growing, random pauses and as the
 // server's Retry-After says. After a failure nobody asks for that token again for 1 to
-// 5 seconds, or for as long as the server asks, up to a minute: callers get the
-// remembered error, which says since when it fails and when the next try is due. What
+// 5 seconds (sooner where a token in use nears its end), or for as long as the server
+// asks, up to a minute: callers get the remembered error, which says since when it fails and when the next try is due. What
 // concerns the client as a whole (a client, a key or an address that is refused, a
-// clock that is wrong, three fetches in a row that fail for now and are not all of one
-// token) holds back all of its tokens that are not good any more, and one fetch a
-// second finds out whether it is over.
+// clock that is wrong, three fetches in a row that fail for now, those of one token
+// counting once) holds back the fetches of all its tokens: one a second, or as the
+// server asks, finds out whether it is over, and a token that ends meanwhile gets one
+// more. Good tokens are used all the while.
 //
 // A refusal because of this machine's clock is repeated once with the clock
 // corrected by the server's, which one warning tells; later assertions are
@@ -100,6 +101,8 @@
 // # Concurrency
 //
 // Sources, transports, clients and tokens are safe for concurrent use. A source
-// starts no goroutine but for a fetch. [TokenSource.Close] ends those and waits for
-// them, and closes idle connections; later calls fail with [ErrClosed].
+// starts no goroutine but for a fetch, or a look at an issuer's metadata.
+// [TokenSource.Close] ends those and waits for them, and closes idle connections;
+// later calls fail with [ErrClosed]. A KeySource or signer that does not heed the end
+// of its context is left behind.
 package httpclient

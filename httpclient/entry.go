@@ -116,8 +116,10 @@ func (s *TokenSource) mayAsk(e *entry, now instant) error {
 	if !e.failure.isOver(now) {
 		return e.failure.report()
 	}
-	// One more try for those who now wait for it, whatever fails for others.
-	return s.trouble.admit(now, e.current.Load().hasJustRunOut(now))
+	if e.current.Load().hasJustRunOut(now) {
+		return nil // one more try for those who now wait for it, whatever fails for others
+	}
+	return s.trouble.admit(e, e.failure.err != nil, now)
 }
 
 // join gives the fetch that will answer a caller without a usable token.
@@ -232,13 +234,13 @@ func (s *TokenSource) land(ctx context.Context, e *entry, f *flight, renew bool)
 		e.failure.record(f.err, now, e.current.Load())
 		f.err = e.failure.report()
 	}
-	failing := e.failure
+	current := e.current.Load()
 	e.mu.Unlock()
 	close(f.done)
 
-	if current := e.current.Load(); failing.err != nil && current.usable(now) {
+	if f.err != nil && !closed && current.usable(now) {
 		s.log.warn(ctx, "could not refresh the token; the one in use is kept", slog.String("client_id", s.clientID),
-			slog.Any("token", current), slog.String("error", failing.err.Error()))
+			slog.Any("token", current), slog.String("error", f.err.Error()))
 	}
 }
 

@@ -16,7 +16,8 @@ var (
 	// ErrClosed says that the token source was closed.
 	ErrClosed = errors.New("httpclient: the token source is closed")
 	// ErrTemporary says that the same request may succeed later: a network error
-	// (a TLS certificate that is not trusted is none), 429, a 5xx answer, or one
+	// (a TLS certificate that is not trusted is none, nor what else trying again
+	// cannot help), 408, 429, a 5xx answer, or one
 	// that is no token.
 	ErrTemporary = errors.New("httpclient: temporary failure")
 	// ErrClockSkew says that this machine's clock is wrong, also after the

@@ -73,31 +73,39 @@ func (f *failure) report() error {
 }
 
 // trouble is a failure that concerns every token of a client: servers that are in
-// trouble, or a refusal of the client itself. While it lasts, one fetch a second
-// finds out whether it is over, whichever token that is for.
+// trouble, or a refusal of the client itself. While it lasts, one fetch now and then
+// finds out whether it is over: one a second, unless the server asks for up to
+// longestPause. Tokens that have not failed themselves come before those that have.
 type trouble struct {
 	mu sync.Mutex
 	failure
 	times  int    // how often there was trouble: the number of the last one
-	streak int    // of fetches that failed for now, one token's in a row being one, without any that came
+	streak int    // of fetches that failed for now; those of one token in a row are one
 	last   *entry // of them
+	prober *entry // that found out last
 }
 
 // manyFailures in a row are no accident any more.
 const manyFailures = 3
 
-// admit lets a fetch begin, in any case or when it is time for one, or gives the
-// error that stands in its way.
-func (t *trouble) admit(now instant, inAnyCase bool) error {
+// admit lets an entry's fetch begin when it is time for one, or gives the error that
+// stands in its way. hasFailed is whether the entry's last fetch did: it lets others
+// go first then, unless it is the one to find out anyhow.
+func (t *trouble) admit(e *entry, hasFailed bool, now instant) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case t.err == nil || inAnyCase:
-	case !t.isOver(now):
-		return t.report()
-	default:
-		t.next = now.add(firstPause) // this fetch finds out; others wait for what it finds
+	if t.err == nil {
+		return nil
 	}
+	mine := t.failure
+	if hasFailed && t.prober != e {
+		mine.next = mine.next.add(firstPause)
+	}
+	if !mine.isOver(now) {
+		return mine.report()
+	}
+	// This fetch finds out; others wait for what it finds.
+	t.next, t.prober = now.add(firstPause), e
 	return nil
 }
 
@@ -133,12 +141,15 @@ func (t *trouble) learn(e *entry, err error, now instant) {
 			return
 		}
 	case errors.As(err, &failed) && failed.wide:
-	default: // there is a token, or what was asked for was refused: all else is well
+	case err == nil || failed != nil: // a token, or what was asked for was refused: all else is well
 		t.failure, t.streak, t.last = failure{}, 0, nil
+		return
+	default: // it tells nothing
 		return
 	}
 	if t.err == nil {
 		t.times++
+		t.prober = e
 	}
 	t.note(err, now, max(firstPause, min(wishOf(err), longestPause)))
 }

@@ -81,7 +81,7 @@ var refusals = []refusal{
 		cure: "ask the organisation in {ConsumerOrgNo} to delegate the access in Altinn; a delegation in production does not hold in test",
 	},
 	{
-		code: "MP-122", texts: []string{"invalid organization number", "organization number"}, wide: true,
+		code: "MP-122", texts: []string{"invalid organization number"}, wide: true,
 		cure: "check {key}: use an enterprise certificate of the organisation that owns the client",
 	},
 	{

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"path/filepath"
@@ -187,7 +188,7 @@ func TestLastCallCounts(t *testing.T) {
 	}
 }
 
-// Nil is no panic.
+// Nil is no panic where it may come from a failed constructor.
 func TestNils(t *testing.T) {
 	t.Parallel()
 	var source *httpclient.TokenSource
@@ -206,9 +207,13 @@ func TestNils(t *testing.T) {
 // where none is given. Not parallel: that is the program's.
 func TestStepsAreAtInfo(t *testing.T) {
 	var out logs
-	before := slog.Default()
+	before, writer, flags := slog.Default(), log.Writer(), log.Flags()
 	slog.SetDefault(out.logger(slog.LevelDebug))
-	defer slog.SetDefault(before)
+	defer func() {
+		slog.SetDefault(before)
+		log.SetOutput(writer) // which SetDefault does not undo
+		log.SetFlags(flags)
+	}()
 	srv := newDouble(t)
 	source, err := httpclient.NewTokenSource(settingsOf(t, srv, map[string]any{"EnableDebugLog": true}), httpclient.WithTokenTransport(srv.Transport()))
 	if err != nil {

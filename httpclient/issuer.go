@@ -83,11 +83,14 @@ func (i *issuer) endpoints(ctx context.Context) (endpoints, error) {
 
 // refresh looks the issuer up while others go on with what is known.
 func (i *issuer) refresh(ctx context.Context) {
-	found := i.lookUp(ctx, i.known.issuer)
-	i.turn <- struct{}{}
-	defer func() { <-i.turn }()
-	i.busy = false
-	i.settle(ctx, found)
+	found := lookedUp{err: errNoResult} // where a transport of the program's ends the goroutine
+	defer func() {
+		i.turn <- struct{}{}
+		defer func() { <-i.turn }()
+		i.busy = false
+		i.settle(ctx, found)
+	}()
+	found = i.lookUp(ctx, i.known.issuer)
 }
 
 // lookedUp is the result of a look-up.

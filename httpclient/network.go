@@ -30,6 +30,10 @@ var (
 // withoutAnswer replaces those errors of net/http that quote what a server sent:
 // it may be a token.
 func withoutAnswer(err error) error {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return err // no server sent anything, and a host's name may hold any word
+	}
 	if strings.Contains(err.Error(), "Location header") {
 		return errAstray
 	}
@@ -85,11 +89,13 @@ func networkHint(err error) string {
 		return "the server does not speak TLS: check the URL's scheme and port"
 	case isDisagreement(alertOf(err)):
 		return "the server refuses the TLS connection: check the URL and the proxy, and whether either wants another TLS version or a client's certificate"
+	case errors.Is(err, errPanicked):
+		return "check what WithTokenTransport was given"
 	case errors.Is(err, errAstray):
 		return statusHint(http.StatusFound)
 	case errors.Is(err, errNotHTTP), errors.Is(err, errTooLong):
 		return "something else answers in the server's place: check the URL in the settings, and the proxy"
-	case errors.Is(err, errGoAway), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), strings.HasPrefix(err.Error(), "stream error: "):
+	case errors.Is(err, errGoAway), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), strings.Contains(err.Error(), "stream error: "):
 		return "the connection broke: it is tried again later"
 	case errors.As(err, &network) && network.Timeout():
 		return "no answer in time: check the network, the proxy and the egress rules"
@@ -120,5 +126,5 @@ func isPermanentNetwork(err error) bool {
 		proxy        *proxyError
 	)
 	return errors.Is(err, errAstray) || errors.As(err, &verification) || errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch) ||
-		isDisagreement(alertOf(err)) || errors.As(err, &proxy) && proxy.status < http.StatusInternalServerError
+		isDisagreement(alertOf(err)) || errors.As(err, &proxy) && !isTemporary(proxy.status)
 }

@@ -70,8 +70,6 @@ func TestNetworkErrors(t *testing.T) {
 		change(config)
 		return &http.Transport{TLSClientConfig: config}
 	}
-	closed := httptest.NewServer(nil)
-	closed.Close()
 	overTLS := func(server *httptest.Server) string {
 		return "https://" + server.Listener.Addr().String() + "/"
 	}
@@ -112,7 +110,7 @@ func TestNetworkErrors(t *testing.T) {
 		{"reset stream", dropping.Issuer(), dropping.Transport(), true, "stream error: stream ID N; INTERNAL_ERROR; received from peer: the connection broke: it is tried again later"},
 		{"client certificate", "https://127.0.0.1:1/", lateAlert, false, "remote error: tls: certificate required: the server refuses the TLS connection: check the URL and the proxy, and whether either wants another TLS version or a client's certificate"},
 		{"GOAWAY", "https://127.0.0.1:1/", goAway, true, "the server closed the connection: the connection broke: it is tried again later"},
-		{"refused", overTLS(closed), nil, true, "dial tcp 127.0.0.1:PORT: connect: connection refused: nothing answers at that address: check the URL, the proxy and the egress rules"},
+		{"refused", "https://127.0.0.1:1/", nil, true, "dial tcp 127.0.0.1:PORT: connect: connection refused: nothing answers at that address: check the URL, the proxy and the egress rules"},
 		{"unknown authority", overTLS(untrusted), nil, false, "tls: failed to verify certificate: x509: certificate signed by unknown authority: install the root certificates on this machine (in a container the package ca-certificates), and that of a proxy that opens TLS"},
 		{"another host's certificate", overTLS(untrusted), trusting(func(c *tls.Config) { c.ServerName = "maskinporten.no" }), false, "tls: failed to verify certificate: x509: certificate is valid for example.com, *.example.com, not maskinporten.no: another server answers there: check the URL, this machine's DNS and the proxy"},
 		{"expired certificate", overTLS(untrusted), trusting(func(c *tls.Config) {
@@ -205,6 +203,8 @@ func TestNetworkErrorsInMemory(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r)
 		}), true, "read the answer: context deadline exceeded: no answer in time: check the network, the proxy and the egress rules"},
 		{"closed", say(""), true, "EOF: the connection broke: it is tried again later"},
+		{"reset in mid-body", fail(fmt.Errorf("read the answer: %w", errors.New("stream error: stream ID 1; INTERNAL_ERROR; received from peer"))), true, "read the answer: stream error: stream ID N; INTERNAL_ERROR; received from peer: the connection broke: it is tried again later"},
+		{"no such host, of an unlucky name", fail(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "malformed.chunky.no", IsNotFound: true}}), true, "dial tcp: lookup malformed.chunky.no: no such host: the host name does not resolve: check the spelling in the settings, and this machine's DNS and egress rules"},
 		{"truncated", say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nCANARY"), true, "read the answer: unexpected EOF: the connection broke: it is tried again later"},
 		{"redirect to no address", say("HTTP/1.1 302 Found\r\nLocation: https://%zzCANARY/\r\nContent-Length: 0\r\n\r\n"), false, "the answer is a redirect to what is no address: redirects of token requests are not followed: check the URL in the settings"},
 		{"too long", say("HTTP/1.1 200 OK\r\n\r\nCANARY" + strings.Repeat("x", 1<<20)), true, "the answer is over 1048576 bytes: something else answers in the server's place: check the URL in the settings, and the proxy"},

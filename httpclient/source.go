@@ -192,7 +192,6 @@ func (s *TokenSource) fetch(ctx context.Context, e *entry, renew bool) (*Token, 
 	if !errors.As(err, &refused) || refused.StatusCode != http.StatusUnauthorized {
 		return token, err
 	}
-	e.grant = nil // it is not offered again
 	if fresh && grant.usable(s.clock()) {
 		return nil, err
 	}
@@ -217,5 +216,9 @@ func (s *TokenSource) exchange(ctx context.Context, e *entry, grant *Token) (*To
 	start := s.clock()
 	token, err := s.exchanger.exchange(ctx, grant, e.request.secrets())
 	s.telemetry.exchanged(ctx, s.clock().since(start), err)
+	var refused *TokenError
+	if errors.As(err, &refused) && refused.StatusCode == http.StatusUnauthorized {
+		e.grant = nil // it is not offered again
+	}
 	return token, err
 }

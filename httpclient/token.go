@@ -63,7 +63,7 @@ func (t *Token) usable(now instant) bool { return t != nil && !t.stale.reached(n
 
 // hasJustRunOut reports whether the token was usable a moment ago.
 func (t *Token) hasJustRunOut(now instant) bool {
-	return t != nil && t.stale.reached(now) && now.since(t.stale) < firstPause
+	return t != nil && t.stale.reached(now) && !t.stale.add(firstPause).reached(now)
 }
 
 // authorization is the ready header's value, "" for the zero Token and for nil.

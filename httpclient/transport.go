@@ -16,7 +16,8 @@ import (
 // The token goes to the scheme, host and port that the request started at, and
 // nowhere else, however many redirects follow: a hop to another origin is sent
 // without it. It goes over https, or over plain http to this machine by its
-// literal name (localhost, 127.0.0.0/8, ::1). A RoundTripper above this one must
+// literal name (localhost, 127.0.0.0/8, ::1). A URL that is opaque is refused, since a
+// proxy would take it elsewhere. A RoundTripper above this one must
 // pass requests on as they are or as clones: a request made anew has lost where
 // it started.
 //

@@ -33,6 +33,7 @@ func TestTrouble(t *testing.T) {
 		"trouble that is over":          {[]result{{a, temporary}, {b, temporary}, {c, temporary}, {a, nil}}, false},
 		"the client is refused":         {[]result{{a, &TokenError{Err: ErrUnknownClient, wide: true}}}, true},
 		"the client is refused no more": {[]result{{a, &TokenError{wide: true}}, {b, nil}}, false},
+		"what tells nothing":            {[]result{{a, &TokenError{wide: true}}, {b, errNoMetadata}}, true},
 		"a scope is refused":            {[]result{{a, &TokenError{Err: ErrScopeNotGranted}}, {b, &TokenError{Err: ErrScopeNotGranted}}, {c, &TokenError{Err: ErrScopeNotGranted}}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -42,11 +43,8 @@ func TestTrouble(t *testing.T) {
 			for _, r := range tc.results {
 				known.learn(r.e, r.err, now)
 			}
-			if err := known.admit(now, false); (err != nil) != tc.blocked {
+			if err := known.admit(&entry{}, false, now); (err != nil) != tc.blocked {
 				t.Errorf("blocked by %v", err)
-			}
-			if err := known.admit(now, true); err != nil {
-				t.Errorf("in any case: %v", err)
 			}
 			if err := known.overtook(0); (err != nil) != tc.blocked {
 				t.Errorf("overtaken by %v", err)
@@ -54,13 +52,19 @@ func TestTrouble(t *testing.T) {
 			if err := known.overtook(known.known()); err != nil {
 				t.Errorf("overtaken by what was known: %v", err)
 			}
-			// A second later one is let in, and only one.
+			// A second later one is let in, and only one, which has not failed itself.
 			later := now.add(time.Second)
-			if err := known.admit(later, false); err != nil {
+			if err := known.admit(&entry{}, true, later); (err != nil) != tc.blocked {
+				t.Errorf("a second later, having failed: %v", err)
+			}
+			if err := known.admit(&entry{}, false, later); err != nil {
 				t.Errorf("a second later: %v", err)
 			}
-			if err := known.admit(later, false); (err != nil) != tc.blocked {
+			if err := known.admit(&entry{}, false, later); (err != nil) != tc.blocked {
 				t.Errorf("and then: %v", err)
+			}
+			if err := known.admit(&entry{}, true, later.add(2*time.Second)); err != nil {
+				t.Errorf("two seconds later, having failed: %v", err)
 			}
 		})
 	}
@@ -141,5 +145,31 @@ func TestPermanentNetworkFailuresAreWide(t *testing.T) {
 		if failed.unreachable(err); failed.wide != wide || failed.Temporary == wide {
 			t.Errorf("%v: wide %t, temporary %t", err, failed.wide, failed.Temporary)
 		}
+	}
+}
+
+// A token has just run out by both clocks: after a suspension it has not.
+func TestHasJustRunOut(t *testing.T) {
+	t.Parallel()
+	issued := instant{wall: 1e18, monotonic: 1e9}
+	token := newToken("for tests only", "s", issued, 120*time.Second, 0) // used until 114 s
+	for _, c := range []struct {
+		name          string
+		awake, asleep time.Duration
+		want          bool
+	}{
+		{"good", 113 * time.Second, 0, false},
+		{"now", 114 * time.Second, 0, true},
+		{"a moment ago", 114900 * time.Millisecond, 0, true},
+		{"a second ago", 115 * time.Second, 0, false},
+		{"in its sleep", 70 * time.Second, time.Hour, false},
+	} {
+		now := instant{wall: issued.wall + int64(c.awake+c.asleep), monotonic: issued.monotonic + int64(c.awake)}
+		if got := token.hasJustRunOut(now); got != c.want {
+			t.Errorf("%s: %t", c.name, got)
+		}
+	}
+	if (*Token)(nil).hasJustRunOut(issued) {
+		t.Error("no token has")
 	}
 }

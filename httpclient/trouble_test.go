@@ -108,6 +108,49 @@ func TestOneBadTokenHoldsUpNoOther(t *testing.T) {
 	}
 }
 
+// Nor do many: a kind that has not failed comes before those that have.
+func TestManyBadTokensHoldUpNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source, _ := instant(t, httpclient.WithLogger((&logs{}).logger(0)), httpclient.WithTokenTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			if customer, _ := claimsOf(t, r)["consumer_org"].(string); strings.HasPrefix(customer, "1") {
+				return answer(503, nil), nil
+			}
+			return tokenAnswer("t", 60), nil
+		})))
+		defer source.Close()
+		stop := make(chan struct{})
+		var bad sync.WaitGroup
+		for i := range 50 {
+			bad.Go(func() {
+				for pause := time.Duration(i); ; pause = 100 * time.Millisecond {
+					select {
+					case <-time.After(pause):
+						_, _ = source.Token(customer(t, 100_000_000+i))
+					case <-stop:
+						return
+					}
+				}
+			})
+		}
+		for i := range 20 {
+			pass(10 * time.Second)
+			start := time.Now()
+			for {
+				if _, err := source.Token(customer(t, 200_000_000+i)); err == nil {
+					break
+				}
+				pass(100 * time.Millisecond)
+			}
+			if took := time.Since(start); took > 3*time.Second {
+				t.Errorf("a good one took %v", took)
+			}
+		}
+		close(stop)
+		bad.Wait()
+	})
+}
+
 // While others fail, a good token is used to its end and refreshed at once when the
 // server is back: nobody who has it notices.
 func TestTroubleOfOthersCostsAGoodTokenNothing(t *testing.T) {
@@ -277,7 +320,7 @@ func TestTransportThatMisbehaves(t *testing.T) {
 		do   func()
 		want string
 	}{
-		"panics":             {func() { panic("CANARY") }, "the transport for token requests panicked"},
+		"panics":             {func() { panic("CANARY") }, "the transport for token requests panicked: check what WithTokenTransport was given"},
 		"ends its goroutine": {runtime.Goexit, "httpclient: temporary failure: the fetch ended without a result"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -303,24 +346,36 @@ func TestTransportThatMisbehaves(t *testing.T) {
 // An exchange that refuses for good costs one token request and one exchange a try.
 func TestExchangeThatRefusesForGood(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		srv := newPipe(t, builtIn)
-		defer srv.Close()
-		srv.Faults.Add(faulttest.Fault{Match: toExchange, Status: 401, Times: -1})
-		source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
-		defer source.Close()
-		for _, at := range []int{0, 1, 3, 7, 12, 17} {
-			pass(time.Until(epoch.Add(time.Duration(at) * time.Second)))
-			_, err := source.Token(t.Context())
-			_, again := source.Token(t.Context()) // the remembered error
-			if err == nil || again == nil {
-				t.Fatal("no error")
-			}
-		}
-		if s := srv.Stats(); s.TokenRequests != 6 || srv.Faults.Hits() != 6 {
-			t.Errorf("%d token requests and %d exchanges in 6 tries", s.TokenRequests, srv.Faults.Hits())
-		}
-	})
+	for name, live := range map[string]int{"from the start": 0, "with a grant that lives": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := newPipe(t, builtIn, maskinportentest.WithTokenLifetime(2*time.Hour), maskinportentest.WithAltinnTokenLifetime(time.Minute))
+				defer srv.Close()
+				source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
+				defer source.Close()
+				for range live {
+					if _, err := source.Token(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					pass(2 * time.Minute) // the Altinn token ends, and the grant lives on
+				}
+				srv.Faults.Add(faulttest.Fault{Match: toExchange, Status: 401, Times: -1})
+				for _, pause := range []int{0, 1, 2, 4, 5, 5} {
+					pass(time.Duration(pause) * time.Second)
+					_, err := source.Token(t.Context())
+					_, again := source.Token(t.Context()) // the remembered error
+					if err == nil || again == nil {
+						t.Fatal("no error")
+					}
+				}
+				// The grant that lives is offered once.
+				if s := srv.Stats(); s.TokenRequests-live != 6 || srv.Faults.Hits() != 6+live {
+					t.Errorf("%d token requests and %d exchanges in 6 tries", s.TokenRequests-live, srv.Faults.Hits())
+				}
+			})
+		})
+	}
 }
 
 // epoch is when a bubble's clock begins.

@@ -70,7 +70,7 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	case p.clientID == "":
 		check(missing("%s is missing: set it to the client's id in Maskinporten", s.name("ClientId")))
 	case !isResource(p.clientID):
-		check(fmt.Errorf("%s has a character that no client's id has", s.name("ClientId")))
+		check(fmt.Errorf("%s is not a text of at most 2,000 printable characters", s.name("ClientId")))
 	}
 	switch p.keys = keys; {
 	case keys == nil:
@@ -181,7 +181,10 @@ func (s *MaskinportenSettings) exchange(env environment, known bool) (*exchangeP
 		problems = append(problems, missing("%s is missing beside %s", s.name("EnterpriseUserPassword"), s.name("EnterpriseUserName")))
 	default:
 		p.enterpriseUser = base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
-		p.secrets = []string{p.enterpriseUser, password, user}
+		p.secrets = []string{p.enterpriseUser, user + ":" + password, password}
+		if len(user) >= 8 { // a shorter one may be a word of the answer
+			p.secrets = append(p.secrets, user)
+		}
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)

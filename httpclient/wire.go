@@ -23,7 +23,7 @@ const (
 	// pingAfter is how long a connection may be silent before it is probed, and
 	// pingTimeout how long it then has to answer, less than an attempt in all.
 	pingAfter   = 5 * time.Second
-	pingTimeout = 3 * time.Second
+	pingTimeout = 2 * time.Second
 	// maxQuote is how much of an error's field is kept, in characters.
 	maxQuote = 1000
 )
@@ -126,7 +126,7 @@ var (
 // the request carried that must not be shown, in case the answer echoes it.
 func (e *TokenError) refused(a *answer, sent []string, now time.Time) {
 	e.StatusCode = a.status
-	e.Temporary = a.status == http.StatusTooManyRequests || a.status == http.StatusRequestTimeout || a.status >= 500
+	e.Temporary = isTemporary(a.status)
 	if date, ok := a.date(); ok {
 		now = date // by the same clock as a date in Retry-After
 	}
@@ -149,6 +149,11 @@ func (e *TokenError) refused(a *answer, sent []string, now time.Time) {
 	if m := traceID.FindStringSubmatch(e.Description); m != nil {
 		e.TraceID = m[1]
 	}
+}
+
+// isTemporary tells the statuses that may pass by themselves.
+func isTemporary(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= http.StatusInternalServerError
 }
 
 // quote makes a server's text fit for a log line.
