@@ -55,11 +55,11 @@ func WithTokenTransport(transport http.RoundTripper) Option {
 }
 
 // WithAllowedHosts lists the only host names, without ports, that tokens may be
-// sent to; a request to another one fails with [ErrHostNotAllowed]. Without
-// this option, which a request's Host header must obey too, a token goes to whichever host the program asks for: list the
-// hosts where URLs come from outside of the program. Names are whole, in any case,
-// without wildcards; anything else, and an empty list, is an error of
-// NewTokenSource.
+// sent to, by a request's URL and by its Host header; a request to another one fails
+// with [ErrHostNotAllowed]. Without this option a token goes to whichever host the
+// program asks for: list the hosts where URLs come from outside of the program. Names
+// are whole, in any case, without wildcards; anything else, and an empty list, is an
+// error of NewTokenSource.
 func WithAllowedHosts(hosts ...string) Option {
 	return func(o *options) {
 		o.hosts = make(map[string]bool, len(hosts))
