@@ -208,10 +208,7 @@ func (s *soak) request(ctx context.Context, client *http.Client, worker int) {
 			s.answered.Add(1)
 		case http.StatusUnauthorized:
 			s.rejected.Add(1)
-			if !strings.Contains(why, "token revoked") {
-				s.t.Errorf("rejected, and not for a revocation: %s", why)
-			}
-			s.watch.rejected(s.t, tries)
+			s.watch.rejected(s.t, tries, why)
 		default:
 			s.t.Errorf("answered %d", status)
 		}
