@@ -36,9 +36,7 @@ func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 	// Without any key, the variable to look at is this one.
 	s.spelt["EncodedJwk"], s.spelt["Environment"] = "MASKINPORTEN_CLIENT_JWK", "MASKINPORTEN_ISSUER"
 
-	if s.Authority != "" {
-		s.tokenIssuer = issuerOf(s.Authority)
-	}
+	s.tokenIssuer = issuerOf(s.Authority)
 
 	const variable = "MASKINPORTEN_WELL_KNOWN_URL"
 	wellKnown := strings.TrimSpace(getenv(variable))

@@ -3,6 +3,7 @@ package httpclient_test
 import (
 	"encoding/base64"
 	"errors"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -215,5 +216,25 @@ func TestTokenErrorText(t *testing.T) {
 	bare := &httpclient.TokenError{Step: "token exchange", URL: "https://p.example", StatusCode: 503, Temporary: true, Err: httpclient.ErrUnknownKey}
 	if got := bare.Error(); got != "httpclient: token exchange at https://p.example: 503 Service Unavailable" || !errors.Is(bare, httpclient.ErrTemporary) {
 		t.Errorf("got %s", got)
+	}
+}
+
+// An exchange that echoes the token it was sent is not quoted with it.
+func TestEchoedTokenIsRedacted(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	var sent string
+	source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true}, httpclient.WithTokenTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		if !toExchange(r) {
+			return srv.Transport().RoundTrip(r)
+		}
+		sent = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		resp := answer(http.StatusBadRequest, nil)
+		resp.Body = io.NopCloser(strings.NewReader(`{"error":"x","error_description":"bad token ` + sent + `"}`))
+		return resp, nil
+	})))
+	_, err := source.Token(t.Context())
+	if sent == "" || strings.Contains(prints(err), sent) || !strings.Contains(message(err), "bad token [redacted]") {
+		t.Errorf("got %v", err)
 	}
 }
