@@ -49,10 +49,10 @@ func EditSettings(edit func(*httpclient.MaskinportenSettings)) Option {
 
 // WarmUp fetches the first token when the application starts, so that a refusal
 // stops the start instead of the first request: of a client that something in the
-// graph asks for, since one that nobody asks for is not made. The context given to the start
-// bounds it, which for fx.App's Run is fx's start timeout, and so do the source's
-// own 20 seconds. By default Maskinporten is first asked when a request needs a
-// token.
+// graph asks for, since one that nobody asks for is not made. The context given to
+// the start bounds it, which for fx.App's Run is fx's start timeout, and so do the
+// source's own 20 seconds. By default Maskinporten is first asked when a request
+// needs a token.
 func WarmUp() Option { return func(m *module) { m.warmUp = true } }
 
 // Module provides an [*http.Client] and a [*httpclient.TokenSource], both under

@@ -1,6 +1,7 @@
 package httpclient_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -220,6 +221,13 @@ func TestLeafIsTheKeysOwn(t *testing.T) {
 
 	foreign := archive(t, pkcs12.Modern, leaf.key, authorities[0], authorities[1:], "")
 	if _, err := httpclient.ParsePKCS12(foreign, ""); message(err) != "httpclient: the archive holds no certificate of its key" {
+		t.Errorf("got %v", err)
+	}
+	// A digest that nobody knows, in place of the MAC's SHA-256.
+	odd := archive(t, pkcs12.Modern, leaf.key, leaf.cert, nil, "")
+	sha256 := []byte{0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01}
+	odd[bytes.LastIndex(odd, sha256)+len(sha256)-1] = 0x7f
+	if _, err := httpclient.ParsePKCS12(odd, ""); message(err) != "httpclient: the archive is encrypted or protected in a way that is not supported: export it again with AES-256 and SHA-256" {
 		t.Errorf("got %v", err)
 	}
 	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it is to be refused

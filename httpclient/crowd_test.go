@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -283,11 +284,13 @@ func TestKeysThatMisbehave(t *testing.T) {
 		for name, bad := range map[string]*httpclient.Key{
 			"fails":  newKey(t, lockedSigner{good, errors.New("busy")}),
 			"panics": newKey(t, panicking{good}),
+			"ends":   newKey(t, ending{good}),
 			"is nil": nil,
 		} {
 			srv := newDouble(t)
-			if _, err := withoutKey(t, srv, keys(bad, newKey(t, opaque{good}))).Token(t.Context()); err != nil {
-				t.Errorf("%s: %v", name, err)
+			_, err := withoutKey(t, srv, keys(bad, newKey(t, opaque{good}))).Token(t.Context())
+			if n := srv.Stats().TokenRequests; err != nil || n != 1 {
+				t.Errorf("%s: %v after %d token requests", name, err, n)
 			}
 		}
 	})
@@ -322,3 +325,11 @@ func TestKeysThatMisbehave(t *testing.T) {
 type panicking struct{ crypto.Signer }
 
 func (panicking) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { panic("CANARY") }
+
+// ending ends its goroutine, as a test's Fatal does.
+type ending struct{ crypto.Signer }
+
+func (ending) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	runtime.Goexit()
+	return nil, nil
+}

@@ -125,8 +125,8 @@ func (g *granter) certificateExpires() time.Time {
 	return time.Time{}
 }
 
-// await runs what is not ours, which may not heed a context or may panic, and
-// waits no longer than ctx. What goes on after that is left alone.
+// await runs what is not ours, which may not heed a context, may panic, or may end
+// its goroutine, and waits no longer than ctx. What goes on after that is left alone.
 func await[T any](ctx context.Context, call func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -134,7 +134,7 @@ func await[T any](ctx context.Context, call func() (T, error)) (T, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		var r result
+		r := result{err: errors.New("it ended without a result")}
 		defer func() {
 			if recover() != nil {
 				r.err = errors.New("it panicked") // with what, may be a secret

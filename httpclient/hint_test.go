@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -267,8 +268,11 @@ func TestMetadataEndpoints(t *testing.T) {
 				audience, _ = claimsOf(t, r)["aud"].(string)
 				return tokenAnswer("t", 30), nil
 			}
-			if metadata == "" {
+			switch metadata {
+			case "":
 				return answer(404, nil), nil
+			case "ends":
+				runtime.Goexit()
 			}
 			resp := answer(200, nil)
 			resp.Body = io.NopCloser(strings.NewReader(metadata))
@@ -291,6 +295,7 @@ func TestMetadataEndpoints(t *testing.T) {
 			{"it is looked for", of("https://i.example/v2"), 31 * time.Second, "https://i.example/token", "https://i.example/"},
 			{"and found", "", 30 * time.Second, "https://i.example/v2", "https://i.example"},
 			{"gone a day later, and the old kept", "", 25 * time.Hour, "https://i.example/v2", "https://i.example"},
+			{"the goroutine that looks ends", "ends", 2 * time.Minute, "https://i.example/v2", "https://i.example"},
 			{"changed meanwhile", of("https://i.example/v3"), 2 * time.Minute, "https://i.example/v2", "https://i.example"},
 			{"and taken", of("https://i.example/v3"), time.Minute, "https://i.example/v3", "https://i.example"},
 		} {

@@ -140,7 +140,7 @@ func TestAfterIsMonotonic(t *testing.T) {
 // What is wrong with the network for good concerns every token.
 func TestPermanentNetworkFailuresAreWide(t *testing.T) {
 	t.Parallel()
-	for err, wide := range map[error]bool{http.ErrSchemeMismatch: true, &proxyError{"p", 407}: true, &proxyError{"p", 503}: false, io.EOF: false} {
+	for err, wide := range map[error]bool{http.ErrSchemeMismatch: true, &proxyError{"p", 407}: true, &proxyError{"p", 503}: false, &proxyError{"p", 429}: false, &proxyError{"p", 408}: false, io.EOF: false} {
 		var failed TokenError
 		if failed.unreachable(err); failed.wide != wide || failed.Temporary == wide {
 			t.Errorf("%v: wide %t, temporary %t", err, failed.wide, failed.Temporary)
