@@ -18,9 +18,8 @@ import (
 // of a token, concurrently, and not in between; what takes long to read should be
 // kept. While Maskinporten does not know the first key yet (a new one takes up to
 // two minutes to work), when it has expired, or where it does not sign, the next is
-// tried. At least one
-// key, or an error, whose text must hold no secret. It should heed the context: a
-// fetch ends without it otherwise, and leaves it behind.
+// tried. At least one key, or an error, whose text must hold no secret. It should
+// heed the context: a fetch ends without it otherwise, and leaves it behind.
 type KeySource interface {
 	Keys(ctx context.Context) ([]*Key, error)
 }
