@@ -25,9 +25,9 @@ import (
 	"go.uber.org/fx/fxtest"
 	"go.uber.org/goleak"
 
+	"github.com/portnokkel/portnokkel/faulttest"
 	"github.com/portnokkel/portnokkel/fxmodule"
 	"github.com/portnokkel/portnokkel/httpclient"
-	"github.com/portnokkel/portnokkel/httpclient/faulttest"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"

@@ -7,8 +7,8 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/portnokkel/portnokkel/faulttest"
 	"github.com/portnokkel/portnokkel/httpclient"
-	"github.com/portnokkel/portnokkel/httpclient/faulttest"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 

@@ -20,8 +20,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/portnokkel/portnokkel/faulttest"
 	"github.com/portnokkel/portnokkel/httpclient"
-	"github.com/portnokkel/portnokkel/httpclient/faulttest"
 )
 
 // networkError asks for a token at an issuer through a transport and gives the

@@ -19,8 +19,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/portnokkel/portnokkel/faulttest"
 	"github.com/portnokkel/portnokkel/httpclient"
-	"github.com/portnokkel/portnokkel/httpclient/faulttest"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 

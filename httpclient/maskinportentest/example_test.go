@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/faulttest"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 

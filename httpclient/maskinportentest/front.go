@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/faulttest"
 )
 
 // maxForm is far more than a token request takes.

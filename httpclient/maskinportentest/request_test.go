@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/faulttest"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/faulttest"
 )
 
 // exchangePath is where Altinn's platform exchanges tokens, below its base URL.

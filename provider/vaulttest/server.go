@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/faulttest"
 )
 
 // The one identity that exists here. None of it means anything elsewhere.

@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/portnokkel/portnokkel/httpclient/faulttest"
+	"github.com/portnokkel/portnokkel/faulttest"
 )
 
 var hello = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
