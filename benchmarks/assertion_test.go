@@ -27,7 +27,7 @@ func BenchmarkAssertion(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			n++ // another token each time
-			if _, err := source.Token(httpclient.WithResource(context.Background(), strconv.Itoa(n))); err != nil {
+			if _, err := source.Token(httpclient.ContextWithResource(context.Background(), strconv.Itoa(n))); err != nil {
 				b.Fatal(err)
 			}
 		}

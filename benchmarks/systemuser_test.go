@@ -13,7 +13,7 @@ import (
 )
 
 // customers is how many tokens are in the cache: as many as it holds by default.
-const customers = httpclient.DefaultCacheSize
+const customers = 10_000 // as many as a source keeps
 
 // BenchmarkSystemUser reads a warm token from all cores, for a system user each
 // time, among 10,000 whose tokens are cached. "plain" is the settings' own token,
@@ -61,7 +61,7 @@ func TestSystemUserAllocations(t *testing.T) {
 }
 
 func as(user httpclient.SystemUser) context.Context {
-	return httpclient.WithSystemUser(context.Background(), user)
+	return httpclient.ContextWithSystemUser(context.Background(), user)
 }
 
 type cachedCustomers struct {

@@ -434,7 +434,7 @@ func TestUnknownSettingsAreWarnedAbout(t *testing.T) {
 	w.file(t, "appsettings.Production.json", map[string]any{"kvSetting": w.vault.KVSetting(), "MaskinportenSettings": map[string]any{"EnableDebugLogg": true}})
 	var got altinn
 	fxtest.New(t, w.app(w.config(), fxmodule.Module("altinn", w.servers()), fx.Populate(&got))...).RequireStart().RequireStop()
-	if want := `fxmodule: MaskinportenSettings: EnableDebugLogg (appsettings.Production.json): unknown setting, ignored; did you mean EnableDebugLog?" client=altinn`; !strings.Contains(w.log.String(), want) {
+	if want := `httpclient: EnableDebugLogg (appsettings.Production.json): unknown setting, ignored; did you mean EnableDebugLog?" client_id=`; !strings.Contains(w.log.String(), want) {
 		t.Errorf("logged\n%s", w.log.String())
 	}
 }

@@ -162,16 +162,8 @@ func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error
 			return source
 		},
 	}
-	warnings, err := settings.Parse(section)
-	if err != nil {
+	if err := settings.Parse(section); err != nil {
 		return httpclient.MaskinportenSettings{}, err
-	}
-	logger := p.Logger
-	if logger == nil {
-		logger = slog.Default()
-	}
-	for _, warning := range warnings {
-		logger.Warn("fxmodule: "+m.section+": "+warning, slog.String("client", m.name))
 	}
 	for _, edit := range m.edits {
 		edit(&settings)

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// DefaultCacheSize is how many tokens of requests with options of their own, such
-// as [WithSystemUser], are kept where [WithCacheSize] does not say otherwise.
-const DefaultCacheSize = 10_000
+// defaultCacheSize is how many tokens of requests with options of their own, such
+// as [ContextWithSystemUser], are kept where [WithCacheSize] does not say otherwise.
+const defaultCacheSize = 10_000
 
 // cache keeps an entry for each kind of request, up to a bound. The least recently
 // used leave first: what they hold is fetched again when it is wanted.

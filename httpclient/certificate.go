@@ -28,12 +28,12 @@ func (s *MaskinportenSettings) certificateKey(now time.Time) (*Key, error) {
 		return nil, fmt.Errorf("%s %w", setting, err)
 	}
 	password := ""
-	if s.CertificatePkcs12Path != "" {
-		password = s.CertificatePkcs12Password
+	if s.CertificatePKCS12Path != "" {
+		password = s.CertificatePKCS12Password
 	}
 	key, err := parsePKCS12(archive, password)
 	switch {
-	case errors.Is(err, errPassword) && s.CertificatePkcs12Path != "":
+	case errors.Is(err, errPassword) && s.CertificatePKCS12Path != "":
 		return nil, fmt.Errorf("%s does not open with %s", setting, s.name("CertificatePkcs12Password"))
 	case errors.Is(err, errPassword):
 		return nil, fmt.Errorf("%s has a password: export it without one, or use CertificatePkcs12Path and CertificatePkcs12Password", setting)
@@ -90,7 +90,7 @@ func (s *MaskinportenSettings) archive() (setting string, archive []byte, err er
 		}
 		return s.name("EncodedX509"), archive, err
 	}
-	path := s.CertificatePkcs12Path
+	path := s.CertificatePKCS12Path
 	archive, err = os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && s.BaseDir != "" && !filepath.IsAbs(path) {
 		archive, err = os.ReadFile(filepath.Join(s.BaseDir, path))

@@ -154,7 +154,7 @@ func TestCertificatePaths(t *testing.T) {
 		"both.p12": true, "base.p12": true, filepath.Join(working, "both.p12"): true, filepath.Join(base, "both.p12"): false,
 		"neither.p12": false, filepath.Join(working, "base.p12"): false,
 	} {
-		s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", CertificatePkcs12Path: path, BaseDir: base}
+		s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", CertificatePKCS12Path: path, BaseDir: base}
 		if err := s.Validate(); (err == nil) != works {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -184,8 +184,8 @@ func TestRefusedCertificates(t *testing.T) {
 		{"not base64", httpclient.MaskinportenSettings{EncodedX509: "%CANARY%"}, "EncodedX509 is not base64: set it to the base64 of a PKCS#12 archive (.p12, .pfx)"},
 		{"not an archive", httpclient.MaskinportenSettings{EncodedX509: encoded("CANARY")}, "EncodedX509 is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key"},
 		{"a password where none can be given", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, leaf.key, leaf.cert, nil, "pw"))}, "EncodedX509 has a password: export it without one, or use CertificatePkcs12Path and CertificatePkcs12Password"},
-		{"a wrong password", httpclient.MaskinportenSettings{CertificatePkcs12Path: path, CertificatePkcs12Password: "CANARY"}, "CertificatePkcs12Path does not open with CertificatePkcs12Password"},
-		{"no file", httpclient.MaskinportenSettings{CertificatePkcs12Path: filepath.Join("no", "such.p12")}, "CertificatePkcs12Path cannot be read: open " + filepath.Join("no", "such.p12") + ": no such file or directory"},
+		{"a wrong password", httpclient.MaskinportenSettings{CertificatePKCS12Path: path, CertificatePKCS12Password: "CANARY"}, "CertificatePkcs12Path does not open with CertificatePkcs12Password"},
+		{"no file", httpclient.MaskinportenSettings{CertificatePKCS12Path: filepath.Join("no", "such.p12")}, "CertificatePkcs12Path cannot be read: open " + filepath.Join("no", "such.p12") + ": no such file or directory"},
 		{"expired", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, old.key, old.cert, nil, ""))}, "EncodedX509: the certificate expired on " + old.cert.NotAfter.Format(day) + ": order a new one"},
 		{"not yet valid", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, coming.key, coming.cert, nil, ""))}, "EncodedX509: the certificate is not valid before " + coming.cert.NotBefore.Format(day)},
 		{"an elliptic curve", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, ec.key, ec.cert, nil, ""))}, "EncodedX509 holds a key that is not an RSA key: Maskinporten takes RSA keys only"},

@@ -123,7 +123,7 @@ func TestCrowds(t *testing.T) {
 				// What fails for one of them alone concerns no other.
 				srv.Faults.Clear()
 				pass(2 * time.Second)
-				if _, err := source.Token(httpclient.WithScope(t.Context(), "not:registered")); err == nil {
+				if _, err := source.Token(httpclient.ContextWithScope(t.Context(), "not:registered")); err == nil {
 					t.Error("no error")
 				}
 				if _, err := source.Token(t.Context()); err != nil {

@@ -10,7 +10,7 @@
 // to Maskinporten as a JWT bearer grant (RFC 7523), exchanges the token at the
 // Altinn platform where ExhangeToAltinnToken says so, and keeps it.
 //
-//	settings, warnings, err := httpclient.ParseSettings(section)
+//	settings, err := httpclient.ParseSettings(section)
 //	client, err := httpclient.New(settings)
 //	resp, err := client.Get("https://platform.tt02.altinn.no/storage/api/v1/instances")
 //
@@ -20,13 +20,13 @@
 // # Each request its own token
 //
 // The settings say what a token is asked for; a request's context may say
-// otherwise: [WithScope], [WithResource], [WithConsumerOrg], [WithPerson],
-// [WithSystemUser], [WithConsent].
+// otherwise: [ContextWithScope], [ContextWithResource], [ContextWithConsumerOrg], [ContextWithPerson],
+// [ContextWithSystemUser], [ContextWithConsent].
 //
-//	ctx = httpclient.WithSystemUser(ctx, httpclient.SystemUser{OrgNo: "889640782"})
+//	ctx = httpclient.ContextWithSystemUser(ctx, httpclient.SystemUser{OrgNo: "889640782"})
 //	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 //
-// Such tokens are kept apart, up to [DefaultCacheSize] of them; the least recently
+// Such tokens are kept apart, up to [defaultCacheSize] of them; the least recently
 // used leave first.
 //
 // # Keys

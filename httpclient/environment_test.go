@@ -91,7 +91,7 @@ func TestRefusedURLs(t *testing.T) {
 			for k, v := range c.changes {
 				section[k] = v
 			}
-			s, _, err := httpclient.ParseSettings(section)
+			s, err := httpclient.ParseSettings(section)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -23,7 +23,7 @@ func newExampleSource(srv *maskinportentest.Server, changes map[string]any, opts
 	for key, value := range changes {
 		section[key] = value
 	}
-	settings, _, err := httpclient.ParseSettings(section)
+	settings, err := httpclient.ParseSettings(section)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func showGrant(w http.ResponseWriter, r *http.Request) {
 
 // A request on behalf of a system user: its context says so, and the client
 // fetches and keeps a token for it.
-func ExampleWithSystemUser() {
+func ExampleContextWithSystemUser() {
 	srv := maskinportentest.NewServer()
 	defer srv.Close()
 	srv.Handle("/api", http.HandlerFunc(showGrant))
@@ -50,7 +50,7 @@ func ExampleWithSystemUser() {
 	}
 	defer source.Close()
 
-	ctx := httpclient.WithSystemUser(context.Background(), httpclient.SystemUser{OrgNo: "889640782"})
+	ctx := httpclient.ContextWithSystemUser(context.Background(), httpclient.SystemUser{OrgNo: "889640782"})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.PlatformURL()+"/api", nil)
 	if err != nil {
 		fmt.Println(err)
@@ -70,7 +70,7 @@ func ExampleWithSystemUser() {
 
 // A supplier that acts for its customers, each of whom has delegated access in
 // Altinn: the consumer is told request by request.
-func ExampleWithConsumerOrg() {
+func ExampleContextWithConsumerOrg() {
 	srv := maskinportentest.NewServer()
 	defer srv.Close()
 	srv.Handle("/api", http.HandlerFunc(showGrant))
@@ -82,7 +82,7 @@ func ExampleWithConsumerOrg() {
 	defer source.Close()
 
 	for _, customer := range []string{"889640782", "974760673"} {
-		ctx := httpclient.WithConsumerOrg(context.Background(), customer)
+		ctx := httpclient.ContextWithConsumerOrg(context.Background(), customer)
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.PlatformURL()+"/api", nil)
 		if err != nil {
 			fmt.Println(err)
@@ -166,8 +166,8 @@ func ExampleMaskinportenSettings_certificate() {
 		Environment:               srv.Issuer(), // "test" or "prod" in real life
 		ClientID:                  srv.ClientID(),
 		Scope:                     "altinn:serviceowner/instances.read",
-		CertificatePkcs12Path:     "../testdata/keys/enterprise.p12",
-		CertificatePkcs12Password: "for-tests-only",
+		CertificatePKCS12Path:     "../testdata/keys/enterprise.p12",
+		CertificatePKCS12Password: "for-tests-only",
 	}
 	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(srv.Transport()))
 	if err != nil {

@@ -30,13 +30,10 @@ func Example() {
 		"Scope":                    "altinn:serviceowner/instances.read",
 		"ExhangeToAltinnToken":     "true",
 	}
-	settings, warnings, err := httpclient.ParseSettings(section)
+	settings, err := httpclient.ParseSettings(section)
 	if err != nil {
 		fmt.Println(err)
 		return
-	}
-	for _, warning := range warnings {
-		fmt.Println("warning:", warning)
 	}
 	client, err := httpclient.New(settings,
 		httpclient.WithTokenTransport(srv.Transport()), // these two only because
@@ -62,7 +59,7 @@ func Example() {
 func ExampleTokenSource_Token() {
 	srv := maskinportentest.NewServer()
 	defer srv.Close()
-	settings, _, err := httpclient.ParseSettings(srv.Section())
+	settings, err := httpclient.ParseSettings(srv.Section())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -96,13 +93,12 @@ func ExampleMaskinportenSettings_Validate() {
 
 // Keys are known by every spelling; a misspelt one is pointed out.
 func ExampleParseSettings() {
-	settings, warnings, err := httpclient.ParseSettings(map[string]any{
+	settings, err := httpclient.ParseSettings(map[string]any{
 		"clientId":             "a-client",
 		"ExhangeToAltinnToken": true,
-		"EnableDebugLogg":      true,
 	})
-	fmt.Println(settings, warnings, err)
-	// Output: MaskinportenSettings{ClientId:a-client ExhangeToAltinnToken:true} [EnableDebugLogg: unknown setting, ignored; did you mean EnableDebugLog?] <nil>
+	fmt.Println(settings, err)
+	// Output: MaskinportenSettings{ClientId:a-client ExhangeToAltinnToken:true} <nil>
 }
 
 // A program may branch on why there is no token.
@@ -111,7 +107,7 @@ func ExampleTokenError() {
 	defer srv.Close()
 	section := srv.Section()
 	section["Scope"] = "altinn:serviceowner/instances.write"
-	settings, _, _ := httpclient.ParseSettings(section)
+	settings, _ := httpclient.ParseSettings(section)
 	client, err := httpclient.New(settings, httpclient.WithTokenTransport(srv.Transport()))
 	if err != nil {
 		fmt.Println(err)
@@ -143,7 +139,7 @@ func ExampleTokenSource_Transport() {
 	srv := maskinportentest.NewServer()
 	defer srv.Close()
 	srv.Handle("/api", http.NotFoundHandler())
-	settings, _, _ := httpclient.ParseSettings(srv.Section())
+	settings, _ := httpclient.ParseSettings(srv.Section())
 	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(srv.Transport()))
 	if err != nil {
 		fmt.Println(err)
@@ -191,10 +187,8 @@ func ExampleMaskinportenSettings_Parse() {
 	settings := httpclient.MaskinportenSettings{
 		Origin: func(string) string { return "appsettings.json" }, // such as provider.Origins gives
 	}
-	warnings, err := settings.Parse(map[string]any{"ClientId": "a-client", "Scopes": "a:scope", "UseAltinnTestOrg": "perhaps"})
-	fmt.Println(warnings)
+	err := settings.Parse(map[string]any{"ClientId": "a-client", "UseAltinnTestOrg": "perhaps"})
 	fmt.Println(err)
 	// Output:
-	// [Scopes (appsettings.json): unknown setting, ignored; did you mean Scope?]
 	// httpclient: settings: UseAltinnTestOrg (appsettings.json) is neither "true" nor "false"
 }

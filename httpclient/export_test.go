@@ -27,3 +27,10 @@ func Cached(s *TokenSource) int {
 
 // TokenTransport is a new one as a source has it without WithTokenTransport.
 func TokenTransport() *http.Transport { return newTokenClient(nil).Transport.(*http.Transport) }
+
+// Warnings are about the keys that a section of these settings had and that mean
+// nothing.
+func Warnings(s MaskinportenSettings) []string { return s.warnings }
+
+// DefaultCacheSize is the number that WithCacheSize documents.
+const DefaultCacheSize = defaultCacheSize

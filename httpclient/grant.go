@@ -158,11 +158,11 @@ func (g *granter) naming(request tokenRequest) func(setting string) string {
 	return func(setting string) string {
 		switch {
 		case setting == "Scope" && request.scope != g.own.scope:
-			return "WithScope"
+			return "ContextWithScope"
 		case setting == "Resource" && request.resource != g.own.resource:
-			return "WithResource"
+			return "ContextWithResource"
 		case setting == "ConsumerOrgNo" && request.consumerOrg != g.own.consumerOrg:
-			return "WithConsumerOrg"
+			return "ContextWithConsumerOrg"
 		}
 		return g.names[setting]
 	}

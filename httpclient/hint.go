@@ -90,15 +90,15 @@ var refusals = []refusal{
 	},
 	{
 		code: "MP-301", texts: []string{"unknown authorization details type", "authorization_details type"},
-		cure: "check WithSystemUser or WithConsent: the issuer does not know this type of authorization details",
+		cure: "check ContextWithSystemUser or ContextWithConsent: the issuer does not know this type of authorization details",
 	},
 	{
 		code: "MP-302", texts: []string{"unknown authorization details field", "authorization_details field"},
-		cure: "check WithSystemUser or WithConsent: the issuer does not know a field of the authorization details",
+		cure: "check ContextWithSystemUser or ContextWithConsent: the issuer does not know a field of the authorization details",
 	},
 	{
 		code: "MP-303", oauth: "invalid_authorization_details", texts: []string{"invalid authorization details", "authorization_details value", "authorization details"},
-		cure: "check WithSystemUser or WithConsent: the system user or consent does not exist, or is not for this client",
+		cure: "check ContextWithSystemUser or ContextWithConsent: the system user or consent does not exist, or is not for this client",
 	},
 	// Last, because Maskinporten opens many a refusal's text with these words.
 	{

@@ -98,7 +98,7 @@ func TestMisplacedSecretsAreNotPrinted(t *testing.T) {
 	} {
 		t.Run(setting, func(t *testing.T) {
 			t.Parallel()
-			settings, _, err := httpclient.ParseSettings(map[string]any{
+			settings, err := httpclient.ParseSettings(map[string]any{
 				"Environment": "test", "ClientId": "id", "Scope": "s", "ExhangeToAltinnToken": true, setting: secret,
 			})
 			if err != nil {
@@ -156,11 +156,11 @@ func TestSettingsWithoutEffect(t *testing.T) {
 // Values of other types that a program's own map may hold.
 func TestOtherTypes(t *testing.T) {
 	t.Parallel()
-	got, _, err := httpclient.ParseSettings(map[string]any{"ConsumerOrgNo": uint32(991825827), "ClientId": int32(7), "Kid": float32(1.5)})
-	if err != nil || got.ConsumerOrgNo != "991825827" || got.ClientID != "7" || got.Kid != "1.5" {
+	got, err := httpclient.ParseSettings(map[string]any{"ConsumerOrgNo": uint32(991825827), "ClientId": int32(7), "Kid": float32(1.5)})
+	if err != nil || got.ConsumerOrgNo != "991825827" || got.ClientID != "7" || got.KeyID != "1.5" {
 		t.Errorf("got %v, %v", got, err)
 	}
-	_, _, err = httpclient.ParseSettings(map[string]any{
+	_, err = httpclient.ParseSettings(map[string]any{
 		"ClientId": []byte("x"), "Kid": map[any]any{}, "Resource": map[string]string{}, "UseAltinnTestOrg": uint8(1), "Scope": []any{true},
 	})
 	const want = "httpclient: settings: ClientId is a []uint8 where a text is wanted\n" +
@@ -177,13 +177,13 @@ func TestOtherTypes(t *testing.T) {
 func TestLastCallCounts(t *testing.T) {
 	t.Parallel()
 	source := sourceOf(t, newDouble(t), nil)
-	ctx := httpclient.WithConsumerOrg(httpclient.WithScope(t.Context(), ""), "0192:")
+	ctx := httpclient.ContextWithConsumerOrg(httpclient.ContextWithScope(t.Context(), ""), "0192:")
 	_, err := source.Token(ctx)
-	const want = "httpclient: WithScope: no scope is named\nhttpclient: WithConsumerOrg: not an organisation number: nine digits"
+	const want = "httpclient: ContextWithScope: no scope is named\nhttpclient: ContextWithConsumerOrg: not an organisation number: nine digits"
 	if message(err) != want {
 		t.Errorf("got %v", err)
 	}
-	ctx = httpclient.WithConsumerOrg(httpclient.WithScope(ctx, scope), "0192:974760673")
+	ctx = httpclient.ContextWithConsumerOrg(httpclient.ContextWithScope(ctx, scope), "0192:974760673")
 	if _, err := source.Token(ctx); err != nil {
 		t.Error(err)
 	}
@@ -318,7 +318,7 @@ func TestKeySourceBesideAKey(t *testing.T) {
 	for setting, value := range map[string]string{
 		"EncodedJwk": "x", "Jwk": "x", "EncodedX509": "x", "CertificatePkcs12Path": filepath.Join("no", "such.p12"),
 	} {
-		s, _, err := httpclient.ParseSettings(map[string]any{"Environment": "test", "ClientId": "id", "Scope": "s", setting: value})
+		s, err := httpclient.ParseSettings(map[string]any{"Environment": "test", "ClientId": "id", "Scope": "s", setting: value})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -336,7 +336,7 @@ func TestKeySourceBesideAKey(t *testing.T) {
 func TestScopeThatIsLeftOut(t *testing.T) {
 	t.Parallel()
 	source, _ := instant(t)
-	token, err := source.Token(httpclient.WithScope(t.Context(), "b\ta\nb"))
+	token, err := source.Token(httpclient.ContextWithScope(t.Context(), "b\ta\nb"))
 	if err != nil || fmt.Sprint(token.Scopes()) != "[a b]" {
 		t.Errorf("got %v, %v", token, err)
 	}

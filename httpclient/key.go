@@ -95,7 +95,7 @@ func (q quietly) Unwrap() error { return q.error }
 
 // hasKey reports whether the settings hold a key of any kind.
 func (s *MaskinportenSettings) hasKey() bool {
-	return s.EncodedJWK != "" || s.JWK != "" || s.EncodedX509 != "" || s.CertificatePkcs12Path != ""
+	return s.EncodedJWK != "" || s.JWK != "" || s.EncodedX509 != "" || s.CertificatePKCS12Path != ""
 }
 
 // key makes the signing key that the settings hold.
@@ -109,7 +109,7 @@ func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
 	if s.EncodedX509 != "" {
 		given = append(given, s.name("EncodedX509"))
 	}
-	if s.CertificatePkcs12Path != "" {
+	if s.CertificatePKCS12Path != "" {
 		given = append(given, s.name("CertificatePkcs12Path"))
 	}
 	switch {
@@ -128,7 +128,7 @@ func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
 		jwk, err := s.jwkKey()
 		key, problems = jwk, append(problems, err)
 	}
-	if s.EncodedX509 != "" || s.CertificatePkcs12Path != "" {
+	if s.EncodedX509 != "" || s.CertificatePKCS12Path != "" {
 		certificate, err := s.certificateKey(now)
 		key, problems = certificate, append(problems, err)
 	}
@@ -159,12 +159,12 @@ func (s *MaskinportenSettings) jwkKey() (*Key, error) {
 	if encoded == "" {
 		encoded = s.JWK
 	}
-	key, err := parseJWK(encoded, s.Kid)
+	key, err := parseJWK(encoded, s.KeyID)
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", setting, err)
 	}
 	key.setting = setting
-	if s.Kid != "" {
+	if s.KeyID != "" {
 		key.kidSetting = s.name("Kid")
 	}
 	return key, nil

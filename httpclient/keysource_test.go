@@ -222,7 +222,7 @@ func TestHintAboutAKeyFromASource(t *testing.T) {
 	if _, err := httpclient.NewTokenSource(s, httpclient.WithKeySource(keys(key))); !strings.Contains(message(err), "CertificateStoreThumbprint works on Windows") {
 		t.Errorf("got %v", err)
 	}
-	s.CertificateStoreThumbprint, s.Kid = "", "k"
+	s.CertificateStoreThumbprint, s.KeyID = "", "k"
 	var out logs
 	if _, err := httpclient.NewTokenSource(s, httpclient.WithKeySource(keys(key)), httpclient.WithLogger(out.logger(0))); err != nil || !strings.Contains(out.String(), "Kid has no effect beside a key source") {
 		t.Errorf("%v, logged %s", err, out.String())

@@ -87,8 +87,8 @@ func WithKeySource(source KeySource) Option {
 }
 
 // WithCacheSize keeps the tokens of so many kinds of request that have options of
-// their own, such as [WithSystemUser]; the least recently used leave first. The
-// default is [DefaultCacheSize]. At least 1.
+// their own, such as [ContextWithSystemUser]; the least recently used leave first. The
+// default is [defaultCacheSize]. At least 1.
 func WithCacheSize(n int) Option {
 	return func(o *options) {
 		if n < 1 {

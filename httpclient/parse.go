@@ -18,30 +18,31 @@ import (
 // always are ("true", "false", "1" or "0"); Scope may be a list; Jwk may be an
 // object or its JSON. Blank strings and nulls count as not set.
 //
-// The warnings name keys that mean nothing here, each with the nearest key that
-// does. The error joins every value of a wrong type and every pair of keys that
-// contradict one another; settings and warnings are returned beside it, as far as
-// they go. What is missing or malformed is for [MaskinportenSettings.Validate] to
+// A key that is not a setting is ignored. [NewTokenSource] logs a warning about it,
+// with the nearest key that is one. The error joins every value of a wrong type and
+// every pair of keys that contradict one another; the other settings are returned
+// beside it. What is missing or malformed is for [MaskinportenSettings.Validate] to
 // say, so that the settings may be completed in code in between. No value of a
 // secret setting is ever quoted.
 //
 // It is [MaskinportenSettings.Parse] on settings that are empty: use that where it
 // is known which file a setting came from.
-func ParseSettings(section map[string]any) (settings MaskinportenSettings, warnings []string, err error) {
-	warnings, err = settings.Parse(section)
-	return settings, warnings, err
+func ParseSettings(section map[string]any) (MaskinportenSettings, error) {
+	var settings MaskinportenSettings
+	err := settings.Parse(section)
+	return settings, err
 }
 
 // Parse sets what the section names, as [ParseSettings] describes it, and keeps the
 // rest. Where Origin is set beforehand, errors and warnings tell where a key is from.
-func (s *MaskinportenSettings) Parse(section map[string]any) (warnings []string, err error) {
+func (s *MaskinportenSettings) Parse(section map[string]any) error {
 	earlier := s.spelt
 	s.spelt = map[string]string{}
 	var problems []error
 	for _, key := range slices.Sorted(maps.Keys(section)) {
 		field, known := fieldNamed(key)
 		if !known {
-			warnings = append(warnings, s.unknownKey(key))
+			s.warnings = append(s.warnings, s.unknownKey(key))
 			continue
 		}
 		if err := field.set(s, key, section[key]); err != nil {
@@ -54,9 +55,9 @@ func (s *MaskinportenSettings) Parse(section map[string]any) (warnings []string,
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
-		return warnings, fmt.Errorf("httpclient: settings: %w", err)
+		return fmt.Errorf("httpclient: settings: %w", err)
 	}
-	return warnings, nil
+	return nil
 }
 
 func fieldNamed(key string) (settingField, bool) {

@@ -85,53 +85,53 @@ func (o *overrides) problem(function, what string) {
 	o.problems = append(o.problems, problem{function, fmt.Errorf("httpclient: %s: %s", function, what)})
 }
 
-// WithScope asks for these scopes, separated by spaces or commas or one by one,
+// ContextWithScope asks for these scopes, separated by spaces or commas or one by one,
 // in place of the settings'. Like the other functions of this kind it concerns
 // the token of the requests made with the context, and the last call of one
 // function counts. What it gets wrong is an error of those requests and of Token,
 // and no [*TokenError]. Tokens of different requests are kept apart.
-func WithScope(ctx context.Context, scopes ...string) context.Context {
-	return with(ctx, "WithScope", func(o *overrides) {
+func ContextWithScope(ctx context.Context, scopes ...string) context.Context {
+	return with(ctx, "ContextWithScope", func(o *overrides) {
 		scope := normalizeScope(strings.Join(scopes, " "))
 		if scope == "" {
-			o.problem("WithScope", "no scope is named")
+			o.problem("ContextWithScope", "no scope is named")
 		} else if !isScope(scope) {
-			o.problem("WithScope", "a scope has a character that no scope can have")
+			o.problem("ContextWithScope", "a scope has a character that no scope can have")
 		}
 		o.scope = &scope
 	})
 }
 
-// WithResource asks for a token that is meant for this API alone (claim
+// ContextWithResource asks for a token that is meant for this API alone (claim
 // "resource"), in place of the settings' Resource. Empty asks for one that is not.
-func WithResource(ctx context.Context, resource string) context.Context {
-	return with(ctx, "WithResource", func(o *overrides) {
+func ContextWithResource(ctx context.Context, resource string) context.Context {
+	return with(ctx, "ContextWithResource", func(o *overrides) {
 		if !isResource(resource) {
-			o.problem("WithResource", "not a text of at most 2,000 printable characters")
+			o.problem("ContextWithResource", "not a text of at most 2,000 printable characters")
 		}
 		o.resource = &resource
 	})
 }
 
-// WithConsumerOrg asks on behalf of this organisation (claim "consumer_org"), nine
+// ContextWithConsumerOrg asks on behalf of this organisation (claim "consumer_org"), nine
 // digits with or without "0192:" before them, in place of the settings' ConsumerOrgNo. Empty asks on the client's own.
 // https://docs.digdir.no/docs/Maskinporten/maskinporten_func_delegering
-func WithConsumerOrg(ctx context.Context, orgNo string) context.Context {
-	return with(ctx, "WithConsumerOrg", func(o *overrides) {
+func ContextWithConsumerOrg(ctx context.Context, orgNo string) context.Context {
+	return with(ctx, "ContextWithConsumerOrg", func(o *overrides) {
 		number := strings.TrimPrefix(orgNo, iso6523)
 		if orgNo != "" && !isOrgNo(number) {
-			o.problem("WithConsumerOrg", "not an organisation number: nine digits")
+			o.problem("ContextWithConsumerOrg", "not an organisation number: nine digits")
 		}
 		o.consumerOrg = &number
 	})
 }
 
-// WithPerson asks for a token that concerns this person (claim "pid"), by the
+// ContextWithPerson asks for a token that concerns this person (claim "pid"), by the
 // eleven digits of the national identity number. It appears in no error or log.
-func WithPerson(ctx context.Context, identityNo string) context.Context {
-	return with(ctx, "WithPerson", func(o *overrides) {
+func ContextWithPerson(ctx context.Context, identityNo string) context.Context {
+	return with(ctx, "ContextWithPerson", func(o *overrides) {
 		if !isPersonNo(identityNo) {
-			o.problem("WithPerson", "not a national identity number: eleven digits")
+			o.problem("ContextWithPerson", "not a national identity number: eleven digits")
 		}
 		o.person = &identityNo
 	})
@@ -141,17 +141,17 @@ var externalRef = regexp.MustCompile(`^[0-9A-Za-zæøåÆØÅ_-]{0,255}$`)
 
 const iso6523 = "0192:" // of Norwegian organisation numbers
 
-// WithSystemUser asks for a token of this system user. It excludes [WithConsent].
-func WithSystemUser(ctx context.Context, user SystemUser) context.Context {
-	return with(ctx, "WithSystemUser", func(o *overrides) {
+// ContextWithSystemUser asks for a token of this system user. It excludes [ContextWithConsent].
+func ContextWithSystemUser(ctx context.Context, user SystemUser) context.Context {
+	return with(ctx, "ContextWithSystemUser", func(o *overrides) {
 		orgNo := strings.TrimPrefix(user.OrgNo, iso6523)
 		if !isOrgNo(orgNo) {
-			o.problem("WithSystemUser", "OrgNo is not an organisation number: nine digits")
+			o.problem("ContextWithSystemUser", "OrgNo is not an organisation number: nine digits")
 		}
 		if !externalRef.MatchString(user.ExternalRef) {
-			o.problem("WithSystemUser", "ExternalRef has another character than letters, digits, _ and -, or more than 255")
+			o.problem("ContextWithSystemUser", "ExternalRef has another character than letters, digits, _ and -, or more than 255")
 		}
-		o.setDetails("WithSystemUser", systemUserDetails{
+		o.setDetails("ContextWithSystemUser", systemUserDetails{
 			Type:        "urn:altinn:systemuser",
 			Org:         systemUserOrg{Authority: "iso6523-actorid-upis", ID: iso6523 + orgNo},
 			ExternalRef: user.ExternalRef,
@@ -177,11 +177,11 @@ const (
 	organisationURN = "urn:altinn:organization:identifier-no:"
 )
 
-// WithConsent asks for a token of this consent. It excludes [WithSystemUser].
-func WithConsent(ctx context.Context, consent Consent) context.Context {
-	return with(ctx, "WithConsent", func(o *overrides) {
+// ContextWithConsent asks for a token of this consent. It excludes [ContextWithSystemUser].
+func ContextWithConsent(ctx context.Context, consent Consent) context.Context {
+	return with(ctx, "ContextWithConsent", func(o *overrides) {
 		if !uuid.MatchString(consent.ID) {
-			o.problem("WithConsent", "ID is not a UUID")
+			o.problem("ContextWithConsent", "ID is not a UUID")
 		}
 		from := consent.From
 		switch person, organisation := strings.TrimPrefix(from, personURN), strings.TrimPrefix(from, organisationURN); {
@@ -190,9 +190,9 @@ func WithConsent(ctx context.Context, consent Consent) context.Context {
 		case isOrgNo(organisation):
 			from = organisationURN + organisation
 		default:
-			o.problem("WithConsent", "From is neither a national identity number nor an organisation number")
+			o.problem("ContextWithConsent", "From is neither a national identity number nor an organisation number")
 		}
-		o.setDetails("WithConsent", consentDetails{Type: "urn:altinn:consent", ID: consent.ID, From: from})
+		o.setDetails("ContextWithConsent", consentDetails{Type: "urn:altinn:consent", ID: consent.ID, From: from})
 	})
 }
 

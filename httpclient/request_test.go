@@ -47,28 +47,28 @@ func TestRequestOptions(t *testing.T) {
 		want    map[string]any // nil removes a claim of the settings
 	}{
 		{"nothing", func(c ctx) ctx { return c }, nil},
-		{"scope", func(c ctx) ctx { return httpclient.WithScope(c, "other:scope") }, map[string]any{"scope": "other:scope"}},
-		{"scopes", func(c ctx) ctx { return httpclient.WithScope(c, scope+",other:scope", scope) }, map[string]any{"scope": scope + " other:scope"}},
-		{"resource", func(c ctx) ctx { return httpclient.WithResource(c, "https://b.example/") }, map[string]any{"resource": "https://b.example/"}},
-		{"no resource", func(c ctx) ctx { return httpclient.WithResource(c, "") }, map[string]any{"resource": nil}},
-		{"consumer", func(c ctx) ctx { return httpclient.WithConsumerOrg(c, "991825827") }, map[string]any{"consumer_org": "991825827"}},
-		{"no consumer", func(c ctx) ctx { return httpclient.WithConsumerOrg(c, "") }, map[string]any{"consumer_org": nil}},
-		{"person", func(c ctx) ctx { return httpclient.WithPerson(c, "01017012345") }, map[string]any{"pid": "01017012345"}},
+		{"scope", func(c ctx) ctx { return httpclient.ContextWithScope(c, "other:scope") }, map[string]any{"scope": "other:scope"}},
+		{"scopes", func(c ctx) ctx { return httpclient.ContextWithScope(c, scope+",other:scope", scope) }, map[string]any{"scope": scope + " other:scope"}},
+		{"resource", func(c ctx) ctx { return httpclient.ContextWithResource(c, "https://b.example/") }, map[string]any{"resource": "https://b.example/"}},
+		{"no resource", func(c ctx) ctx { return httpclient.ContextWithResource(c, "") }, map[string]any{"resource": nil}},
+		{"consumer", func(c ctx) ctx { return httpclient.ContextWithConsumerOrg(c, "991825827") }, map[string]any{"consumer_org": "991825827"}},
+		{"no consumer", func(c ctx) ctx { return httpclient.ContextWithConsumerOrg(c, "") }, map[string]any{"consumer_org": nil}},
+		{"person", func(c ctx) ctx { return httpclient.ContextWithPerson(c, "01017012345") }, map[string]any{"pid": "01017012345"}},
 		{"system user", func(c ctx) ctx {
-			return httpclient.WithSystemUser(c, httpclient.SystemUser{OrgNo: "991825827"})
+			return httpclient.ContextWithSystemUser(c, httpclient.SystemUser{OrgNo: "991825827"})
 		}, map[string]any{"authorization_details": systemUser("991825827", "")}},
 		{"system user with a reference", func(c ctx) ctx {
-			return httpclient.WithSystemUser(c, httpclient.SystemUser{OrgNo: "0192:991825827", ExternalRef: "Ærlig_Øl-1"})
+			return httpclient.ContextWithSystemUser(c, httpclient.SystemUser{OrgNo: "0192:991825827", ExternalRef: "Ærlig_Øl-1"})
 		}, map[string]any{"authorization_details": systemUser("991825827", "Ærlig_Øl-1")}},
 		{"consent of a person", func(c ctx) ctx {
-			return httpclient.WithConsent(c, httpclient.Consent{ID: consentID, From: "01017012345"})
+			return httpclient.ContextWithConsent(c, httpclient.Consent{ID: consentID, From: "01017012345"})
 		}, map[string]any{"authorization_details": consent("urn:altinn:person:identifier-no:01017012345")}},
 		{"consent of an organisation", func(c ctx) ctx {
-			return httpclient.WithConsent(c, httpclient.Consent{ID: consentID, From: "urn:altinn:organization:identifier-no:991825827"})
+			return httpclient.ContextWithConsent(c, httpclient.Consent{ID: consentID, From: "urn:altinn:organization:identifier-no:991825827"})
 		}, map[string]any{"authorization_details": consent("urn:altinn:organization:identifier-no:991825827")}},
 		{"several, the later of one kind", func(c ctx) ctx {
-			c = httpclient.WithSystemUser(c, httpclient.SystemUser{OrgNo: "974760673"})
-			return httpclient.WithConsumerOrg(httpclient.WithSystemUser(c, httpclient.SystemUser{OrgNo: "991825827"}), "")
+			c = httpclient.ContextWithSystemUser(c, httpclient.SystemUser{OrgNo: "974760673"})
+			return httpclient.ContextWithConsumerOrg(httpclient.ContextWithSystemUser(c, httpclient.SystemUser{OrgNo: "991825827"}), "")
 		}, map[string]any{"authorization_details": systemUser("991825827", ""), "consumer_org": nil}},
 	}
 	for _, c := range cases {
@@ -101,19 +101,19 @@ func TestRequestOptions(t *testing.T) {
 
 func TestWrongRequestOptions(t *testing.T) {
 	t.Parallel()
-	ctx := httpclient.WithScope(t.Context(), " , ")
-	ctx = httpclient.WithConsumerOrg(ctx, "12345678x")
-	ctx = httpclient.WithPerson(ctx, "CANARY")
-	ctx = httpclient.WithSystemUser(ctx, httpclient.SystemUser{OrgNo: "1", ExternalRef: "a b"})
-	ctx = httpclient.WithConsent(ctx, httpclient.Consent{ID: "x", From: "12345"})
-	const want = "httpclient: WithScope: no scope is named\n" +
-		"httpclient: WithConsumerOrg: not an organisation number: nine digits\n" +
-		"httpclient: WithPerson: not a national identity number: eleven digits\n" +
-		"httpclient: WithSystemUser: OrgNo is not an organisation number: nine digits\n" +
-		"httpclient: WithSystemUser: ExternalRef has another character than letters, digits, _ and -, or more than 255\n" +
-		"httpclient: WithConsent: ID is not a UUID\n" +
-		"httpclient: WithConsent: From is neither a national identity number nor an organisation number\n" +
-		"httpclient: WithConsent: a token is of a system user or of a consent, not of both"
+	ctx := httpclient.ContextWithScope(t.Context(), " , ")
+	ctx = httpclient.ContextWithConsumerOrg(ctx, "12345678x")
+	ctx = httpclient.ContextWithPerson(ctx, "CANARY")
+	ctx = httpclient.ContextWithSystemUser(ctx, httpclient.SystemUser{OrgNo: "1", ExternalRef: "a b"})
+	ctx = httpclient.ContextWithConsent(ctx, httpclient.Consent{ID: "x", From: "12345"})
+	const want = "httpclient: ContextWithScope: no scope is named\n" +
+		"httpclient: ContextWithConsumerOrg: not an organisation number: nine digits\n" +
+		"httpclient: ContextWithPerson: not a national identity number: eleven digits\n" +
+		"httpclient: ContextWithSystemUser: OrgNo is not an organisation number: nine digits\n" +
+		"httpclient: ContextWithSystemUser: ExternalRef has another character than letters, digits, _ and -, or more than 255\n" +
+		"httpclient: ContextWithConsent: ID is not a UUID\n" +
+		"httpclient: ContextWithConsent: From is neither a national identity number nor an organisation number\n" +
+		"httpclient: ContextWithConsent: a token is of a system user or of a consent, not of both"
 	srv := newDouble(t)
 	source := sourceOf(t, srv, nil)
 	if _, err := source.Token(ctx); message(err) != want {
@@ -125,22 +125,22 @@ func TestWrongRequestOptions(t *testing.T) {
 		t.Errorf("the client says %v", err)
 	}
 	for want, ctx := range map[string]context.Context{
-		"httpclient: WithResource: not a text of at most 2,000 printable characters":                     httpclient.WithResource(t.Context(), "a\x00b"),
-		"httpclient: WithScope: a scope has a character that no scope can have":                          httpclient.WithScope(t.Context(), `a"b`),
-		"httpclient: WithConsent: ID is not a UUID":                                                      httpclient.WithConsent(t.Context(), httpclient.Consent{ID: consentID + "x", From: "991825827"}),
-		"httpclient: WithConsent: From is neither a national identity number nor an organisation number": httpclient.WithConsent(t.Context(), httpclient.Consent{ID: consentID, From: "urn:altinn:person:identifier-no:991825827"}),
+		"httpclient: ContextWithResource: not a text of at most 2,000 printable characters":                     httpclient.ContextWithResource(t.Context(), "a\x00b"),
+		"httpclient: ContextWithScope: a scope has a character that no scope can have":                          httpclient.ContextWithScope(t.Context(), `a"b`),
+		"httpclient: ContextWithConsent: ID is not a UUID":                                                      httpclient.ContextWithConsent(t.Context(), httpclient.Consent{ID: consentID + "x", From: "991825827"}),
+		"httpclient: ContextWithConsent: From is neither a national identity number nor an organisation number": httpclient.ContextWithConsent(t.Context(), httpclient.Consent{ID: consentID, From: "urn:altinn:person:identifier-no:991825827"}),
 	} {
 		if _, err := source.Token(ctx); message(err) != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 	// What one context adds, another that comes from the same one does not see.
-	parent := httpclient.WithScope(t.Context(), "")
-	_ = httpclient.WithResource(parent, "\x00")
-	if _, err := source.Token(httpclient.WithPerson(parent, "1")); message(err) != "httpclient: WithScope: no scope is named\nhttpclient: WithPerson: not a national identity number: eleven digits" {
+	parent := httpclient.ContextWithScope(t.Context(), "")
+	_ = httpclient.ContextWithResource(parent, "\x00")
+	if _, err := source.Token(httpclient.ContextWithPerson(parent, "1")); message(err) != "httpclient: ContextWithScope: no scope is named\nhttpclient: ContextWithPerson: not a national identity number: eleven digits" {
 		t.Errorf("got %v", err)
 	}
-	long := httpclient.WithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827", ExternalRef: strings.Repeat("a", 256)})
+	long := httpclient.ContextWithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827", ExternalRef: strings.Repeat("a", 256)})
 	if _, err := source.Token(long); !strings.Contains(message(err), "or more than 255") {
 		t.Errorf("got %v", err)
 	}
@@ -156,7 +156,7 @@ func TestRequestsAreKeptApart(t *testing.T) {
 		for _, orgNo := range []string{"", "991825827", "889640782"} {
 			ctx := t.Context()
 			if orgNo != "" {
-				ctx = httpclient.WithSystemUser(ctx, httpclient.SystemUser{OrgNo: orgNo})
+				ctx = httpclient.ContextWithSystemUser(ctx, httpclient.SystemUser{OrgNo: orgNo})
 			}
 			token, err := source.Token(ctx)
 			if err != nil {
@@ -172,11 +172,11 @@ func TestRequestsAreKeptApart(t *testing.T) {
 		t.Errorf("%d tokens, %+v", len(seen), s)
 	}
 	// What asks for the same as the settings is served with the settings' own.
-	if _, err := source.Token(httpclient.WithScope(t.Context(), scope)); err != nil || srv.Stats().TokenRequests != 3 {
+	if _, err := source.Token(httpclient.ContextWithScope(t.Context(), scope)); err != nil || srv.Stats().TokenRequests != 3 {
 		t.Errorf("%v, %d token requests", err, srv.Stats().TokenRequests)
 	}
 	// A rejected token is replaced for the request that it was of, and no other.
-	ctx := httpclient.WithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827"})
+	ctx := httpclient.ContextWithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827"})
 	srv.Revoke(seen["991825827"])
 	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, srv.PlatformURL()+"/api", nil)
 	resp, err := source.Client().Do(req)
@@ -206,7 +206,7 @@ func TestRequestsDoNotWaitForOneAnother(t *testing.T) {
 		defer srv.Transport().(*http.Transport).CloseIdleConnections()
 		var waiting sync.WaitGroup
 		waiting.Go(func() {
-			if _, err := source.Token(httpclient.WithScope(t.Context(), "slow:scope")); err != nil {
+			if _, err := source.Token(httpclient.ContextWithScope(t.Context(), "slow:scope")); err != nil {
 				t.Error(err)
 			}
 		})
@@ -243,7 +243,7 @@ func instant(t testing.TB, opts ...httpclient.Option) (*httpclient.TokenSource, 
 }
 
 func customer(t testing.TB, i int) context.Context {
-	return httpclient.WithConsumerOrg(t.Context(), fmt.Sprintf("%09d", i))
+	return httpclient.ContextWithConsumerOrg(t.Context(), fmt.Sprintf("%09d", i))
 }
 
 // A hundred thousand customers take no more memory than ten thousand.
@@ -318,10 +318,10 @@ func TestBoundsOfRequestOptions(t *testing.T) {
 	t.Parallel()
 	source, _ := instant(t)
 	systemUser := func(ref string) context.Context {
-		return httpclient.WithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827", ExternalRef: ref})
+		return httpclient.ContextWithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827", ExternalRef: ref})
 	}
 	consent := func(id, from string) context.Context {
-		return httpclient.WithConsent(t.Context(), httpclient.Consent{ID: id, From: from})
+		return httpclient.ContextWithConsent(t.Context(), httpclient.Consent{ID: id, From: from})
 	}
 	for name, c := range map[string]struct {
 		ctx context.Context
@@ -334,15 +334,15 @@ func TestBoundsOfRequestOptions(t *testing.T) {
 		"a UUID without dashes":        {consent(strings.ReplaceAll(consentID, "-", ""), "991825827"), false},
 		"a person as Altinn's URN":     {consent(consentID, "urn:altinn:person:identifier-no:01017012345"), true},
 		"a person of ten digits":       {consent(consentID, "0101701234"), false},
-		"a resource of 2,000":          {httpclient.WithResource(t.Context(), strings.Repeat("r", 2000)), true},
-		"a resource of 2,001":          {httpclient.WithResource(t.Context(), strings.Repeat("r", 2001)), false},
-		"a resource with a space":      {httpclient.WithResource(t.Context(), "a b"), false},
-		"scopes of 8,000":              {httpclient.WithScope(t.Context(), strings.Repeat("s", 8000)), true},
-		"scopes of 8,001":              {httpclient.WithScope(t.Context(), strings.Repeat("s", 8001)), false},
-		"a scope with a backslash":     {httpclient.WithScope(t.Context(), `a\b`), false},
-		"an organisation of ten":       {httpclient.WithConsumerOrg(t.Context(), "9918258270"), false},
-		"an organisation with 0192":    {httpclient.WithConsumerOrg(t.Context(), "0192:991825827"), true},
-		"a person with another script": {httpclient.WithPerson(t.Context(), "٠١٢٣٤٥٦٧٨٩٠"), false},
+		"a resource of 2,000":          {httpclient.ContextWithResource(t.Context(), strings.Repeat("r", 2000)), true},
+		"a resource of 2,001":          {httpclient.ContextWithResource(t.Context(), strings.Repeat("r", 2001)), false},
+		"a resource with a space":      {httpclient.ContextWithResource(t.Context(), "a b"), false},
+		"scopes of 8,000":              {httpclient.ContextWithScope(t.Context(), strings.Repeat("s", 8000)), true},
+		"scopes of 8,001":              {httpclient.ContextWithScope(t.Context(), strings.Repeat("s", 8001)), false},
+		"a scope with a backslash":     {httpclient.ContextWithScope(t.Context(), `a\b`), false},
+		"an organisation of ten":       {httpclient.ContextWithConsumerOrg(t.Context(), "9918258270"), false},
+		"an organisation with 0192":    {httpclient.ContextWithConsumerOrg(t.Context(), "0192:991825827"), true},
+		"a person with another script": {httpclient.ContextWithPerson(t.Context(), "٠١٢٣٤٥٦٧٨٩٠"), false},
 	} {
 		if _, err := source.Token(c.ctx); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)

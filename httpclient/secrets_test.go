@@ -146,7 +146,7 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 					maps.Copy(section, map[string]any{
 						"ExhangeToAltinnToken": true, "EnableDebugLog": true, "EnterpriseUserName": "CANARY-user", "EnterpriseUserPassword": "CANARY-secret",
 					})
-					settings, warnings, err := httpclient.ParseSettings(section)
+					settings, err := httpclient.ParseSettings(section)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -159,7 +159,7 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 					var printed string
 					if err == nil {
 						defer source.Close()
-						ctx := httpclient.WithConsent(httpclient.WithPerson(t.Context(), person), httpclient.Consent{ID: consentID, From: giver})
+						ctx := httpclient.ContextWithConsent(httpclient.ContextWithPerson(t.Context(), person), httpclient.Consent{ID: consentID, From: giver})
 						printed += prints(httpclient.Consent{ID: consentID, From: giver})
 						for range 2 {
 							req, _ := http.NewRequestWithContext(ctx, http.MethodGet, srv.PlatformURL()+"/api", nil)
@@ -173,7 +173,7 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 					if len(seen.all) == 0 {
 						t.Errorf("nothing was sent: %v", err)
 					}
-					printed += strings.Join(recorded.lines, "\n") + prints(err) + prints(settings) + prints(&settings) + prints(warnings) + out.String()
+					printed += strings.Join(recorded.lines, "\n") + prints(err) + prints(settings) + prints(&settings) + prints(httpclient.Warnings(settings)) + out.String()
 					secrets := append([]string{password, "CANARY-secret", enterpriseUser, person, giver, encoded(jwk), member(t, jwk, "d").(string), member(t, jwk, "q").(string)}, seen.all...)
 					if name != "refused" {
 						secrets = append(secrets, "CANARY")

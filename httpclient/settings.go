@@ -46,16 +46,16 @@ type MaskinportenSettings struct {
 	// EncodedX509 is the base64 of a PKCS#12 file without a password, holding
 	// an enterprise certificate and its key. Secret.
 	EncodedX509 string
-	// CertificatePkcs12Path names a PKCS#12 file, relative to the working
+	// CertificatePKCS12Path [CertificatePkcs12Path] names a PKCS#12 file, relative to the working
 	// directory, or where it is not there to BaseDir.
-	CertificatePkcs12Path string
-	// CertificatePkcs12Password opens that file. Secret.
-	CertificatePkcs12Password string
+	CertificatePKCS12Path string
+	// CertificatePKCS12Password [CertificatePkcs12Password] opens that file. Secret.
+	CertificatePKCS12Password string
 	// CertificateStoreThumbprint names a certificate in Windows' store, which
 	// Go has no access to: it is refused with what to do instead.
 	CertificateStoreThumbprint string
-	// Kid overrides the key id that the JWK carries.
-	Kid string
+	// KeyID [Kid] overrides the key id that the JWK carries.
+	KeyID string
 
 	// ExchangeToAltinnToken [ExhangeToAltinnToken, ExchangeToAltinnToken]
 	// exchanges every Maskinporten token to an Altinn token.
@@ -97,6 +97,8 @@ type MaskinportenSettings struct {
 	// spelt maps a field's name to the key that ParseSettings found it under,
 	// so that errors speak the user's own spelling.
 	spelt map[string]string
+	// warnings are about unknown keys; NewTokenSource logs them.
+	warnings []string
 }
 
 // redacted stands where a secret was.
@@ -240,10 +242,10 @@ var settingFields = []settingField{
 	secretText(func(s *MaskinportenSettings) *string { return &s.EncodedJWK }, "EncodedJwk", "JwkBase64"),
 	secretText(func(s *MaskinportenSettings) *string { return &s.JWK }, "Jwk"),
 	secretText(func(s *MaskinportenSettings) *string { return &s.EncodedX509 }, "EncodedX509"),
-	text(func(s *MaskinportenSettings) *string { return &s.CertificatePkcs12Path }, "CertificatePkcs12Path"),
-	password(func(s *MaskinportenSettings) *string { return &s.CertificatePkcs12Password }, "CertificatePkcs12Password"),
+	text(func(s *MaskinportenSettings) *string { return &s.CertificatePKCS12Path }, "CertificatePkcs12Path"),
+	password(func(s *MaskinportenSettings) *string { return &s.CertificatePKCS12Password }, "CertificatePkcs12Password"),
 	text(func(s *MaskinportenSettings) *string { return &s.CertificateStoreThumbprint }, "CertificateStoreThumbprint"),
-	text(func(s *MaskinportenSettings) *string { return &s.Kid }, "Kid"),
+	text(func(s *MaskinportenSettings) *string { return &s.KeyID }, "Kid"),
 	flag(func(s *MaskinportenSettings) *bool { return &s.ExchangeToAltinnToken }, "ExhangeToAltinnToken", "ExchangeToAltinnToken"),
 	text(func(s *MaskinportenSettings) *string { return &s.TokenExchangeEnvironment }, "TokenExchangeEnvironment"),
 	flag(func(s *MaskinportenSettings) *bool { return &s.UseAltinnTestOrg }, "UseAltinnTestOrg"),

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,8 +40,8 @@ func TestParseSettings(t *testing.T) {
 			},
 			want: settings{
 				ClientID: "id", Scope: "a b", Resource: "r", Environment: "test",
-				CertificatePkcs12Path: "p", CertificatePkcs12Password: "w", CertificateStoreThumbprint: "t",
-				EncodedJWK: "j", EncodedX509: "x", Kid: "k", ConsumerOrgNo: "991825827",
+				CertificatePKCS12Path: "p", CertificatePKCS12Password: "w", CertificateStoreThumbprint: "t",
+				EncodedJWK: "j", EncodedX509: "x", KeyID: "k", ConsumerOrgNo: "991825827",
 				EnterpriseUserName: "u", EnterpriseUserPassword: "s", ExchangeToAltinnToken: true,
 				TokenExchangeEnvironment: "tt02", UseAltinnTestOrg: true, EnableDebugLog: true,
 				OverwriteAuthorizationHeader: true,
@@ -56,7 +57,7 @@ func TestParseSettings(t *testing.T) {
 		{
 			name:    "values as other types",
 			section: map[string]any{"ConsumerOrgNo": 991825827, "Kid": int64(7), "Resource": 1.5, "Scope": []any{"a", "b"}, "ClientId": json.Number("12"), "UseAltinnTestOrg": "1"},
-			want:    settings{ConsumerOrgNo: "991825827", Kid: "7", Resource: "1.5", Scope: "a b", ClientID: "12", UseAltinnTestOrg: true},
+			want:    settings{ConsumerOrgNo: "991825827", KeyID: "7", Resource: "1.5", Scope: "a b", ClientID: "12", UseAltinnTestOrg: true},
 		},
 		{
 			name:    "a JWK as an object",
@@ -88,7 +89,7 @@ func TestParseSettings(t *testing.T) {
 		{
 			name:    "a password keeps its white space, another setting does not",
 			section: map[string]any{"CertificatePkcs12Password": " p\n", "EnterpriseUserPassword": " q ", "ClientId": " id\n"},
-			want:    settings{CertificatePkcs12Password: " p\n", EnterpriseUserPassword: " q ", ClientID: "id"},
+			want:    settings{CertificatePKCS12Password: " p\n", EnterpriseUserPassword: " q ", ClientID: "id"},
 		},
 		{
 			name:    "a password that lost its digits",
@@ -111,11 +112,11 @@ func TestParseSettings(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			got, warnings, err := httpclient.ParseSettings(c.section)
+			got, err := httpclient.ParseSettings(c.section)
 			if diff := cmp.Diff(c.want, got, ignoreSpelling); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(c.warnings, warnings); diff != "" {
+			if diff := cmp.Diff(c.warnings, httpclient.Warnings(got)); diff != "" {
 				t.Error(diff)
 			}
 			if message(err) != c.err {
@@ -143,10 +144,10 @@ func TestGuideSection(t *testing.T) {
 	if err := json.Unmarshal(data, &file); err != nil {
 		t.Fatal(err)
 	}
-	got, warnings, err := httpclient.ParseSettings(file.MaskinportenSettings)
+	got, err := httpclient.ParseSettings(file.MaskinportenSettings)
 	want := httpclient.MaskinportenSettings{Environment: "ver2", Scope: scope, ExchangeToAltinnToken: true, EnableDebugLog: true}
-	if diff := cmp.Diff(want, got, ignoreSpelling); diff != "" || len(warnings) > 0 || err != nil {
-		t.Errorf("%s\nwarnings %q, error %v", diff, warnings, err)
+	if diff := cmp.Diff(want, got, ignoreSpelling); diff != "" || len(httpclient.Warnings(got)) > 0 || err != nil {
+		t.Errorf("%s\nwarnings %q, error %v", diff, httpclient.Warnings(got), err)
 	}
 }
 
@@ -154,7 +155,7 @@ func TestSettingsPrintNoSecret(t *testing.T) {
 	t.Parallel()
 	const canary = "CANARY"
 	s := httpclient.MaskinportenSettings{
-		ClientID: "visible", EncodedJWK: canary, JWK: canary, EncodedX509: canary, CertificatePkcs12Password: canary,
+		ClientID: "visible", EncodedJWK: canary, JWK: canary, EncodedX509: canary, CertificatePKCS12Password: canary,
 		EnterpriseUserName: canary, EnterpriseUserPassword: canary, EnableDebugLog: true,
 	}
 	type holder struct {
@@ -184,14 +185,14 @@ func TestErrorsNameTheOrigin(t *testing.T) {
 		return map[string]string{"environment": "appsettings.json", "EncodedJwk": "secret Client--EncodedJwk of a vault", "Scope": "environment variable S"}[key]
 	}
 	typed := httpclient.MaskinportenSettings{Origin: origin}
-	warnings, err := typed.Parse(map[string]any{"environment": []any{}, "Scope": "a", "scope": "b", "EncodedJwk": 1.5, "Scopes": "c"})
+	err := typed.Parse(map[string]any{"environment": []any{}, "Scope": "a", "scope": "b", "EncodedJwk": 1.5, "Scopes": "c"})
 	const wrong = `httpclient: settings: EncodedJwk (secret Client--EncodedJwk of a vault) is a number: write it as a text` + "\n" +
 		"environment (appsettings.json) is a list where a text is wanted\n" +
 		"Scope (environment variable S) and scope contradict one another: keep one of them"
-	if message(err) != wrong || len(warnings) != 1 || warnings[0] != "Scopes: unknown setting, ignored; did you mean Scope?" {
-		t.Errorf("got\n%v\n%q\nwant\n%s", err, warnings, wrong)
+	if message(err) != wrong || !slices.Equal(httpclient.Warnings(typed), []string{"Scopes: unknown setting, ignored; did you mean Scope?"}) {
+		t.Errorf("got\n%v\n%q\nwant\n%s", err, httpclient.Warnings(typed), wrong)
 	}
-	s, _, err := httpclient.ParseSettings(map[string]any{"environment": "tset", "ClientId": "id", "EncodedJwk": "%", "Scope": "s"})
+	s, err := httpclient.ParseSettings(map[string]any{"environment": "tset", "ClientId": "id", "EncodedJwk": "%", "Scope": "s"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,15 +218,15 @@ func TestErrorsNameTheOrigin(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	// What a request asked for is not the settings' fault.
-	if _, err := source.Token(httpclient.WithScope(t.Context(), "another:scope")); !strings.Contains(message(err), "check WithScope: it is misspelt") {
+	if _, err := source.Token(httpclient.ContextWithScope(t.Context(), "another:scope")); !strings.Contains(message(err), "check ContextWithScope: it is misspelt") {
 		t.Errorf("got %v", err)
 	}
 	for text, hint := range map[string]string{
-		"MP-251":                  "ask the organisation in WithConsumerOrg to delegate",
-		"Invalid parameter value": "check WithResource and WithConsumerOrg",
+		"MP-251":                  "ask the organisation in ContextWithConsumerOrg to delegate",
+		"Invalid parameter value": "check ContextWithResource and ContextWithConsumerOrg",
 	} {
 		srv.Faults.Add(faulttest.Fault{Match: toToken, Status: 400, Body: `{"error":"x","error_description":"` + text + `"}`})
-		ctx := httpclient.WithResource(httpclient.WithConsumerOrg(t.Context(), "0192:889640782"), "https://"+text[:2])
+		ctx := httpclient.ContextWithResource(httpclient.ContextWithConsumerOrg(t.Context(), "0192:889640782"), "https://"+text[:2])
 		if _, err := source.Token(ctx); !strings.Contains(message(err), hint) {
 			t.Errorf("got %v, want %s", err, hint)
 		}
@@ -253,7 +254,7 @@ func TestWarnings(t *testing.T) {
 			for key, value := range c.changes {
 				section[key] = value
 			}
-			s, _, err := httpclient.ParseSettings(section)
+			s, err := httpclient.ParseSettings(section)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -337,7 +338,7 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s, _, err := httpclient.ParseSettings(c.section)
+			s, err := httpclient.ParseSettings(c.section)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -360,8 +361,8 @@ func TestParseKeepsTheRest(t *testing.T) {
 		{"environment": "tset", "Scope": " ", "ExhangeToAltinnToken": "false"}, // another section's spelling contradicts nothing
 		{"UseAltinnTestOrg": false},
 	} {
-		if warnings, err := s.Parse(section); err != nil || len(warnings) > 0 {
-			t.Errorf("%v, %q", err, warnings)
+		if err := s.Parse(section); err != nil || len(httpclient.Warnings(s)) > 0 {
+			t.Errorf("%v, %q", err, httpclient.Warnings(s))
 		}
 	}
 	if s.ClientID != "newer" || s.Scope != "s" || s.Environment != "tset" || s.ExchangeToAltinnToken || s.UseAltinnTestOrg {

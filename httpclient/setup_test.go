@@ -81,8 +81,8 @@ func settingsOf(t testing.TB, srv *maskinportentest.Server, changes map[string]a
 	for key, value := range changes {
 		section[key] = value
 	}
-	settings, warnings, err := httpclient.ParseSettings(section)
-	if err != nil || len(warnings) > 0 {
+	settings, err := httpclient.ParseSettings(section)
+	if warnings := httpclient.Warnings(settings); err != nil || len(warnings) > 0 {
 		t.Fatalf("settings: %v, warnings %q", err, warnings)
 	}
 	return settings

@@ -174,7 +174,7 @@ func (s *soak) request(ctx context.Context, client *http.Client, worker int) {
 	if worker%5 == 0 {
 		org := fmt.Sprintf("%09d", 100_000_000+rand.IntN(20))
 		tries.kind += " for " + org
-		ctx = httpclient.WithSystemUser(ctx, httpclient.SystemUser{OrgNo: org})
+		ctx = httpclient.ContextWithSystemUser(ctx, httpclient.SystemUser{OrgNo: org})
 	}
 	if rand.IntN(10) == 0 {
 		var cancel context.CancelFunc

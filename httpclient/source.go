@@ -38,7 +38,7 @@ type TokenSource struct {
 // source of them. It makes no network call. Warnings, such as about a retired
 // environment, go to the logger.
 func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource, error) {
-	o := options{clock: systemClock(), cacheSize: DefaultCacheSize}
+	o := options{clock: systemClock(), cacheSize: defaultCacheSize}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&o)
@@ -116,8 +116,8 @@ func (s *TokenSource) Client() *http.Client { return &http.Client{Transport: s.T
 // [*TokenError] where Maskinporten or Altinn is the cause.
 //
 // The context may ask for another token than the settings do: see
-// [WithSystemUser], [WithConsumerOrg], [WithScope], [WithResource], [WithPerson]
-// and [WithConsent].
+// [ContextWithSystemUser], [ContextWithConsumerOrg], [ContextWithScope], [ContextWithResource], [ContextWithPerson]
+// and [ContextWithConsent].
 func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
 	e, err := s.entry(ctx)
 	if err != nil {

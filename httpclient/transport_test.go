@@ -745,7 +745,7 @@ func TestTokenRequestsKeepNoCookies(t *testing.T) {
 	})
 	source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true}, httpclient.WithTokenTransport(cookies))
 	for i := range 3 {
-		ctx := httpclient.WithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: fmt.Sprintf("88964078%d", i)})
+		ctx := httpclient.ContextWithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: fmt.Sprintf("88964078%d", i)})
 		if _, err := source.Token(ctx); err != nil {
 			t.Error(err)
 		}

@@ -45,7 +45,7 @@ func (p *exchangePlan) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, p.plat
 
 // plan checks the settings. keys takes the place of a key in them, unless nil.
 func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error) {
-	var p plan
+	p := plan{warnings: slices.Clone(s.warnings)}
 	var problems []error
 	check := func(err error) {
 		if err != nil {
@@ -84,7 +84,7 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 		check(errors.New("a key source is given beside a key in the settings: keep one of them"))
 	default:
 		check(s.checkThumbprint())
-		if s.Kid != "" {
+		if s.KeyID != "" {
 			p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect beside a key source", s.name("Kid")))
 		}
 	}
@@ -100,7 +100,7 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 		p.warnings = append(p.warnings, fmt.Sprintf("%s and %s are not of the same kind: Altinn's production takes tokens of Maskinporten's alone, and its test environments those of test",
 			s.issuerSetting(), s.name("TokenExchangeEnvironment")))
 	}
-	if s.CertificatePkcs12Password != "" && s.CertificatePkcs12Path == "" {
+	if s.CertificatePKCS12Password != "" && s.CertificatePKCS12Path == "" {
 		p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect without CertificatePkcs12Path", s.name("CertificatePkcs12Password")))
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -135,7 +135,7 @@ func (s *MaskinportenSettings) keyWarnings(key *Key, now time.Time) []string {
 	if warning := key.warning(now); warning != "" {
 		warnings = append(warnings, warning)
 	}
-	if s.Kid != "" {
+	if s.KeyID != "" {
 		warnings = append(warnings, fmt.Sprintf("%s has no effect beside a certificate", s.name("Kid")))
 	}
 	return warnings

@@ -27,7 +27,7 @@ func Example_openTelemetry() {
 	srv := maskinportentest.NewServer()
 	defer srv.Close()
 	srv.Handle("/api", http.NotFoundHandler())
-	settings, _, err := httpclient.ParseSettings(srv.Section())
+	settings, err := httpclient.ParseSettings(srv.Section())
 	if err != nil {
 		fmt.Println(err)
 		return

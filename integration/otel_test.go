@@ -27,7 +27,7 @@ func TestOpenTelemetrySDK(t *testing.T) {
 	defer srv.Close()
 	section := srv.Section()
 	section["ExhangeToAltinnToken"] = true
-	settings, _, err := httpclient.ParseSettings(section)
+	settings, err := httpclient.ParseSettings(section)
 	if err != nil {
 		t.Fatal(err)
 	}

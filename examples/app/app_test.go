@@ -286,7 +286,7 @@ func TestAnswers(t *testing.T) {
 // grant is a token of the demo's.
 func grant(t *testing.T, d *demo) string {
 	t.Helper()
-	settings, _, err := httpclient.ParseSettings(d.porten.Section())
+	settings, err := httpclient.ParseSettings(d.porten.Section())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ func (r report) writeRequests(b *page) {
 	for _, kind := range [][2]string{
 		{"plain", "the settings' own token"},
 		{"kept", "a context with the system user, made before"},
-		{"call", "`WithSystemUser` included"},
+		{"call", "`ContextWithSystemUser` included"},
 	} {
 		name := "SystemUser/by=" + kind[0]
 		b.row(kind[1], duration(r.spread(name, seconds).middle), fmt.Sprintf("%.0f", r.spread(name, "B/op").middle),

@@ -17,7 +17,7 @@ func main() {
 }
 
 func run() error {
-	settings, _, err := httpclient.ParseSettings(map[string]any{"EncodedJwk": os.Getenv("JWK")})
+	settings, err := httpclient.ParseSettings(map[string]any{"EncodedJwk": os.Getenv("JWK")})
 	if err != nil {
 		return err
 	}
