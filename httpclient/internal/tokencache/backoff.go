@@ -1,0 +1,34 @@
+package tokencache
+
+import "time"
+
+// backoff remembers that fetching one key failed, so that callers do not each ask
+// again.
+type backoff struct {
+	err   error // nil: the last fetch succeeded
+	count int
+	since Instant
+	until Instant // no fetch before this moment
+}
+
+// over reports whether the key may be fetched.
+func (b *backoff) over(now Instant) bool { return b.count == 0 || b.until.Reached(now) }
+
+// record notes a failure. end is when the value that is still in use ends, nil
+// without one. As that nears, the next tries come sooner, so that one succeeds
+// before anybody has to wait; when it is reached, callers wait, and a try is due.
+// What the server asks for comes first.
+func (b *backoff) record(err error, retryAfter time.Duration, now Instant, end *Instant) {
+	pause := min(firstPause<<min(b.count, 8), longestPause)
+	retryAfter = min(retryAfter, longestRetryAfter)
+	if end != nil && retryAfter == 0 {
+		left := end.Since(now)
+		pause = min(pause, max(left/2, shortestPause), max(left, 0))
+	}
+	if b.count == 0 {
+		b.since = now
+	}
+	b.err = err
+	b.count++
+	b.until = now.Add(max(pause, retryAfter))
+}

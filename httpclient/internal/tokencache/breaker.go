@@ -1,0 +1,75 @@
+package tokencache
+
+type state int
+
+const (
+	closed   state = iota // every key may be fetched
+	open                  // no key may be fetched until a probe is due
+	halfOpen              // a probe is under way
+)
+
+// breaker is the client's circuit breaker: pure state, without lock or clock.
+type breaker struct {
+	state   state
+	opened  int // how often it opened
+	err     error
+	since   Instant
+	probeAt Instant // open, half-open: the next probe. Closed: the next check
+
+	streak     int  // of temporary failures; those of one key in a row count once
+	last       any  // the key of the last of them
+	goodFailed bool // a key that had been good is among them
+}
+
+// probe reports whether a probe is due, and takes it: the next is due a second
+// later, whether or not this one has ended.
+func (b *breaker) probe(now Instant) bool {
+	if !b.probeAt.Reached(now) {
+		return false
+	}
+	if b.state == open {
+		b.state = halfOpen
+	}
+	b.probeAt = now.Add(probePause)
+	return true
+}
+
+// suspicious reports whether keys that never were good fail in a row: whether they
+// or the server are at fault, only a key that has been good can tell.
+func (b *breaker) suspicious() bool { return b.state == closed && b.streak >= streakToOpen }
+
+// answered notes that the server answered: with a value, or with a refusal that
+// concerns one key.
+func (b *breaker) answered() {
+	b.state, b.err = closed, nil
+	b.streak, b.last, b.goodFailed = 0, nil, false
+}
+
+// attempt is a fetch that failed temporarily, or for all keys of the client.
+type attempt struct {
+	key       any  // identifies the item
+	wasGood   bool // it was fetched with success before
+	otherGood bool // another key was, and can be asked
+	failure   Failure
+	err       error // as callers of other keys may see it
+}
+
+// failed notes such a fetch.
+func (b *breaker) failed(a attempt, now Instant) {
+	f := a.failure
+	if !f.ClientWide {
+		if b.last != a.key {
+			b.last, b.streak = a.key, b.streak+1
+		}
+		b.goodFailed = b.goodFailed || a.wasGood
+		if b.state == closed && (b.streak < streakToOpen || a.otherGood && !b.goodFailed) {
+			return
+		}
+	}
+	if b.state == closed {
+		b.opened++
+		b.since = now
+	}
+	b.state, b.err = open, a.err
+	b.probeAt = now.Add(max(probePause, min(f.RetryAfter, longestPause)))
+}

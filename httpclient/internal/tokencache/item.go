@@ -1,0 +1,103 @@
+package tokencache
+
+import (
+	"container/list"
+	"context"
+	"sync/atomic"
+)
+
+// Item is one key: its value, the call under way, and what is known of the last
+// failure. The cache's lock guards all but the value.
+type Item[K, V comparable] struct {
+	cache *Cache[K, V]
+	key   K
+	held  atomic.Pointer[held[V]]
+
+	call      *Call[K, V] // nil: no call is under way
+	last      V           // what the last fetch returned, also beside an error
+	good      bool        // it was fetched with success before
+	backoff   backoff
+	replaceAt Instant       // when a rejected value may be replaced again
+	place     *list.Element // in the cache's idle list
+}
+
+// held is a value in use.
+type held[V any] struct {
+	value V
+	life  Life
+}
+
+// fresh reports whether the value needs nothing done.
+func (h *held[V]) fresh(now Instant) bool { return h != nil && !h.life.Refresh.Reached(now) }
+
+// usable reports whether the value may be used.
+func (h *held[V]) usable(now Instant) bool { return h != nil && !h.life.End.Reached(now) }
+
+// Get is [Cache.Get] for this item. A fresh value is one atomic load.
+func (i *Item[K, V]) Get(ctx context.Context) (value V, cached bool, err error) {
+	c := i.cache
+	now := c.cfg.Clock()
+	h := i.held.Load()
+	if h.fresh(now) {
+		return h.value, true, nil
+	}
+	if h.usable(now) {
+		// Nobody waits for a refresh, not even for the lock.
+		if c.mu.TryLock() {
+			_, _, _ = c.answer(ctx, i)
+			c.mu.Unlock()
+		}
+		return h.value, true, nil
+	}
+	c.mu.Lock()
+	value, call, err := c.answer(ctx, i)
+	c.mu.Unlock()
+	if call == nil {
+		return value, err == nil, err
+	}
+	value, err = call.Wait(ctx)
+	return value, false, err
+}
+
+// Value is the value in use, and whether there is one that has not ended.
+func (i *Item[K, V]) Value() (V, bool) {
+	if h := i.held.Load(); h.usable(i.cache.cfg.Clock()) {
+		return h.value, true
+	}
+	var none V
+	return none, false
+}
+
+// take keeps a new value, unless it ends before the one in use: then that one stays,
+// and the next try comes after a pause. A value that was rejected is replaced anyhow.
+func (i *Item[K, V]) take(value V, life Life, why purpose, now Instant) {
+	i.last, i.good = value, true
+	inUse := i.held.Load()
+	if why != replace && inUse.usable(now) && !life.End.After(inUse.life.End) {
+		i.backoff.record(ErrShorter, 0, now, &inUse.life.End)
+		return
+	}
+	if life.Refresh.After(life.End) {
+		life.Refresh = life.End
+	}
+	i.held.Store(&held[V]{value, life})
+	i.backoff = backoff{}
+	if why == replace {
+		i.replaceAt = now.Add(min(replacePause, life.End.Since(now)/2))
+	}
+}
+
+// end is when the value in use ends, nil without one.
+func (i *Item[K, V]) end(now Instant) *Instant {
+	if h := i.held.Load(); h.usable(now) {
+		return &h.life.End
+	}
+	return nil
+}
+
+// drop forgets everything about the key.
+func (i *Item[K, V]) drop() {
+	var none V
+	i.held.Store(nil)
+	i.last, i.good, i.backoff, i.place = none, false, backoff{}, nil
+}
