@@ -9,10 +9,6 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
 )
 
-// assertionLife is how long an assertion is valid: the most that Maskinporten
-// takes, because a long one bears with a clock that is slow.
-const assertionLife = 120 * time.Second
-
 // claims is the assertion's payload: what Maskinporten's documentation of the
 // JWT grant lists, and nothing more, since it answers other claims with 400.
 // https://docs.digdir.no/docs/Maskinporten/maskinporten_protocol_jwtgrant

@@ -82,8 +82,10 @@ type TokenError struct {
 
 	// Hint is the cure, with the setting to look at.
 	Hint string
-	// wide is set where no other token of the client would be had either.
-	wide bool
+	// clientWide is set if no other token of the client could be had either.
+	clientWide bool
+	// date is the server's clock at the answer; zero if it told none.
+	date time.Time
 	// Err is what lies below: a network error, or one of this package's Err
 	// values.
 	Err error

@@ -6,87 +6,88 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
 )
 
-// exchanger turns Maskinporten tokens into Altinn tokens.
+// exchanger exchanges Maskinporten tokens for Altinn tokens.
 // https://docs.altinn.studio/authentication/guides/api/maskinporten/
 type exchanger struct {
-	client   *http.Client
+	endpoint endpoint
 	plan     *exchangePlan
 	clientID string
-	names    map[string]string // of settings, for hints
-	clock    clock
+	names    map[string]string // of settings, for errors
 	log      stepLog
+	opaque   sync.Once // the warning about a token that is not a JWT
+}
+
+func newExchanger(s *source, settings *MaskinportenSettings, plan *exchangePlan, clock tokencache.Clock) *exchanger {
+	names := settings.names("TokenExchangeEnvironment", "Environment", "EnterpriseUserName", "EnterpriseUserPassword")
+	return &exchanger{
+		endpoint: endpoint{
+			step: "token exchange", clientID: s.clientID, transport: s.transport, clock: clock, guards: &s.guards,
+			unfit: "something between here and Altinn answers in its place, or " + names["TokenExchangeEnvironment"] + " names another server",
+		},
+		plan: plan, clientID: s.clientID, names: names, log: s.log,
+	}
 }
 
 const exchangePath = "/authentication/api/v1/exchange/maskinporten"
 
-// exchange gets the Altinn token for a Maskinporten token, trying again what
-// may pass by itself. secrets are what no error may show besides.
-func (x *exchanger) exchange(ctx context.Context, grant *Token, secrets []string) (*Token, error) {
-	return retry(ctx, func(ctx context.Context) (*Token, error) { return x.attempt(ctx, grant, secrets) })
+// token gets the Altinn token for a Maskinporten token, with a few tries if a failure
+// is temporary. secrets are what no error may show besides.
+func (x *exchanger) token(ctx context.Context, from *Token, secrets []string) (*Token, error) {
+	return retry(ctx, func(ctx context.Context) (*Token, error) { return x.attempt(ctx, from, secrets) })
 }
 
-func (x *exchanger) attempt(ctx context.Context, grant *Token, secrets []string) (*Token, error) {
-	address := x.plan.platform + exchangePath
+func (x *exchanger) attempt(ctx context.Context, from *Token, secrets []string) (token *Token, err error) {
+	r := request{
+		method: http.MethodGet, url: x.plan.platform + exchangePath,
+		header:  http.Header{"Authorization": {from.authorization()}},
+		secrets: slices.Concat(x.plan.secrets, secrets, []string{from.AccessToken()}),
+		explain: x.explain,
+	}
 	if x.plan.testOrg {
-		address += "?test=true"
+		r.url += "?test=true"
 	}
-	failed := &TokenError{Step: "token exchange", URL: address, ClientID: x.clientID}
-	start := x.clock()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, fmt.Errorf("httpclient: token exchange: %w", err)
-	}
-	req.Header.Set("Authorization", grant.authorization())
 	if x.plan.enterpriseUser != "" {
-		req.Header.Set("X-Altinn-EnterpriseUser-Authentication", x.plan.enterpriseUser)
+		r.header.Set("X-Altinn-EnterpriseUser-Authentication", x.plan.enterpriseUser)
 	}
-	x.log.step(ctx, "exchanging it for an Altinn token", slog.String("url", address), slog.String("client_id", x.clientID))
-	a, err := send(ctx, x.client, req)
+	x.log.step(ctx, "exchanging it for an Altinn token", slog.String("url", r.url), slog.String("client_id", x.clientID))
+	err = x.endpoint.call(ctx, r, func(a *answer) error {
+		token, err = x.parse(ctx, a, from.scope)
+		return err
+	})
 	if err != nil {
-		failed.unreachable(err)
-		return nil, failed
-	}
-	if a.status != http.StatusOK {
-		failed.refused(a, slices.Concat(x.plan.secrets, secrets, []string{grant.AccessToken()}), start.time())
-		if cure := x.hint(a.status); cure != "" {
-			failed.Hint = cure
-		}
-		return nil, failed
-	}
-	token, err := x.parse(a, grant.scope, start)
-	if err == nil && !token.usable(x.clock()) {
-		err = errUsedUp
-	}
-	if err != nil {
-		failed.StatusCode, failed.Err, failed.Temporary = a.status, err, true
-		failed.Hint = "something between here and Altinn answers in its place, or " + x.names["TokenExchangeEnvironment"] + " names another server"
-		return nil, failed
+		return nil, err
 	}
 	x.log.step(ctx, "got an Altinn token", slog.Any("token", token), slog.Duration("lifetime", token.life))
 	return token, nil
 }
 
-func (x *exchanger) hint(status int) string {
-	switch status {
+// explain says what to do about a status of the exchange.
+func (x *exchanger) explain(r refused) verdict {
+	switch r.status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return "Altinn does not take this Maskinporten token: check that " + x.names["TokenExchangeEnvironment"] + " belongs to " + x.names["Environment"]
+		return verdict{cure: "Altinn does not take this Maskinporten token: check that " + x.names["TokenExchangeEnvironment"] + " belongs to " + x.names["Environment"]}
 	case http.StatusGone:
-		return "Altinn abolished enterprise users in 2026: remove " + x.names["EnterpriseUserName"] + " and " + x.names["EnterpriseUserPassword"] + ", and use a system user"
+		return verdict{
+			cure:       "Altinn abolished enterprise users in 2026: remove " + x.names["EnterpriseUserName"] + " and " + x.names["EnterpriseUserPassword"] + ", and use a system user",
+			clientWide: true,
+		}
 	}
-	return ""
+	return verdict{}
 }
 
 // parse reads the answer: the token as plain text, or as a JSON string.
-func (x *exchanger) parse(a *answer, scope string, start instant) (*Token, error) {
+func (x *exchanger) parse(ctx context.Context, a *answer, scope string) (*Token, error) {
 	body := bytes.TrimSpace(a.body)
 	value := string(body)
 	if len(body) > 0 && body[0] == '"' && json.Unmarshal(body, &value) != nil {
@@ -96,21 +97,32 @@ func (x *exchanger) parse(a *answer, scope string, start instant) (*Token, error
 		return nil, errors.New("the answer holds no usable token")
 	}
 	life, err := jwtLife(value, a)
+	if errors.Is(err, errNotJWT) {
+		x.opaque.Do(func() {
+			x.log.warn(ctx, "the exchange gave a token that is not a JWT; it is taken to live as long as Altinn documents", slog.Duration("lifetime", altinnLife))
+		})
+		life, err = documentedLife(a)
+	}
 	if err != nil {
 		return nil, err
 	}
 	// Its claims are in whole seconds, cut off, so that it began up to one earlier.
-	token := newToken(value, scope, start.add(-time.Second), life, rand.Float64())
+	token := newToken(value, scope, a.start.Add(-time.Second), life, rand.Float64())
+	if !token.usable(a.end) {
+		return nil, errSpent
+	}
 	token.altinn = true
 	return token, nil
 }
 
+var errNotJWT = errors.New("the answer is not a JWT")
+
 // jwtLife is a token's life by its own claims, whatever this machine's clock
-// says: exp - iat, or exp minus the answer's Date where iat is missing.
+// says: exp - iat, or exp minus the answer's Date if iat is missing.
 func jwtLife(token string, a *answer) (time.Duration, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return 0, errors.New("the answer is not a JWT")
+		return 0, errNotJWT
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	var claims struct {
@@ -118,7 +130,7 @@ func jwtLife(token string, a *answer) (time.Duration, error) {
 		IssuedAt float64 `json:"iat"`
 	}
 	if err != nil || json.Unmarshal(payload, &claims) != nil {
-		return 0, errors.New("the answer is not a JWT")
+		return 0, errNotJWT
 	}
 	from := claims.IssuedAt
 	if date, ok := a.date(); from == 0 && ok {
@@ -132,4 +144,17 @@ func jwtLife(token string, a *answer) (time.Duration, error) {
 		return 0, errors.New("the token has already expired")
 	}
 	return time.Duration(min(seconds, maxLife.Seconds()) * float64(time.Second)), nil
+}
+
+// documentedLife is the life of a token that does not say it itself: what is left of
+// the documented one since the answer's Date, which lies back if a cache answered.
+func documentedLife(a *answer) (time.Duration, error) {
+	life := altinnLife
+	if date, ok := a.date(); ok {
+		life -= max(0, a.start.Time().Sub(date))
+	}
+	if life <= 0 {
+		return 0, errors.New("the answer's Date is older than a token lives")
+	}
+	return life, nil
 }

@@ -3,12 +3,16 @@ package httpclient
 import (
 	"net/http"
 	"time"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
 )
 
 // WithClocks injects the two clocks, which synctest cannot set apart.
 func WithClocks(wall func() time.Time, monotonic func() time.Duration) Option {
 	return func(o *options) {
-		o.clock = func() instant { return instant{wall: wall().UnixNano(), monotonic: int64(monotonic())} }
+		o.clock = func() tokencache.Instant {
+			return tokencache.Instant{Wall: wall().UnixNano(), Monotonic: int64(monotonic())}
+		}
 	}
 }
 
@@ -19,14 +23,13 @@ var Schedule = schedule
 const Redacted = redacted
 
 // Cached is how many tokens of requests with options of their own are kept.
-func Cached(s *TokenSource) int {
-	s.cache.mu.Lock()
-	defer s.cache.mu.Unlock()
-	return len(s.cache.entries)
-}
+func Cached(s *TokenSource) int { return s.open().cache.Len() }
+
+// Flush waits until the log handler has taken every record.
+func Flush(s *TokenSource) { s.open().log.queue.wait() }
 
 // TokenTransport is a new one as a source has it without WithTokenTransport.
-func TokenTransport() *http.Transport { return newTokenClient(nil).Transport.(*http.Transport) }
+func TokenTransport() *http.Transport { return newTokenTransport() }
 
 // Warnings are about the keys that a section of these settings had and that mean
 // nothing.

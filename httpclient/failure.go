@@ -1,155 +1,217 @@
 package httpclient
 
 import (
+	"encoding/json"
 	"errors"
-	"sync"
+	"net/http"
+	"regexp"
+	"strings"
 	"time"
+	"unicode"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
 )
 
-// failure remembers that fetching a token failed, so that a broken set-up or a
-// server in trouble is not asked on behalf of every caller.
-type failure struct {
-	err   error // nil: the last fetch succeeded
-	count int
-	since instant
-	next  instant // nobody asks before
+// asked is what every error about an endpoint begins with.
+type asked struct{ step, url, clientID string }
+
+// noAnswer is the error of a request that got no whole answer.
+func noAnswer(at asked, err error) *TokenError {
+	n := readNetwork(err)
+	return &TokenError{
+		Step: at.step, URL: at.url, ClientID: at.clientID,
+		Err: n.err, Hint: n.cure, Temporary: !n.permanent, clientWide: n.permanent,
+	}
 }
 
-const (
-	// firstPause and longestPause bound how long a failure is remembered, where
-	// the server did not ask for longer, which longestWish bounds.
-	firstPause   = time.Second
-	longestPause = 5 * time.Second
-	longestWish  = time.Minute
-	// shortestPause is what is left of that while a token nears its end.
-	shortestPause = 500 * time.Millisecond
+// badAnswer is the error of an answer with the right status that is not the
+// documented one. err never quotes it.
+func badAnswer(at asked, a *answer, err error, cure string) *TokenError {
+	failed := &TokenError{
+		Step: at.step, URL: at.url, ClientID: at.clientID,
+		StatusCode: a.status, Err: err, Hint: cure, Temporary: true,
+	}
+	var wrong *wrongAnswer
+	if errors.As(err, &wrong) {
+		failed.Hint, failed.Temporary, failed.clientWide = wrong.cure, false, true
+	}
+	return failed
+}
+
+// wrongAnswer is what parse found in an answer that trying again does not mend.
+type wrongAnswer struct{ what, cure string }
+
+func (e *wrongAnswer) Error() string { return e.what }
+
+// refused is what an answer says that is a refusal.
+type refused struct {
+	status      int
+	code        string // error
+	mpCode      string
+	description string // error_description, cleaned and redacted
+}
+
+// verdict is what a refusal means.
+type verdict struct {
+	kind       error // one of this package's Err values; nil for none
+	clientWide bool
+	cure       string
+}
+
+// refusal is the error of an answer that is not the one hoped for.
+func refusal(at asked, a *answer, r request) *TokenError {
+	failed := &TokenError{
+		Step: at.step, URL: at.url, ClientID: at.clientID,
+		StatusCode: a.status, Temporary: isTemporary(a.status), RetryAfter: a.retryAfter(),
+		clientWide: a.status >= 300 && a.status < 400 || a.status == http.StatusNotFound || a.status == http.StatusGone,
+		Hint:       statusCure(a.status),
+	}
+	failed.date, _ = a.date()
+	var fields struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+		URI         string `json:"error_uri"`
+	}
+	if json.Unmarshal(a.body, &fields) == nil {
+		failed.Code, failed.Description, failed.URI = quote(fields.Error, r.secrets), quote(fields.Description, r.secrets), quote(fields.URI, r.secrets)
+		failed.MPCode = mpCode.FindString(failed.Description + " " + failed.URI)
+		if m := traceID.FindStringSubmatch(failed.Description); m != nil {
+			failed.TraceID = m[1]
+		}
+	}
+	if failed.Code+failed.Description == "" && failed.Hint == "" {
+		failed.Hint = "it gives no reason: something between here and the server may answer in its place"
+	}
+	if r.explain != nil {
+		v := r.explain(refused{a.status, failed.Code, failed.MPCode, failed.Description})
+		failed.Err = v.kind
+		if v.cure != "" {
+			failed.Hint, failed.clientWide = v.cure, v.clientWide
+		}
+	}
+	return failed
+}
+
+var (
+	mpCode  = regexp.MustCompile(`\bMP-\d{3}\b`)
+	traceID = regexp.MustCompile(`(?i)\(?trace_?id:\s*([\w-]+)\)?`)
 )
 
-// record notes a failure. inUse is the token that there still is, if any: as it
-// nears its end the next tries come sooner, so that one succeeds before
-// anybody has to wait for it.
-func (f *failure) record(err error, now instant, inUse *Token) {
-	pause := min(firstPause<<min(f.count, 8), longestPause)
-	wish := min(wishOf(err), longestWish)
-	if inUse.usable(now) && wish == 0 {
-		pause = min(pause, max(inUse.stale.since(now)/2, shortestPause))
-	}
-	f.note(err, now, max(pause, wish))
-	// Once that token is used up, callers wait: it is worth another try then.
-	if inUse.usable(now) && f.next.after(inUse.stale) {
-		f.next = inUse.stale
-	}
+// isTemporary tells the statuses that may pass by themselves.
+func isTemporary(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= http.StatusInternalServerError
 }
 
-// note remembers a failure for so long.
-func (f *failure) note(err error, now instant, pause time.Duration) {
-	if f.count == 0 {
-		f.since = now
-	}
-	f.err, f.next = err, now.add(pause)
-	f.count++
-}
-
-// wishOf is how long the server asked to wait.
-func wishOf(err error) time.Duration {
-	var failed *TokenError
-	if errors.As(err, &failed) {
-		return failed.RetryAfter
-	}
-	return 0
-}
-
-func (f *failure) isOver(now instant) bool { return f.err == nil || f.next.reached(now) }
-
-// report is the remembered error, with when it began and when it ends.
-func (f *failure) report() error {
-	var known *TokenError
-	if !errors.As(f.err, &known) {
-		return f.err
-	}
-	dated := *known
-	dated.Since, dated.RetryAt = f.since.time(), f.next.time()
-	return &dated
-}
-
-// trouble is a failure that concerns every token of a client: servers that are in
-// trouble, or a refusal of the client itself. While it lasts, one fetch now and then
-// finds out whether it is over: one a second, unless the server asks for up to
-// longestPause. Tokens that have not failed themselves come before those that have.
-type trouble struct {
-	mu sync.Mutex
-	failure
-	times  int    // how often there was trouble: the number of the last one
-	streak int    // of fetches that failed for now; those of one token in a row are one
-	last   *entry // of them
-	prober *entry // that found out last
-}
-
-// manyFailures in a row are no accident any more.
-const manyFailures = 3
-
-// admit lets an entry's fetch begin when it is time for one, or gives the error that
-// stands in its way. hasFailed is whether the entry's last fetch did: it lets others
-// go first then, unless it is the one to find out anyhow.
-func (t *trouble) admit(e *entry, hasFailed bool, now instant) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.err == nil {
-		return nil
-	}
-	mine := t.failure
-	if hasFailed && t.prober != e {
-		mine.next = mine.next.add(firstPause)
-	}
-	if !mine.isOver(now) {
-		return mine.report()
-	}
-	// This fetch finds out; others wait for what it finds.
-	t.next, t.prober = now.add(firstPause), e
-	return nil
-}
-
-// known is how often there was trouble so far.
-func (t *trouble) known() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.times
-}
-
-// overtook gives the trouble that came up since so often was known, while a fetch
-// waited for its turn.
-func (t *trouble) overtook(known int) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.err == nil || t.times == known {
-		return nil
-	}
-	return t.report()
-}
-
-// learn keeps an entry's result, where it tells of more than its own token.
-func (t *trouble) learn(e *entry, err error, now instant) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var failed *TokenError
+// statusCure is what to do if only the status is known.
+func statusCure(status int) string {
 	switch {
-	case errors.Is(err, ErrTemporary):
-		if t.last != e {
-			t.last, t.streak = e, t.streak+1
-		}
-		if t.streak < manyFailures {
-			return
-		}
-	case errors.As(err, &failed) && failed.wide:
-	case err == nil || failed != nil: // a token, or what was asked for was refused: all else is well
-		t.failure, t.streak, t.last = failure{}, 0, nil
-		return
-	default: // it tells nothing
-		return
+	case status == http.StatusTooManyRequests:
+		return "too many requests: it is tried again later"
+	case status >= 500:
+		return "the server is in trouble: it is tried again later"
+	case status >= 300 && status < 400:
+		return "redirects of token requests are not followed: check the URL in the settings"
+	case status == http.StatusNotFound:
+		return "the endpoint does not exist: check the URL in the settings"
 	}
-	if t.err == nil {
-		t.times++
-		t.prober = e
+	return ""
+}
+
+// quote makes a server's words fit for a log line: printable, short, and without what
+// the request kept secret.
+func quote(text string, secrets []string) string {
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	// Cut before it is searched, and again: redacting makes it shorter or longer.
+	text = redact(cut(text, 4*maxQuote), secrets)
+	return cut(text, maxQuote)
+}
+
+func cut(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
 	}
-	t.note(err, now, max(firstPause, min(wishOf(err), longestPause)))
+	return text
+}
+
+// redact replaces what stands in the text of a secret: any run of redactFrom of its
+// characters or more, and a shorter secret as a whole.
+func redact(text string, secrets []string) string {
+	hide := make([]bool, len(text))
+	mark := func(run string) {
+		for from := 0; run != ""; {
+			i := strings.Index(text[from:], run)
+			if i < 0 {
+				return
+			}
+			for j := range len(run) {
+				hide[from+i+j] = true
+			}
+			from += i + 1
+		}
+	}
+	for _, secret := range secrets {
+		if len(secret) <= redactFrom {
+			mark(secret)
+			continue
+		}
+		runs := make(map[string]bool, len(secret))
+		for i := range len(secret) - redactFrom + 1 {
+			runs[secret[i:i+redactFrom]] = true
+		}
+		for i := range max(0, len(text)-redactFrom+1) {
+			if runs[text[i:i+redactFrom]] {
+				for j := range redactFrom {
+					hide[i+j] = true
+				}
+			}
+		}
+	}
+	var b strings.Builder
+	for i := range len(text) {
+		switch {
+		case !hide[i]:
+			b.WriteByte(text[i])
+		case i == 0 || !hide[i-1]:
+			b.WriteString(redacted)
+		}
+	}
+	return b.String()
+}
+
+// classify tells the cache what a failed fetch means.
+func classify(err error) tokencache.Failure {
+	var failed *TokenError
+	if !errors.As(err, &failed) {
+		return tokencache.Failure{Temporary: true} // the cache's own: see explained
+	}
+	return tokencache.Failure{Temporary: failed.Temporary, ClientWide: failed.clientWide, RetryAfter: failed.RetryAfter}
+}
+
+// dated is a remembered error with since when requests fail and when the next is due.
+func dated(err error, since, retryAt time.Time) error {
+	var failed *TokenError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	remembered := *failed
+	remembered.Since, remembered.RetryAt = since, retryAt
+	return &remembered
+}
+
+// shared is an error as the callers of other tokens see it: without the server's
+// words, which may name the organisation, the person or the scope of the request that
+// failed.
+func shared(err error) error {
+	var failed *TokenError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	other := *failed
+	other.Description, other.URI = "", ""
+	return &other
 }

@@ -1,25 +1,24 @@
 package httpclient
 
 import (
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-// refusal is one way in which Maskinporten says no. Its code is often absent
+// knownRefusal is one way in which Maskinporten says no. Its code is often absent
 // from the answer, so its text is recognised as well.
 // https://docs.digdir.no/docs/Maskinporten/maskinporten_guide_apikonsument
-type refusal struct {
+type knownRefusal struct {
 	code  string   // Maskinporten's own; may be empty
 	oauth string   // error, where neither code nor text says more; may be empty
 	texts []string // parts of error_description, lower case
 	kind  error
-	wide  bool // it is of the client, whatever token it asks for
+	wide  bool // it concerns the client, whatever token it asks for
 	cure  string
 }
 
-var refusals = []refusal{
+var knownRefusals = []knownRefusal{
 	{
 		texts: []string{"unknown key identifier", "unknown kid"}, kind: ErrUnknownKey, wide: true,
 		cure: "check {kid}: its key id is not registered on the client; a new key takes up to 2 minutes to work",
@@ -115,52 +114,36 @@ var refusals = []refusal{
 	},
 }
 
-// placeholder stands in a cure for a setting, or for where the key is from.
+// placeholder stands in a cure for a setting, or for the key's source.
 var placeholder = regexp.MustCompile(`\{\w+\}`)
 
-// explain fills in the error's kind and cure from what Maskinporten answered: by its
-// code where it gave one, else by its text, else by OAuth's error. The code MP-100
-// stands for many a failed authentication, of which the text tells more.
-func (e *TokenError) explain(key *Key, name func(setting string) string) {
-	description := strings.ToLower(e.Description)
-	for _, matches := range []func(refusal) bool{
-		func(r refusal) bool { return r.code != "" && r.code == e.MPCode && r.code != "MP-100" },
-		func(r refusal) bool {
-			return slices.ContainsFunc(r.texts, func(text string) bool { return strings.Contains(description, text) })
+// explain finds what a refusal of Maskinporten's means: by its code if it gave one,
+// else by its text, else by OAuth's error. The code MP-100 stands for many a failed
+// authentication, of which the text tells more. name is what to call a setting.
+func explain(r refused, key *Key, name func(setting string) string) verdict {
+	description := strings.ToLower(r.description)
+	for _, matches := range []func(knownRefusal) bool{
+		func(k knownRefusal) bool { return k.code != "" && k.code == r.mpCode && k.code != "MP-100" },
+		func(k knownRefusal) bool {
+			return slices.ContainsFunc(k.texts, func(text string) bool { return strings.Contains(description, text) })
 		},
-		func(r refusal) bool { return r.code != "" && r.code == e.MPCode },
-		func(r refusal) bool { return r.oauth != "" && r.oauth == e.Code },
+		func(k knownRefusal) bool { return k.code != "" && k.code == r.mpCode },
+		func(k knownRefusal) bool { return k.oauth != "" && k.oauth == r.code },
 	} {
-		if i := slices.IndexFunc(refusals, matches); i >= 0 {
-			if refusals[i].kind != nil {
-				e.Err = refusals[i].kind
-			}
-			e.wide = refusals[i].wide
-			e.Hint = placeholder.ReplaceAllStringFunc(refusals[i].cure, func(p string) string {
-				switch p {
-				case "{key}":
-					return key.setting
-				case "{kid}":
-					return key.namedBy()
-				}
-				return name(strings.Trim(p, "{}"))
-			})
-			return
+		i := slices.IndexFunc(knownRefusals, matches)
+		if i < 0 {
+			continue
 		}
+		cure := placeholder.ReplaceAllStringFunc(knownRefusals[i].cure, func(p string) string {
+			switch p {
+			case "{key}":
+				return key.setting
+			case "{kid}":
+				return key.namedBy()
+			}
+			return name(strings.Trim(p, "{}"))
+		})
+		return verdict{knownRefusals[i].kind, knownRefusals[i].wide, cure}
 	}
-}
-
-// statusHint is the cure where only the status is known.
-func statusHint(status int) string {
-	switch {
-	case status == http.StatusTooManyRequests:
-		return "too many requests: it is tried again later"
-	case status >= 500:
-		return "the server is in trouble: it is tried again later"
-	case status >= 300 && status < 400:
-		return "redirects of token requests are not followed: check the URL in the settings"
-	case status == http.StatusNotFound:
-		return "the endpoint does not exist: check the URL in the settings"
-	}
-	return ""
+	return verdict{}
 }

@@ -4,170 +4,156 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
 )
 
 // issuer knows where an issuer's token endpoint is. Maskinporten's own need no
-// look-up; another's comes from its metadata (RFC 8414), fetched at the first
-// token request and then rarely. One without metadata gets {issuer}token.
+// look-up. Another's comes from its metadata (RFC 8414), which is looked up at the
+// first token request and then once a day. One without metadata gets {issuer}token.
 type issuer struct {
-	client *http.Client
-	clock  clock
-	log    stepLog
-
-	background *background
-
-	fixed  bool          // known is final
-	turn   chan struct{} // holds one element; owning it guards what follows
-	known  endpoints
-	next   instant // when to look again
-	looked bool    // there was a look-up
-	wrong  error   // metadata that must not be used, while nothing better is known
-	busy   bool    // a look-up is under way in the background
+	endpoint endpoint
+	log      stepLog
+	guess    endpoints // without metadata
+	fixed    bool      // the guess is right
+	cache    *tokencache.Cache[string, endpoints]
 }
 
 type endpoints struct {
-	issuer string // for the assertion's aud
+	issuer string // for the assertion's aud, as the metadata spells it
 	token  string // URL
 }
 
+// Where metadata is, in the order in which it is looked for. Skyporten documents the
+// second only.
 const (
-	metadataPath    = ".well-known/oauth-authorization-server"
-	metadataTimeout = 4 * time.Second
-	metadataLife    = 24 * time.Hour
-	metadataRetry   = time.Minute
+	metadataPath       = ".well-known/oauth-authorization-server"
+	openIDMetadataPath = ".well-known/openid-configuration"
 )
 
-func newIssuer(env environment, client *http.Client, clock clock, log stepLog, background *background) *issuer {
+func newIssuer(env environment, metadata endpoint, log stepLog) *issuer {
 	i := &issuer{
-		client: client, clock: clock, log: log, background: background,
+		endpoint: metadata, log: log,
+		guess: endpoints{issuer: env.issuer, token: env.tokenEndpoint},
 		fixed: env.name != "" || env.tokenEndpoint != "",
-		turn:  make(chan struct{}, 1),
-		known: endpoints{issuer: env.issuer, token: env.tokenEndpoint},
-		next:  clock(),
 	}
-	if i.known.token == "" {
-		i.known.token = env.issuer + "token"
+	if i.guess.token == "" {
+		i.guess.token = env.issuer + "token"
 	}
+	i.cache = tokencache.New(env.issuer, tokencache.Config[string, endpoints]{
+		Fetch: i.fetch, Classify: classify, Dated: dated, Clock: metadata.clock, Size: 1,
+		Kept: func(_ string, known endpoints, err error) {
+			i.log.warn(context.Background(), "the issuer's metadata must not be used; using what was known before",
+				slog.String("issuer", known.issuer), slog.String("token_endpoint", known.token), slog.String("error", err.Error()))
+		},
+	})
 	return i
 }
 
-// endpoints looks the issuer up when it is time to: at first while the caller
-// waits, and later in the background. A failed look-up keeps what is known.
-// Metadata that names another issuer, and would have assertions made for somebody
-// else, is an error until it is mended, or a warning where better is known.
+// endpoints gives what is known of the issuer. Only the first caller waits for a
+// look-up; a later one that fails keeps what is known. Metadata that names another
+// issuer would have assertions made for somebody else: it is an error.
 func (i *issuer) endpoints(ctx context.Context) (endpoints, error) {
 	if i.fixed {
-		return i.known, nil
+		return i.guess, nil
 	}
-	select {
-	case i.turn <- struct{}{}:
-		defer func() { <-i.turn }()
-	case <-ctx.Done():
-		return endpoints{}, fmt.Errorf("httpclient: waiting for the issuer's metadata: %w", context.Cause(ctx))
-	}
-	switch {
-	case i.busy || !i.next.reached(i.clock()):
-	case i.looked:
-		i.busy = i.background.run(true, i.refresh) == nil
-	default:
-		i.settle(ctx, i.lookUp(ctx, i.known.issuer))
-	}
-	return i.known, i.wrong
+	found, _, err := i.cache.Pinned().Get(ctx)
+	return found, err
 }
 
-// refresh looks the issuer up while others go on with what is known.
-func (i *issuer) refresh(ctx context.Context) {
-	found := lookedUp{err: errNoResult} // where a transport of the program's ends the goroutine
-	defer func() {
-		i.turn <- struct{}{}
-		defer func() { <-i.turn }()
-		i.busy = false
-		i.settle(ctx, found)
-	}()
-	found = i.lookUp(ctx, i.known.issuer)
-}
+func (i *issuer) close() { i.cache.Close() }
 
-// lookedUp is the result of a look-up.
-type lookedUp struct {
-	endpoints endpoints
-	err       error
-}
-
-// settle takes a look-up's result.
-func (i *issuer) settle(ctx context.Context, found lookedUp) {
-	now := i.clock()
-	first := !i.looked
-	i.looked = true
-	if found.err == nil {
-		i.known, i.wrong, i.next = found.endpoints, nil, now.add(metadataLife)
-		return
-	}
-	i.next = now.add(metadataRetry)
-	attrs := []slog.Attr{
-		slog.String("issuer", i.known.issuer), slog.String("token_endpoint", i.known.token), slog.String("error", found.err.Error()),
-	}
-	var wrong *TokenError
-	switch {
-	case !errors.As(found.err, &wrong):
-		i.log.step(ctx, "no metadata from the issuer; using what is known", attrs...)
-	case first || i.wrong != nil:
-		i.wrong = wrong // nothing better is known
-	default:
-		i.log.warn(ctx, "the issuer's metadata must not be used; using what was known before", attrs...)
-	}
-}
-
-// lookUp asks for the metadata below the issuer, as Maskinporten has it, and where
-// it is not there, and the issuer has a path, as RFC 8414 section 3.1 has it.
-func (i *issuer) lookUp(ctx context.Context, issuer string) lookedUp {
+// fetch looks the issuer up for the cache.
+func (i *issuer) fetch(ctx context.Context, _ string, _ endpoints, _ bool) (endpoints, tokencache.Life, error) {
 	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
 	defer cancel()
-	found, err := i.ask(ctx, issuer, issuerOf(issuer)+metadataPath)
-	u, _ := url.Parse(issuer) // it was checked
-	if path := strings.Trim(u.Path, "/"); errors.Is(err, errNoMetadata) && path != "" {
-		found, err = i.ask(ctx, issuer, u.Scheme+"://"+u.Host+"/"+metadataPath+"/"+path)
+	start := i.endpoint.clock()
+	found, err := i.lookUp(ctx)
+	var failed *TokenError
+	switch {
+	case err == nil:
+		return found, tokencache.Life{Refresh: start.Add(metadataLife), End: start.Add(metadataEnd)}, nil
+	case errors.As(err, &failed) && isWrongMetadata(failed):
+		return found, tokencache.Life{}, err
 	}
-	return lookedUp{found, err}
+	// No metadata, or none for now. Its life is short, so that it replaces no metadata
+	// that is known.
+	i.log.step(ctx, "no metadata from the issuer; using what is known",
+		slog.String("issuer", i.guess.issuer), slog.String("token_endpoint", i.guess.token), slog.String("error", err.Error()))
+	return i.guess, tokencache.Life{Refresh: start.Add(metadataRetry), End: start.Add(metadataLife)}, nil
 }
 
-var errNoMetadata = errors.New("there is no metadata")
+// lookUp asks for the metadata below the issuer, as Maskinporten has it, and if it is
+// not there and the issuer has a path, as RFC 8414 section 3.1 has it.
+func (i *issuer) lookUp(ctx context.Context) (found endpoints, err error) {
+	for _, address := range metadataAddresses(i.guess.issuer) {
+		found, err = i.ask(ctx, address)
+		var failed *TokenError
+		if !errors.As(err, &failed) || failed.StatusCode == 0 || isWrongMetadata(failed) {
+			return found, err // the others would fare no better
+		}
+	}
+	return found, err
+}
 
-func (i *issuer) ask(ctx context.Context, issuer, address string) (endpoints, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return endpoints{}, fmt.Errorf("httpclient: issuer metadata: %w", err)
+// isWrongMetadata tells metadata that must not be used from none.
+func isWrongMetadata(failed *TokenError) bool {
+	var wrong *wrongAnswer
+	return errors.As(failed.Err, &wrong)
+}
+
+func metadataAddresses(issuer string) []string {
+	u, _ := url.Parse(issuer) // it was checked
+	path := strings.Trim(u.Path, "/")
+	var addresses []string
+	for _, p := range []string{metadataPath, openIDMetadataPath} {
+		addresses = append(addresses, issuer+p)
+		if path != "" {
+			addresses = append(addresses, u.Scheme+"://"+u.Host+"/"+p+"/"+path)
+		}
 	}
-	req.Header.Set("Accept", "application/json")
-	a, err := send(ctx, i.client, req)
-	if err != nil {
-		return endpoints{}, err
-	}
-	if a.status != http.StatusOK {
-		return endpoints{}, fmt.Errorf("%w: status %d", errNoMetadata, a.status)
-	}
+	return addresses
+}
+
+func (i *issuer) ask(ctx context.Context, address string) (found endpoints, err error) {
+	r := request{method: http.MethodGet, url: address, header: http.Header{"Accept": {"application/json"}}}
+	err = i.endpoint.call(ctx, r, func(a *answer) error {
+		found, err = parseMetadata(a.body, i.guess.issuer)
+		return err
+	})
+	return found, err
+}
+
+// parseMetadata reads the metadata of the given issuer. Its errors never quote it.
+func parseMetadata(body []byte, issuer string) (endpoints, error) {
 	var fields struct {
 		Issuer        string `json:"issuer"`
 		TokenEndpoint string `json:"token_endpoint"`
 	}
-	if json.Unmarshal(a.body, &fields) != nil || fields.Issuer == "" || fields.TokenEndpoint == "" {
+	if json.Unmarshal(body, &fields) != nil || fields.Issuer == "" || fields.TokenEndpoint == "" {
 		return endpoints{}, errors.New("the answer is not an issuer's metadata")
 	}
-	failed := &TokenError{Step: "issuer metadata", URL: address, StatusCode: a.status, wide: true}
 	if issuerOf(fields.Issuer) != issuerOf(issuer) {
-		failed.Err = errors.New("the metadata is of another issuer")
-		failed.Hint = "set Environment or Authority to the issuer exactly as its metadata spells it"
-		return endpoints{}, failed
+		return endpoints{}, &wrongAnswer{
+			"the metadata is of another issuer",
+			"set Environment or Authority to the issuer exactly as its metadata spells it",
+		}
 	}
-	if checkURL(fields.TokenEndpoint) != nil {
-		failed.Err = errors.New("its token_endpoint is not an https URL without a query")
-		failed.Hint = "ask the issuer's owner to correct the metadata"
-		return endpoints{}, failed
+	// Plain http is for an issuer that itself is one on this machine.
+	if checkURL(fields.TokenEndpoint) != nil || isHTTPS(issuer) && !isHTTPS(fields.TokenEndpoint) {
+		return endpoints{}, &wrongAnswer{
+			"its token_endpoint is not an https URL without a query",
+			"ask the issuer's owner to correct the metadata",
+		}
 	}
 	return endpoints{issuer: fields.Issuer, token: fields.TokenEndpoint}, nil
+}
+
+func isHTTPS(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Scheme == "https"
 }

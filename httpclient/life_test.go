@@ -265,7 +265,7 @@ func TestHangIsBounded(t *testing.T) {
 		_, err := source.Token(t.Context())
 		const want = "httpclient: token request of client maskinportentest-client at https://test.maskinporten.no/token: context deadline exceeded: " +
 			"no answer in time: check the network, the proxy and the egress rules (failing since "
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 20*time.Second || !strings.HasPrefix(message(err), want) {
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) < 19*time.Second || time.Since(start) > 20*time.Second || !strings.HasPrefix(message(err), want) {
 			t.Errorf("got %v after %v", err, time.Since(start))
 		}
 	})

@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -8,47 +9,207 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 )
 
-// unreachable makes an error of a request that got no whole answer.
-func (e *TokenError) unreachable(err error) {
-	e.Err = withoutAnswer(err)
-	e.Temporary = !isPermanentNetwork(e.Err)
-	e.wide = !e.Temporary
-	e.Hint = networkHint(e.Err)
+// network is what the failure of a request without an answer means.
+type network struct {
+	err       error // its text quotes nothing that a server sent
+	cure      string
+	permanent bool // trying again cannot help
 }
 
-var (
-	errTooLong = fmt.Errorf("the answer is over %d bytes", maxAnswer)
-	errNotHTTP = errors.New("the answer is not HTTP as it should be")
-	errGoAway  = errors.New("the server closed the connection") // HTTP/2's GOAWAY
-	errAstray  = errors.New("the answer is a redirect to what is no address")
+// networkError is an error whose text is known: that of net/http may quote what a
+// server sent, which may be a token.
+type networkError struct {
+	text string
+	err  error // of a known type, or nil
+}
+
+func (e *networkError) Error() string { return e.text }
+func (e *networkError) Unwrap() error { return e.err }
+
+const (
+	cureElsewhere = "something else answers in the server's place: check the URL in the settings, and the proxy"
+	cureBroken    = "the connection broke: it is tried again later"
+	cureTime      = "no answer in time: check the network, the proxy and the egress rules"
+	cureRoute     = "check the network, the proxy and the egress rules"
 )
 
-// withoutAnswer replaces those errors of net/http that quote what a server sent:
-// it may be a token.
-func withoutAnswer(err error) error {
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
-		return err // no server sent anything, and a host's name may hold any word
-	}
-	if strings.Contains(err.Error(), "Location header") {
-		return errAstray
-	}
-	for _, quoting := range []string{"malformed", "Content-Length", "ransfer encoding", "invalid header", "chunk"} {
-		if strings.Contains(err.Error(), quoting) {
-			return errNotHTTP
+// readNetwork lets through the texts of known errors only.
+func readNetwork(err error) network {
+	for _, read := range []func(error) (network, bool){readOwn, readDial, readTLS, readConnection} {
+		if n, known := read(err); known {
+			return n
 		}
 	}
-	if strings.Contains(err.Error(), "GOAWAY") {
-		return errGoAway
+	return network{err: &networkError{text: fmt.Sprintf("no readable answer (%T)", root(err))}, cure: cureElsewhere}
+}
+
+// root is the innermost error, whose type says most.
+func root(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// readOwn knows the errors of this package.
+func readOwn(err error) (network, bool) {
+	var proxy *proxyError
+	var odd *misbehaved
+	switch {
+	case errors.As(err, &proxy):
+		return network{proxy, "check HTTPS_PROXY and NO_PROXY, and whether the proxy lets this machine reach the host", !isTemporary(proxy.status)}, true
+	case errors.As(err, &odd):
+		return network{odd, "check what WithTokenTransport was given", false}, true
+	case errors.Is(err, errNoResponse):
+		return network{errNoResponse, "check what WithTokenTransport was given", false}, true
+	case errors.Is(err, errTooLong):
+		return network{errTooLong, cureElsewhere, false}, true
+	case errors.Is(err, errBadURL):
+		return network{errBadURL, "check the URL in the settings", true}, true
+	}
+	return network{}, false
+}
+
+// readDial knows what stands in the way of a connection: no server sent anything yet.
+func readDial(err error) (network, bool) {
+	var (
+		dns  *net.DNSError
+		dial *net.OpError
+	)
+	switch {
+	case errors.As(err, &dns):
+		return network{dns, "the host name does not resolve: check the spelling in the settings, and this machine's DNS and egress rules", false}, true
+	case !errors.As(err, &dial) || dial.Op != "dial" && dial.Op != "proxyconnect":
+		return network{}, false
+	}
+	n := network{cure: cureRoute}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		n.cure = "nothing answers at that address: check the URL, the proxy and the egress rules"
+	case dial.Timeout():
+		n.cure = cureTime
+	}
+	n.err = &networkError{text: dialText(dial), err: known(dial)}
+	return n, true
+}
+
+// dialText is the error's own text, if all of it comes from this machine.
+func dialText(dial *net.OpError) string {
+	if inner := known(dial.Err); inner != nil {
+		return (&net.OpError{Op: dial.Op, Net: dial.Net, Source: dial.Source, Addr: dial.Addr, Err: inner}).Error()
+	}
+	if dial.Timeout() {
+		return dial.Op + ": timed out"
+	}
+	return fmt.Sprintf("%s: no connection (%T)", dial.Op, dial.Err)
+}
+
+// known gives the part of an error whose text is known, nil if there is none.
+func known(err error) error {
+	var (
+		dial  *net.OpError
+		call  *os.SyscallError
+		errno syscall.Errno
+	)
+	switch {
+	case errors.As(err, &dial) && dial.Op == "dial" && known(dial.Err) != nil:
+		return dial
+	case errors.As(err, &call):
+		return call
+	case errors.As(err, &errno):
+		return errno
+	case errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// readTLS knows what ends a TLS handshake. The texts of certificate errors may hold
+// names that the server chose.
+func readTLS(err error) (network, bool) {
+	var (
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		verify    *tls.CertificateVerificationError
+		record    tls.RecordHeaderError
+	)
+	switch {
+	case errors.As(err, &hostname):
+		return network{
+			&networkError{"the certificate is not for " + hostname.Host, err},
+			"another server answers there: check the URL, this machine's DNS and the proxy", true,
+		}, true
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return network{
+			&networkError{"the certificate is expired or not yet valid", err},
+			"check this machine's clock; if it is right, the server's owner must renew the certificate", true,
+		}, true
+	case errors.As(err, &authority), errors.As(err, &invalid), errors.As(err, &verify):
+		return network{
+			&networkError{"the certificate is not trusted", err},
+			"install the root certificates on this machine (in a container the package ca-certificates), and that of a proxy that opens TLS", true,
+		}, true
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		return network{
+			&networkError{"the answer is not TLS", http.ErrSchemeMismatch},
+			"the server does not speak TLS: check the URL's scheme and port", true,
+		}, true
 	}
 	if alert := alertOf(err); alert != nil {
-		return alert // net/http may wrap it in words of its own workings
+		if alert.Err.Error() == "tls: internal error" { // trouble that may pass
+			return network{alert, cureBroken, false}, true
+		}
+		return network{
+			alert,
+			"the server refuses the TLS connection: check the URL and the proxy, and whether either wants another TLS version or a client's certificate", true,
+		}, true
 	}
-	return err
+	return network{}, false
+}
+
+// alertOf finds the alert with which a server ended the TLS handshake (RFC 8446
+// section 6.2), as crypto/tls wraps it; nil if there was none.
+func alertOf(err error) *net.OpError {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return op
+	}
+	return nil
+}
+
+// readConnection knows what ends a connection before the answer is whole.
+func readConnection(err error) (network, bool) {
+	var timeout net.Error
+	text := err.Error()
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return network{context.DeadlineExceeded, cureTime, false}, true
+	case errors.Is(err, context.Canceled):
+		return network{context.Canceled, cureRoute, false}, true
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return network{&networkError{"timed out", os.ErrDeadlineExceeded}, cureTime, false}, true
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return network{&networkError{"the connection ended before the answer did", io.ErrUnexpectedEOF}, cureBroken, false}, true
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return network{&networkError{"the server closed the connection", known(err)}, cureBroken, false}, true
+	case strings.Contains(text, "GOAWAY"), strings.Contains(text, "stream error: "), strings.Contains(text, "http2: "):
+		// net/http does not export HTTP/2's errors.
+		return network{&networkError{text: "the server closed the connection (HTTP/2)"}, cureBroken, false}, true
+	}
+	return network{}, false
 }
 
 // proxyError says that a proxy opens no tunnel.
@@ -59,72 +220,4 @@ type proxyError struct {
 
 func (e *proxyError) Error() string {
 	return fmt.Sprintf("the proxy %s answered %d %s", e.host, e.status, http.StatusText(e.status))
-}
-
-// networkHint is the cure where there was no answer.
-func networkHint(err error) string {
-	var (
-		dns              *net.DNSError
-		proxy            *proxyError
-		unknownAuthority x509.UnknownAuthorityError
-		hostname         x509.HostnameError
-		invalid          x509.CertificateInvalidError
-		record           tls.RecordHeaderError
-		network          net.Error
-	)
-	switch {
-	case errors.As(err, &dns):
-		return "the host name does not resolve: check the spelling in the settings, and this machine's DNS and egress rules"
-	case errors.As(err, &proxy):
-		return "check HTTPS_PROXY and NO_PROXY, and whether the proxy lets this machine reach the host"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nothing answers at that address: check the URL, the proxy and the egress rules"
-	case errors.As(err, &hostname):
-		return "another server answers there: check the URL, this machine's DNS and the proxy"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "check this machine's clock; if it is right, the server's owner must renew the certificate"
-	case errors.As(err, &unknownAuthority), errors.As(err, &invalid):
-		return "install the root certificates on this machine (in a container the package ca-certificates), and that of a proxy that opens TLS"
-	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
-		return "the server does not speak TLS: check the URL's scheme and port"
-	case isDisagreement(alertOf(err)):
-		return "the server refuses the TLS connection: check the URL and the proxy, and whether either wants another TLS version or a client's certificate"
-	case errors.Is(err, errPanicked):
-		return "check what WithTokenTransport was given"
-	case errors.Is(err, errAstray):
-		return statusHint(http.StatusFound)
-	case errors.Is(err, errNotHTTP), errors.Is(err, errTooLong):
-		return "something else answers in the server's place: check the URL in the settings, and the proxy"
-	case errors.Is(err, errGoAway), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), strings.Contains(err.Error(), "stream error: "):
-		return "the connection broke: it is tried again later"
-	case errors.As(err, &network) && network.Timeout():
-		return "no answer in time: check the network, the proxy and the egress rules"
-	}
-	return "check the network, the proxy and the egress rules"
-}
-
-// alertOf finds the alert with which a server ended the TLS handshake (RFC 8446
-// section 6.2), as crypto/tls wraps it; nil where there was none.
-func alertOf(err error) *net.OpError {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "remote error" {
-		return op
-	}
-	return nil
-}
-
-// isDisagreement tells such an alert from one of trouble that may pass.
-func isDisagreement(alert *net.OpError) bool {
-	return alert != nil && alert.Err.Error() != "tls: internal error"
-}
-
-// isPermanentNetwork reports whether trying again cannot help.
-func isPermanentNetwork(err error) bool {
-	var (
-		verification *tls.CertificateVerificationError
-		record       tls.RecordHeaderError
-		proxy        *proxyError
-	)
-	return errors.Is(err, errAstray) || errors.As(err, &verification) || errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch) ||
-		isDisagreement(alertOf(err)) || errors.As(err, &proxy) && !isTemporary(proxy.status)
 }

@@ -10,6 +10,8 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
 )
 
 // Option changes how a token source works. The default is always the safe one. Of
@@ -27,8 +29,18 @@ type options struct {
 	cacheSize      int
 	meters         metric.MeterProvider
 	tracers        trace.TracerProvider
-	clock          clock
+	clock          tokencache.Clock
 	problems       []error
+}
+
+func newOptions(opts []Option) options {
+	o := options{clock: tokencache.System(), cacheSize: defaultCacheSize}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&o)
+		}
+	}
+	return o
 }
 
 // WithLogger sends warnings, and the steps that EnableDebugLog makes visible,

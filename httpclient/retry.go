@@ -7,20 +7,9 @@ import (
 	"time"
 )
 
-const (
-	// attempts is how often one fetch asks before it gives up.
-	attempts = 3
-	// attemptTimeout bounds each of them.
-	attemptTimeout = 8 * time.Second
-	// fetchTimeout bounds them all, the exchange and the waiting in between.
-	fetchTimeout = 20 * time.Second
-
-	firstBackoff = 200 * time.Millisecond
-)
-
 // retry calls attempt until it succeeds, fails for good, or the attempts or the
 // context's time are used up. It waits in between, doubling and jittered, or as
-// long as the server asked; where that would take too long it gives up at once.
+// long as the server asked. If that would take too long, it gives up at once.
 func retry[T any](ctx context.Context, attempt func(context.Context) (T, error)) (T, error) {
 	backoff := firstBackoff
 	for n := 1; ; n++ {

@@ -64,6 +64,7 @@ func TestNothingPrintedIsSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	httpclient.Flush(source)
 	type holder struct {
 		source *httpclient.TokenSource
 		token  *httpclient.Token
@@ -89,7 +90,7 @@ func TestNothingPrintedIsSecret(t *testing.T) {
 	}
 	for _, step := range []string{
 		"asking for a Maskinporten token", "got a Maskinporten token", "exchanging it for an Altinn token", "got an Altinn token",
-		"token from the cache", "client_id=" + srv.ClientID(), "for-tests-only", scope, "the API rejected the token, and there is no newer one",
+		"client_id=" + srv.ClientID(), "for-tests-only", scope, "the API rejected the token, and there is no newer one",
 	} {
 		if !strings.Contains(out.String(), step) {
 			t.Errorf("the log lacks %q:\n%s", step, out.String())

@@ -616,7 +616,7 @@ func TestZeroValues(t *testing.T) {
 	source.Close()
 	var nothing *httpclient.TokenSource
 	var none *httpclient.Token
-	if got := fmt.Sprint(nothing, none); got != "<nil> <nil>" {
+	if got := fmt.Sprint(nothing, none); got != "httpclient.TokenSource(closed) no token" {
 		t.Errorf("printed %s", got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -12,10 +13,27 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
 )
 
 // scopeName is the instrumentation scope of metrics and spans.
 const scopeName = "github.com/portnokkel/portnokkel/httpclient"
+
+// version is this module's, as the program was built with it; empty if unknown.
+func version() string {
+	const module = "github.com/portnokkel/portnokkel"
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, m := range append(build.Deps, &build.Main) {
+		if m.Path == module {
+			return m.Version
+		}
+	}
+	return ""
+}
 
 // WithMeterProvider records metrics with OpenTelemetry. The default records none,
 // at no cost. Durations and times to expiry are in seconds; error.type, which an
@@ -58,21 +76,20 @@ type telemetry struct {
 	unregister  func() error
 }
 
-// buckets are those of the semantic conventions for HTTP clients, up to fetchTimeout.
+// buckets are those of the semantic conventions for HTTP clients, up to the longest
+// fetch.
 var buckets = metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 20)
 
 const resultKey = "maskinporten.client.result"
 
-// newTelemetry makes the instruments that the options ask for. expiry gives the
-// end of the settings' own token, and certificate that of the certificate in use,
-// zero where there is none.
-func newTelemetry(o options, clientID, scope string, now, expiry, certificate func() time.Time) (*telemetry, error) {
+// newTelemetry makes the instruments that the options ask for.
+func newTelemetry(o options, s *source) (*telemetry, error) {
 	if o.meters == nil && o.tracers == nil {
 		return nil, nil
 	}
-	t := &telemetry{client: attribute.String("maskinporten.client.id", clientID), unregister: func() error { return nil }}
+	t := &telemetry{client: attribute.String("maskinporten.client.id", s.clientID), unregister: func() error { return nil }}
 	if o.tracers != nil {
-		t.tracer = o.tracers.Tracer(scopeName)
+		t.tracer = o.tracers.Tracer(scopeName, trace.WithInstrumentationVersion(version()))
 	}
 	if o.meters == nil {
 		return t, nil
@@ -82,7 +99,7 @@ func newTelemetry(o options, clientID, scope string, now, expiry, certificate fu
 	}
 	t.cached, t.got = result("cached"), result("new")
 
-	meter := o.meters.Meter(scopeName)
+	meter := o.meters.Meter(scopeName, metric.WithInstrumentationVersion(version()))
 	var errs [6]error
 	t.requests, errs[0] = meter.Int64Counter("maskinporten.client.token.requests",
 		metric.WithUnit("{request}"), metric.WithDescription("Requests for a token, by where it came from."))
@@ -102,13 +119,14 @@ func newTelemetry(o options, clientID, scope string, now, expiry, certificate fu
 		return nil, fmt.Errorf("httpclient: metrics: %w", err)
 	}
 	// A client's sources differ in what their tokens are for.
-	attributes := metric.WithAttributeSet(attribute.NewSet(t.client, attribute.String("maskinporten.client.scope", scope)))
+	attributes := metric.WithAttributeSet(attribute.NewSet(t.client, attribute.String("maskinporten.client.scope", s.request.scope)))
 	registration, err := meter.RegisterCallback(func(_ context.Context, observer metric.Observer) error {
-		if end := expiry(); !end.IsZero() {
-			observer.ObserveFloat64(tokenEnd, end.Sub(now()).Seconds(), attributes)
+		now := o.clock().Time()
+		if token := s.own.Last(); token != nil {
+			observer.ObserveFloat64(tokenEnd, token.Expires().Sub(now).Seconds(), attributes)
 		}
-		if end := certificate(); !end.IsZero() {
-			observer.ObserveFloat64(certificateEnd, end.Sub(now()).Seconds(), attributes)
+		if end := s.maskinporten.expiry.time(); !end.IsZero() {
+			observer.ObserveFloat64(certificateEnd, end.Sub(now).Seconds(), attributes)
 		}
 		return nil
 	}, tokenEnd, certificateEnd)
@@ -142,7 +160,7 @@ func (t *telemetry) fetch(ctx context.Context, request tokenRequest) (context.Co
 	if t == nil || t.tracer == nil {
 		return ctx, func(*Token, error) {}
 	}
-	ctx, span := t.tracer.Start(ctx, "maskinporten.client.fetch", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindClient),
+	ctx, span := t.tracer.Start(ctx, "maskinporten.client.fetch", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindInternal),
 		trace.WithAttributes(t.client, attribute.String("maskinporten.client.scope", request.scope)))
 	return ctx, func(token *Token, err error) {
 		defer span.End()
@@ -205,7 +223,7 @@ func attributesOf(err error) []attribute.KeyValue {
 
 func errorType(err error) attribute.KeyValue {
 	var failed *TokenError
-	var left *waitError
+	var left *tokencache.WaitError
 	kind := "other"
 	switch {
 	case errors.As(err, &left):

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
 )
 
 // Token is an access token and what the server said about it. It does not
@@ -19,52 +21,34 @@ type Token struct {
 	altinn bool
 	life   time.Duration
 
-	issued  instant // when its life began, at the earliest
-	refresh instant // from here on a newer one is fetched ahead
-	stale   instant // from here on it is not used
+	issued tokencache.Instant // when its life began, at the earliest
+	cached tokencache.Life    // how long the cache uses it
+	from   *Token             // an Altinn token: the Maskinporten token it was exchanged for
 }
 
 const bearer = "Bearer "
 
 // newToken makes a token of the given life, counted from issued. jitter, in [0, 1), places the refresh in its window.
-func newToken(value, scope string, issued instant, life time.Duration, jitter float64) *Token {
-	refresh, stale := schedule(life, jitter)
+func newToken(value, scope string, issued tokencache.Instant, life time.Duration, jitter float64) *Token {
+	refresh, end := schedule(life, jitter)
 	header := bearer + value
 	return &Token{
 		secret: func() string { return header }, scope: scope, life: life,
-		issued: issued, refresh: issued.add(refresh), stale: issued.add(stale),
+		issued: issued, cached: tokencache.Life{Refresh: issued.Add(refresh), End: issued.Add(end)},
 	}
 }
-
-const (
-	// refreshWindow is the longest time before a token's end in which it is
-	// refreshed ahead; for short tokens it is 15 % of their life.
-	refreshWindow = 5 * time.Minute
-	// expiryMargin is the longest time before a token's end from which it is
-	// not used any more, since a request takes time to arrive; for short
-	// tokens it is 5 % of their life.
-	expiryMargin = 10 * time.Second
-)
 
 // schedule says after how long a token is refreshed ahead, and after how long
 // it is no longer used. The refresh falls into the first half of its window, at
 // random, so that replicas started together do not ask together.
-func schedule(life time.Duration, jitter float64) (refresh, stale time.Duration) {
+func schedule(life time.Duration, jitter float64) (refresh, end time.Duration) {
 	window := min(life*15/100, refreshWindow)
 	refresh = life - window + time.Duration(jitter*float64(window)/2)
-	return refresh, life - min(life/20, expiryMargin)
+	return refresh, life - min(life/20, safetyMargin)
 }
-
-// fresh reports whether the token needs nothing done.
-func (t *Token) fresh(now instant) bool { return t != nil && !t.refresh.reached(now) }
 
 // usable reports whether the token may still be sent.
-func (t *Token) usable(now instant) bool { return t != nil && !t.stale.reached(now) }
-
-// hasJustRunOut reports whether the token was usable a moment ago.
-func (t *Token) hasJustRunOut(now instant) bool {
-	return t != nil && t.stale.reached(now) && !t.stale.add(firstPause).reached(now)
-}
+func (t *Token) usable(now tokencache.Instant) bool { return t != nil && !t.cached.End.Reached(now) }
 
 // authorization is the ready header's value, "" for the zero Token and for nil.
 func (t *Token) authorization() string {
@@ -82,21 +66,40 @@ func (t *Token) AccessToken() string { return strings.TrimPrefix(t.authorization
 
 // Expires is when the token's life ends by this machine's wall clock, at the
 // earliest: an Altinn token may live up to a second longer, since its claims are in
-// whole seconds. The source stops using it a little before.
-func (t *Token) Expires() time.Time { return t.issued.add(t.life).time() }
+// whole seconds. The source stops using it a little before. It is zero for the zero
+// Token.
+func (t *Token) Expires() time.Time {
+	if t == nil || t.secret == nil {
+		return time.Time{}
+	}
+	return t.issued.Add(t.life).Time()
+}
 
 // Lifetime is how long the server gave the token in all.
-func (t *Token) Lifetime() time.Duration { return t.life }
+func (t *Token) Lifetime() time.Duration {
+	if t == nil {
+		return 0
+	}
+	return t.life
+}
 
 // Scopes lists what the token was granted for.
-func (t *Token) Scopes() []string { return strings.Fields(t.scope) }
+func (t *Token) Scopes() []string {
+	if t == nil {
+		return nil
+	}
+	return strings.Fields(t.scope)
+}
 
 // IsAltinn reports whether this is an exchanged Altinn token rather than
 // Maskinporten's own.
-func (t *Token) IsAltinn() bool { return t.altinn }
+func (t *Token) IsAltinn() bool { return t != nil && t.altinn }
 
 // String names the token's kind, scopes and end.
 func (t *Token) String() string {
+	if t == nil || t.secret == nil {
+		return "no token"
+	}
 	kind := "Maskinporten token"
 	if t.altinn {
 		kind = "Altinn token"
@@ -105,18 +108,12 @@ func (t *Token) String() string {
 }
 
 // Format implements [fmt.Formatter]: every verb prints what String returns.
-func (t *Token) Format(f fmt.State, _ rune) {
-	if t == nil {
-		_, _ = fmt.Fprint(f, "<nil>")
-		return
-	}
-	_, _ = fmt.Fprint(f, t.String())
-}
+func (t *Token) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, t.String()) }
 
 // LogValue implements [slog.LogValuer], without the token.
 func (t *Token) LogValue() slog.Value {
-	if t == nil {
-		return slog.AnyValue(nil)
+	if t == nil || t.secret == nil {
+		return slog.StringValue(t.String())
 	}
 	return slog.GroupValue(slog.String("scope", t.scope), slog.Bool("altinn", t.altinn), slog.Time("expires", t.Expires()))
 }

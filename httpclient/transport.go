@@ -36,6 +36,7 @@ func (s *TokenSource) Transport(base http.RoundTripper) http.RoundTripper {
 	return &transport{source: s, base: base}
 }
 
+// transport holds the TokenSource, not what is in it: see [TokenSource].
 type transport struct {
 	source *TokenSource
 	base   http.RoundTripper
@@ -45,26 +46,30 @@ var _ http.RoundTripper = (*transport)(nil)
 
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	s := t.source.open()
+	if s == nil {
+		return nil, refuse(req, ErrClosed)
+	}
 	header, own := copyHeader(req.Header)
-	if own && !t.source.overwrite || !t.takesToken(req) {
-		return t.forward(req, req)
+	if own && !s.overwrite || !s.takesToken(req) {
+		return forward(t.base, req)
 	}
-	if err := t.source.checkDestination(req); err != nil {
+	if err := s.checkDestination(req); err != nil {
 		return nil, refuse(req, err)
 	}
-	e, err := t.source.entry(req.Context())
+	request, err := s.requestOf(req.Context())
 	if err != nil {
 		return nil, refuse(req, err)
 	}
-	token, err := t.source.token(req.Context(), e)
+	token, err := s.token(req.Context(), request)
 	if err != nil {
 		return nil, refuse(req, err)
 	}
-	resp, err := t.forward(authorize(req, header, token), req)
+	resp, err := s.send(t.base, authorize(req, header, token), req)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	return t.again(req, resp, e, token)
+	return s.again(t.base, req, resp, request, token)
 }
 
 // refuse ends a request that is not sent: a RoundTripper closes the body in any
@@ -76,27 +81,21 @@ func refuse(req *http.Request, err error) error {
 	return err
 }
 
-// maxHops is more redirects than anybody follows: a base that gives the same response
-// twice makes a ring of them.
-const maxHops = 100
-
-// takesToken reports whether the request is ours to authenticate.
-func (t *transport) takesToken(req *http.Request) bool {
-	first := req
-	// Comparing with the hop before would not do: A to B to B.
-	for hops := 0; first.Response != nil; hops++ {
-		if first.Response.Request == nil || hops == maxHops {
+// takesToken reports whether the request is ours to authenticate: it is the first, or
+// no redirect so far has left its origin, not even to come back. A server elsewhere
+// could choose where it comes back to (net/http does the same: CVE-2024-45336).
+func (s *source) takesToken(req *http.Request) bool {
+	hop := req
+	for hops := 0; hop.Response != nil; hops++ {
+		hop = hop.Response.Request
+		if hop == nil || hop.URL == nil || req.URL == nil || hops == maxHops {
 			return false // the chain is broken: who knows where it began
 		}
-		first = first.Response.Request
+		if origin(hop.URL) != origin(req.URL) {
+			return false
+		}
 	}
-	if first == req {
-		return true
-	}
-	if !t.source.overwrite && hasAuthorization(first.Header) {
-		return false
-	}
-	return first.URL != nil && req.URL != nil && origin(first.URL) == origin(req.URL)
+	return hop == req || s.overwrite || !hasAuthorization(hop.Header)
 }
 
 // hasAuthorization finds the header in any case, since a map may hold it so.
@@ -118,7 +117,7 @@ func isAuthorization(name string) bool {
 }
 
 // checkDestination refuses to send a token where it could be read by others.
-func (s *TokenSource) checkDestination(req *http.Request) error {
+func (s *source) checkDestination(req *http.Request) error {
 	u := req.URL
 	switch {
 	case u == nil || u.Host == "":
@@ -167,11 +166,31 @@ func copyHeader(header http.Header) (copied http.Header, had bool) {
 	return copied, had
 }
 
-// forward hands a request to the base, on behalf of the original one.
-func (t *transport) forward(req, original *http.Request) (*http.Response, error) {
-	resp, err := t.base.RoundTrip(req)
+// send hands an authorized request to the base, and notices a base that has taken the
+// token elsewhere.
+func (s *source) send(base http.RoundTripper, authorized, original *http.Request) (*http.Response, error) {
+	resp, err := base.RoundTrip(authorized)
+	if resp != nil && resp.Request != nil && resp.Request.URL != nil &&
+		resp.Request.URL != authorized.URL && origin(resp.Request.URL) != origin(authorized.URL) {
+		s.log.fail(original.Context(), "the base transport followed a redirect to another host, and may have taken the token there: "+
+			"a transport of WithBaseTransport must not follow redirects", slog.String("host", resp.Request.URL.Host))
+	}
+	return returned(resp, err, original)
+}
+
+// forward hands a request without a token to the base.
+func forward(base http.RoundTripper, req *http.Request) (*http.Response, error) {
+	resp, err := base.RoundTrip(req)
+	return returned(resp, err, req)
+}
+
+// returned is what the base returned, in the form that callers may see.
+func returned(resp *http.Response, err error, original *http.Request) (*http.Response, error) {
 	if err != nil {
-		return resp, err
+		if resp != nil && resp.Body != nil {
+			_ = resp.Body.Close()
+		}
+		return nil, err
 	}
 	if resp == nil {
 		return nil, errors.New("httpclient: the base transport returned neither a response nor an error")
@@ -187,20 +206,23 @@ func (t *transport) forward(req, original *http.Request) (*http.Response, error)
 
 // again answers a 401. The newer token is fetched before the first response is
 // given up, so that a failed refresh still returns the API's own answer.
-func (t *transport) again(req *http.Request, first *http.Response, e *entry, rejected *Token) (*http.Response, error) {
+func (s *source) again(base http.RoundTripper, req *http.Request, first *http.Response, request *tokenRequest, rejected *Token) (*http.Response, error) {
 	ctx := req.Context()
-	f, err := t.source.replace(e, rejected)
+	call, err := s.cache.Replace(*request, rejected)
 	hasBody := req.Body != nil && req.Body != http.NoBody
+	if err == nil && call == nil {
+		err = errRejectedAgain
+	}
 	if err == nil && hasBody && req.GetBody == nil {
 		return first, nil // the next request gets the newer token
 	}
 	var newer *Token
 	if err == nil {
-		newer, err = f.wait(ctx)
+		newer, err = call.Wait(ctx)
 	}
 	if err != nil {
-		t.source.log.step(ctx, "the API rejected the token, and there is no newer one",
-			slog.String("host", req.URL.Host), slog.String("error", err.Error()))
+		s.log.step(ctx, "the API rejected the token, and there is no newer one",
+			slog.String("host", req.URL.Host), slog.String("error", explained(err).Error()))
 		return first, nil
 	}
 	header, _ := copyHeader(req.Header)
@@ -212,8 +234,10 @@ func (t *transport) again(req *http.Request, first *http.Response, e *entry, rej
 	}
 	// Not drained for its connection's sake: that could wait for ever.
 	_ = first.Body.Close()
-	return t.forward(replay, req)
+	return s.send(base, replay, req)
 }
+
+var errRejectedAgain = errors.New("the token was replaced a moment ago")
 
 // CloseIdleConnections lets [http.Client.CloseIdleConnections] reach the base.
 func (t *transport) CloseIdleConnections() {
@@ -226,7 +250,8 @@ func closeIdle(base http.RoundTripper) {
 	}
 }
 
-// Format implements [fmt.Formatter]: every verb prints the client's id alone.
-func (t *transport) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "httpclient.Transport(%s)", t.source.clientID)
-}
+// Format implements [fmt.Formatter]: every verb prints the source's text.
+func (t *transport) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, t.String()) }
+
+// String names the client's id.
+func (t *transport) String() string { return "httpclient.Transport of " + t.source.String() }

@@ -295,7 +295,7 @@ func TestFetchesThatHang(t *testing.T) {
 				if !errors.Is(err, httpclient.ErrTemporary) || strings.Contains(message(err), "WithKeySource") {
 					t.Errorf("got %v", err)
 				}
-				if strings.Contains(message(err), "64 other tokens are being fetched, and none came in time") {
+				if strings.Contains(message(err), "64 other fetches are under way, and none ended in 12s") {
 					noTurn.Add(1)
 				}
 			})
@@ -320,20 +320,21 @@ func TestTransportThatMisbehaves(t *testing.T) {
 		do   func()
 		want string
 	}{
-		"panics":             {func() { panic("CANARY") }, "the transport for token requests panicked: check what WithTokenTransport was given"},
-		"ends its goroutine": {runtime.Goexit, "httpclient: temporary failure: the fetch ended without a result"},
+		"panics":             {func() { panic("CANARY") }, "the transport for token requests panicked: the log has its stack: check what WithTokenTransport was given"},
+		"ends its goroutine": {runtime.Goexit, "the transport for token requests ended its goroutine: check what WithTokenTransport was given"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				source, _ := instant(t, httpclient.WithTokenTransport(roundTripper(func(*http.Request) (*http.Response, error) {
+				var out logs
+				source, _ := instant(t, httpclient.WithLogger(out.logger(0)), httpclient.WithTokenTransport(roundTripper(func(*http.Request) (*http.Response, error) {
 					c.do()
 					return nil, errors.New("unreachable")
 				})))
 				defer source.Close()
 				for range 3 {
 					_, err := source.Token(t.Context())
-					if !errors.Is(err, httpclient.ErrTemporary) || !strings.Contains(message(err), c.want) || strings.Contains(prints(err), "CANARY") {
+					if !errors.Is(err, httpclient.ErrTemporary) || !strings.Contains(message(err), c.want) || strings.Contains(prints(err)+out.String(), "CANARY") {
 						t.Errorf("got %v", err)
 					}
 					pass(10 * time.Second)

@@ -8,8 +8,12 @@ type backoff struct {
 	err   error // nil: the last fetch succeeded
 	count int
 	since Instant
-	until Instant // no fetch before this moment
+	until Instant  // no fetch before this moment
+	end   *Instant // of the value that was in use at the failure; nil: there was none
 }
+
+// valueEnded reports whether the value that was in use at the failure has ended.
+func (b *backoff) valueEnded(now Instant) bool { return b.end != nil && b.end.Reached(now) }
 
 // over reports whether the key may be fetched.
 func (b *backoff) over(now Instant) bool { return b.count == 0 || b.until.Reached(now) }
@@ -28,7 +32,7 @@ func (b *backoff) record(err error, retryAfter time.Duration, now Instant, end *
 	if b.count == 0 {
 		b.since = now
 	}
-	b.err = err
+	b.err, b.end = err, end
 	b.count++
 	b.until = now.Add(max(pause, retryAfter))
 }

@@ -15,23 +15,50 @@ type breaker struct {
 	err     error
 	since   Instant
 	probeAt Instant // open, half-open: the next probe. Closed: the next check
+	prober  any     // the key of the last probe, or of the failure that opened it
+	except  Instant // when the next exception may be made
 
 	streak     int  // of temporary failures; those of one key in a row count once
 	last       any  // the key of the last of them
 	goodFailed bool // a key that had been good is among them
 }
 
-// probe reports whether a probe is due, and takes it: the next is due a second
-// later, whether or not this one has ended.
-func (b *breaker) probe(now Instant) bool {
-	if !b.probeAt.Reached(now) {
+// due is when a key may be the probe. One whose last fetch failed lets others go
+// first for a second, unless it was the last probe.
+func (b *breaker) due(key any, hasFailed bool) Instant {
+	if hasFailed && b.prober != key {
+		return b.probeAt.Add(probePause)
+	}
+	return b.probeAt
+}
+
+// probe reports whether the key may be the probe now, and lets it be: the next probe
+// is due a second later, whether or not this one has ended.
+func (b *breaker) probe(key any, hasFailed bool, now Instant) bool {
+	if !b.due(key, hasFailed).Reached(now) {
 		return false
 	}
+	b.probeAt = now.Add(probePause)
+	b.take(key)
+	return true
+}
+
+// exception lets one key a second ask though it is not time for a probe, because its
+// callers had a value until now.
+func (b *breaker) exception(key any, now Instant) bool {
+	if !b.except.Reached(now) {
+		return false
+	}
+	b.except = now.Add(probePause)
+	b.take(key)
+	return true
+}
+
+func (b *breaker) take(key any) {
+	b.prober = key
 	if b.state == open {
 		b.state = halfOpen
 	}
-	b.probeAt = now.Add(probePause)
-	return true
 }
 
 // suspicious reports whether keys that never were good fail in a row: whether they
@@ -68,7 +95,7 @@ func (b *breaker) failed(a attempt, now Instant) {
 	}
 	if b.state == closed {
 		b.opened++
-		b.since = now
+		b.since, b.prober = now, a.key
 	}
 	b.state, b.err = open, a.err
 	b.probeAt = now.Add(max(probePause, min(f.RetryAfter, longestPause)))

@@ -188,29 +188,29 @@ func (c *Cache[K, V]) answer(ctx context.Context, i *Item[K, V]) (value V, call 
 // admit gives the error that stands in the way of an item's fetch. Without one, a
 // fetch must follow.
 func (c *Cache[K, V]) admit(i *Item[K, V], now Instant) error {
+	hasFailed := i.backoff.count > 0
+	over := i.backoff.over(now)
 	switch {
 	case c.closed:
 		return ErrClosed
-	case !i.backoff.over(now):
-		return c.dated(i.backoff.err, i.backoff.since, i.backoff.until)
 	case c.abandoned >= maxAbandoned:
 		return ErrStuck
-	case c.breaker.state == closed:
-		return nil
-	}
-	if !i.good && c.lastGood != nil {
+	case over && c.breaker.state == closed:
+	case i.isMissed(now) && c.breaker.exception(i, now):
+	case !over:
+		return c.dated(i.backoff.err, i.backoff.since, i.backoff.until)
+	case !i.good && c.lastGood != nil:
 		c.check(now) // it knows better than a key that was never good
-		return c.held()
-	}
-	if !c.breaker.probe(now) {
-		return c.held()
+		return c.held(c.breaker.probeAt)
+	case !c.breaker.probe(i, hasFailed, now):
+		return c.held(c.breaker.due(i, hasFailed))
 	}
 	return nil
 }
 
 // held is the error of a breaker that is not closed.
-func (c *Cache[K, V]) held() error {
-	return c.dated(c.breaker.err, c.breaker.since, c.breaker.probeAt)
+func (c *Cache[K, V]) held(until Instant) error {
+	return c.dated(c.breaker.err, c.breaker.since, until)
 }
 
 func (c *Cache[K, V]) dated(err error, since, retryAt Instant) error {
@@ -224,7 +224,7 @@ func (c *Cache[K, V]) dated(err error, since, retryAt Instant) error {
 // keys are at fault.
 func (c *Cache[K, V]) check(now Instant) {
 	i := c.lastGood
-	if i != nil && i.call == nil && i.backoff.over(now) && c.breaker.probe(now) {
+	if i != nil && i.call == nil && i.backoff.over(now) && c.breaker.probe(i, false, now) {
 		_, _ = c.start(i, probe) // the cache is not closed, and the item is kept
 	}
 }

@@ -145,7 +145,7 @@ func (c *Cache[K, V]) overtaken(f *Call[K, V]) error {
 	if c.breaker.state == closed || c.breaker.opened == f.opened {
 		return nil
 	}
-	return c.held()
+	return c.held(c.breaker.probeAt)
 }
 
 // abandon ends a call whose fetch ignores its context. The fetch is left behind.

@@ -59,13 +59,14 @@ func (i *Item[K, V]) Get(ctx context.Context) (value V, cached bool, err error) 
 	return value, false, err
 }
 
-// Value is the value in use, and whether there is one that has not ended.
-func (i *Item[K, V]) Value() (V, bool) {
-	if h := i.held.Load(); h.usable(i.cache.cfg.Clock()) {
-		return h.value, true
+// Last is the value that callers got last, though it may have ended; the zero value
+// without one.
+func (i *Item[K, V]) Last() V {
+	if h := i.held.Load(); h != nil {
+		return h.value
 	}
 	var none V
-	return none, false
+	return none
 }
 
 // take keeps a new value, unless it ends before the one in use: then that one stays,
@@ -85,6 +86,13 @@ func (i *Item[K, V]) take(value V, life Life, why purpose, now Instant) {
 	if why == replace {
 		i.replaceAt = now.Add(min(replacePause, life.End.Since(now)/2))
 	}
+}
+
+// isMissed reports whether the value ended and was not asked for since: callers who
+// had one wait now.
+func (i *Item[K, V]) isMissed(now Instant) bool {
+	h := i.held.Load()
+	return h != nil && !h.usable(now) && (i.backoff.count == 0 || i.backoff.valueEnded(now))
 }
 
 // end is when the value in use ends, nil without one.

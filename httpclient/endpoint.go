@@ -1,0 +1,154 @@
+package httpclient
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
+)
+
+// endpoint asks one kind of server: Maskinporten for tokens, Altinn for the exchange,
+// an issuer for its metadata.
+type endpoint struct {
+	step      string // what it is for, in errors
+	clientID  string
+	transport http.RoundTripper
+	clock     tokencache.Clock
+	guards    *guards
+	// unfit is what to do about an answer that is not the documented one.
+	unfit string
+}
+
+// request is what an endpoint is asked.
+type request struct {
+	method, url string
+	header      http.Header
+	body        string
+	// secrets are what the answer may echo and no error may show.
+	secrets []string
+	// explain reads a refusal; nil for none.
+	explain func(refused) verdict
+}
+
+// answer is an endpoint's whole answer, read within the bounds.
+type answer struct {
+	status     int
+	header     http.Header
+	body       []byte
+	start, end tokencache.Instant // of the request for it
+}
+
+// date is the server's clock, if the answer tells it (RFC 9110 section 6.6.1).
+func (a *answer) date() (time.Time, bool) {
+	date, err := http.ParseTime(a.header.Get("Date"))
+	return date, err == nil
+}
+
+// retryAfter is how long the server asks to wait (RFC 9110 section 10.2.3). A date in
+// it is read by the server's clock, if that is known.
+func (a *answer) retryAfter() time.Duration {
+	value := a.header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(value); err == nil {
+		return time.Duration(min(max(0, seconds), int(maxLife.Seconds()))) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	now, known := a.date()
+	if !known {
+		now = a.start.Time()
+	}
+	return max(0, at.Sub(now))
+}
+
+// call makes one attempt. parse reads an answer of status 200; an error of it says
+// what is wrong with the answer, and never quotes it.
+func (e *endpoint) call(ctx context.Context, r request, parse func(*answer) error) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	at := asked{step: e.step, url: r.url, clientID: e.clientID}
+	a, err := guard(ctx, e.guards, "the transport for token requests", func() (*answer, error) { return e.send(ctx, r) })
+	if err != nil {
+		return noAnswer(at, err)
+	}
+	if a.status != http.StatusOK {
+		return refusal(at, a, r)
+	}
+	if err := parse(a); err != nil {
+		return badAnswer(at, a, err, e.unfit)
+	}
+	return nil
+}
+
+// send sends the request and reads the whole answer. It asks the transport directly:
+// redirects are not followed, since 307 and 308 replay the assertion, and there are no
+// cookies.
+func (e *endpoint) send(ctx context.Context, r request) (*answer, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url, strings.NewReader(r.body))
+	if err != nil {
+		return nil, errBadURL // it was checked
+	}
+	if r.body == "" {
+		req.Body = http.NoBody
+	}
+	for name, values := range r.header {
+		req.Header[name] = values
+	}
+	start := e.clock()
+	resp, err := e.transport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp == nil || resp.Body == nil {
+		return nil, errNoResponse
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if len(body) > maxAnswer {
+		return nil, errTooLong
+	}
+	return &answer{status: resp.StatusCode, header: resp.Header, body: body, start: start, end: e.clock()}, nil
+}
+
+var (
+	errBadURL     = errors.New("the address is not a URL")
+	errNoResponse = errors.New("the transport returned neither a response nor an error")
+	errTooLong    = fmt.Errorf("the answer is over %d bytes", maxAnswer)
+)
+
+// newTokenTransport makes the transport for token requests. Nothing of it is shared
+// with the API's requests.
+func newTokenTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer.DialContext,
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: 2,
+		IdleConnTimeout:     90 * time.Second,
+		// A connection that died in silence is noticed, and given up.
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		TLSHandshakeTimeout:   5 * time.Second,
+		ResponseHeaderTimeout: attemptTimeout,
+		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+			if resp.StatusCode != http.StatusOK {
+				return &proxyError{proxy.Host, resp.StatusCode}
+			}
+			return nil
+		},
+	}
+}

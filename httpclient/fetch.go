@@ -1,0 +1,105 @@
+package httpclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
+)
+
+// fetch gets a token from the servers, for the cache. last is what the last fetch of
+// the request returned: its Maskinporten token is used again while it lives, unless
+// renew asks for a new one.
+func (s *source) fetch(ctx context.Context, request tokenRequest, last *Token, renew bool) (*Token, tokencache.Life, error) {
+	ctx, done := s.telemetry.fetch(ctx, request)
+	token, err := s.steps(ctx, request, last, renew)
+	done(token, err)
+	if err != nil {
+		return token, tokencache.Life{}, err
+	}
+	return token, token.cached, nil
+}
+
+// steps gets the Maskinporten token, and exchanges it if the settings say so. A token
+// beside an error holds the Maskinporten token that the next fetch may exchange.
+func (s *source) steps(ctx context.Context, request tokenRequest, last *Token, renew bool) (*Token, error) {
+	if s.exchanger == nil {
+		return s.fromMaskinporten(ctx, request)
+	}
+	var from *Token
+	if last != nil && !renew && last.from.usable(s.maskinporten.clock()) {
+		from = last.from
+	}
+	isNew := from == nil
+	for again := false; ; again = true {
+		if from == nil {
+			var err error
+			if from, err = s.fromMaskinporten(ctx, request); err != nil {
+				return nil, err
+			}
+		}
+		token, err := s.fromAltinn(ctx, request, from)
+		switch {
+		case err == nil:
+			token.from = from
+			return token, nil
+		case !isUnauthorized(err):
+			return &Token{from: from}, err
+		case again, isNew && from.usable(s.maskinporten.clock()):
+			return nil, err
+		}
+		from = nil // it was revoked, or it expired on the way: once more with a new one
+	}
+}
+
+func isUnauthorized(err error) bool {
+	var failed *TokenError
+	return errors.As(err, &failed) && failed.StatusCode == http.StatusUnauthorized
+}
+
+func (s *source) fromMaskinporten(ctx context.Context, request tokenRequest) (*Token, error) {
+	start := s.maskinporten.clock()
+	token, err := s.maskinporten.token(ctx, request)
+	s.telemetry.granted(ctx, s.maskinporten.clock().Since(start), err)
+	return token, err
+}
+
+func (s *source) fromAltinn(ctx context.Context, request tokenRequest, from *Token) (*Token, error) {
+	start := s.maskinporten.clock()
+	token, err := s.exchanger.token(ctx, from, request.secrets())
+	s.telemetry.exchanged(ctx, s.maskinporten.clock().Since(start), err)
+	return token, err
+}
+
+// kept tells that a token could not be refreshed ahead of its end.
+func (s *source) kept(_ tokenRequest, token *Token, err error) {
+	s.log.warn(context.Background(), "could not refresh the token; the one in use is kept", slog.String("client_id", s.clientID),
+		slog.Any("token", token), slog.String("error", explained(err).Error()))
+}
+
+// explained puts the cache's own errors into this package's words.
+func explained(err error) error {
+	var failed *TokenError
+	var left *tokencache.WaitError
+	switch {
+	case errors.As(err, &failed):
+		return err
+	case errors.As(err, &left):
+		return &waitError{left}
+	case errors.Is(err, tokencache.ErrClosed):
+		return ErrClosed
+	}
+	return fmt.Errorf("%w: %w", ErrTemporary, err)
+}
+
+// waitError says that a caller's context ended while it waited. It is what that
+// context's error is: a time-out, for one.
+type waitError struct{ *tokencache.WaitError }
+
+func (e *waitError) Error() string { return "httpclient: waiting for a token: " + e.WaitError.Error() }
+
+// Unwrap gives the cache's error, and with it the context's.
+func (e *waitError) Unwrap() error { return e.WaitError }

@@ -1,0 +1,70 @@
+package httpclient
+
+import "time"
+
+// The limits of this package, each with its reason. Those of a token's life in the
+// cache stand in internal/tokencache.
+const (
+	// refreshWindow is the longest time before a token's end in which it is
+	// refreshed ahead. For short tokens it is 15 % of their life.
+	refreshWindow = 5 * time.Minute
+	// safetyMargin is the longest time before a token's end from which it is not
+	// used any more, since a request takes time to arrive. For short tokens it is
+	// 5 % of their life.
+	safetyMargin = 10 * time.Second
+	// maxLife is longer than any token lives; it keeps arithmetic from overflowing.
+	maxLife = 365 * 24 * time.Hour
+	// altinnLife is how long Altinn documents its tokens to live, for one that does
+	// not say so itself.
+	altinnLife = 30 * time.Minute
+
+	// assertionLife is how long an assertion is valid: the most that Maskinporten
+	// accepts, because a long one tolerates a slow clock.
+	assertionLife = 120 * time.Second
+	// minSkew is a clock's difference that cannot be the cause of a refusal.
+	minSkew = 2 * time.Second
+	// maxSkew is the largest difference that is corrected for: beyond it the answer's
+	// Date is as likely to be wrong as this machine's clock.
+	maxSkew = time.Hour
+
+	// attempts is how often one fetch asks an endpoint before it gives up.
+	attempts = 3
+	// attemptTimeout bounds each attempt.
+	attemptTimeout = 8 * time.Second
+	// firstBackoff is the pause after the first attempt; it doubles.
+	firstBackoff = 200 * time.Millisecond
+
+	// metadataTimeout bounds a look-up of an issuer's metadata, all addresses.
+	metadataTimeout = 4 * time.Second
+	// metadataLife is when metadata is looked up again, metadataEnd how long it is
+	// used if that fails, and metadataRetry when an issuer without it is asked again.
+	metadataLife  = 24 * time.Hour
+	metadataEnd   = 30 * 24 * time.Hour
+	metadataRetry = time.Minute
+
+	// pingAfter is how long a connection may be silent before it is probed, and
+	// pingTimeout how long it then has to answer: together less than an attempt.
+	pingAfter   = 5 * time.Second
+	pingTimeout = 2 * time.Second
+
+	// maxAnswer is far more than a token endpoint has to say, in bytes.
+	maxAnswer = 1 << 20
+	// maxQuote is how much of an error's field is kept, in characters.
+	maxQuote = 1000
+	// redactFrom is the length from which a run of a secret's characters is redacted
+	// in a server's words.
+	redactFrom = 16
+
+	// maxHops is more redirects than anybody follows: a base that gives the same
+	// response twice makes a ring of them.
+	maxHops = 100
+	// maxQueued is how many log records wait for a slow handler.
+	maxQueued = 256
+	// closeTimeout is how long Close waits for code that is not ours: for transports,
+	// key sources and signers, and then for the log handler to take the last records.
+	closeTimeout = 5 * time.Second
+
+	// defaultCacheSize is how many tokens of requests with options of their own are
+	// kept unless WithCacheSize says otherwise.
+	defaultCacheSize = 10_000
+)

@@ -1,0 +1,251 @@
+package httpclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
+)
+
+// maskinporten asks for Maskinporten tokens with the JWT bearer grant (RFC 7523).
+type maskinporten struct {
+	endpoint endpoint
+	issuer   *issuer
+	clientID string
+	keys     KeySource
+	own      tokenRequest      // the settings' own
+	names    map[string]string // of settings, for errors
+	clock    tokencache.Clock
+	log      stepLog
+	guards   *guards
+	skew     skew
+	expiry   keyExpiry
+}
+
+func newMaskinporten(s *source, settings *MaskinportenSettings, p plan, clock tokencache.Clock) *maskinporten {
+	at := endpoint{
+		step: "token request", clientID: p.clientID, transport: s.transport, clock: clock, guards: &s.guards,
+		unfit: "something between here and Maskinporten answers in its place, or the settings name another server",
+	}
+	metadata := at
+	metadata.step, metadata.clientID = "issuer metadata", ""
+	m := &maskinporten{
+		endpoint: at, issuer: newIssuer(p.environment, metadata, s.log),
+		clientID: p.clientID, keys: p.keys, clock: clock, log: s.log, guards: &s.guards, own: p.request,
+		names: settings.names("ClientId", "Environment", "Scope", "Resource", "ConsumerOrgNo"),
+	}
+	if !p.notAfter.IsZero() {
+		m.expiry.end.Store(p.notAfter.UnixNano())
+		m.expiry.warned.Store(clock().Wall) // the plan's warnings did
+	}
+	return m
+}
+
+const (
+	grantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	stepKey   = "signing key"
+)
+
+// token gets a token, with a few tries if a failure is temporary.
+func (m *maskinporten) token(ctx context.Context, request tokenRequest) (*Token, error) {
+	corrected := false
+	return retry(ctx, func(ctx context.Context) (*Token, error) {
+		keys, err := guard(ctx, m.guards, "the key source", func() ([]*Key, error) { return m.keys.Keys(ctx) })
+		if err == nil && len(keys) == 0 {
+			err = errors.New("it gave no key")
+		}
+		if err != nil {
+			return nil, m.keyError(err)
+		}
+		var first error
+		for _, key := range keys {
+			token, err := m.withKey(ctx, request, key, &corrected)
+			if err == nil {
+				return token, nil
+			}
+			if first == nil {
+				first = err
+			}
+			if !isOfKey(err) {
+				return nil, err
+			}
+		}
+		return nil, first
+	})
+}
+
+// isOfKey reports whether the next key may do better: a key that was registered a
+// moment ago is not known everywhere yet, and one may have expired or not sign.
+func isOfKey(err error) bool {
+	var failed *TokenError
+	return errors.As(err, &failed) && failed.Step == stepKey || errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrExpiredKey)
+}
+
+// keyError is a failure of the program's own keys.
+func (m *maskinporten) keyError(err error) *TokenError {
+	failed := &TokenError{Step: stepKey, ClientID: m.clientID, Err: err, Temporary: true}
+	if _, own := m.keys.(fixedKey); !own {
+		failed.Hint = "check what WithKeySource was given"
+	}
+	return failed
+}
+
+// withKey asks with one key, and once more if the clock was to blame.
+func (m *maskinporten) withKey(ctx context.Context, request tokenRequest, key *Key, corrected *bool) (*Token, error) {
+	if key == nil || key.signer == nil {
+		return nil, m.keyError(errors.New("it gave a key that is nil or zero"))
+	}
+	if err := key.check(m.clock().Time()); err != nil {
+		return nil, &TokenError{Step: stepKey, ClientID: m.clientID, Err: fmt.Errorf("%s: %w", key.setting, err), clientWide: true}
+	}
+	m.expiry.note(ctx, m.log, key, m.clock().Time())
+	token, at, err := m.attempt(ctx, request, key)
+	var failed *TokenError
+	if *corrected || !errors.As(err, &failed) || failed.Code != "invalid_grant" && !errors.Is(err, ErrClockSkew) {
+		return token, err
+	}
+	switch m.skew.correct(ctx, m.log, at, failed.date) {
+	case skewTooLarge:
+		return nil, m.tooSkewed(failed, at)
+	case skewCorrected:
+		*corrected = true
+		token, _, err = m.attempt(ctx, request, key)
+	}
+	return token, err
+}
+
+// attempt makes one token request.
+func (m *maskinporten) attempt(ctx context.Context, request tokenRequest, key *Key) (token *Token, at clocks, err error) {
+	endpoints, err := m.issuer.endpoints(ctx)
+	if err != nil {
+		return nil, at, err
+	}
+	at.start, at.skew = m.clock(), m.skew.now()
+	signed, err := guard(ctx, m.guards, "the signer", func() (string, error) {
+		return assertion(key, endpoints.issuer, m.clientID, request, at.start.Time().Add(at.skew))
+	})
+	if err != nil {
+		return nil, at, m.keyError(err)
+	}
+	m.log.step(ctx, "asking for a Maskinporten token", slog.String("url", endpoints.token), slog.String("issuer", endpoints.issuer),
+		slog.String("client_id", m.clientID), slog.String("key", key.String()), slog.String("scope", request.scope))
+	err = m.endpoint.call(ctx, tokenPost(endpoints.token, signed, request, func(r refused) verdict {
+		return explain(r, key, m.naming(request))
+	}), func(a *answer) error {
+		token, err = parseToken(a, request.scope)
+		return err
+	})
+	at.end = m.clock()
+	if err != nil {
+		return nil, at, err
+	}
+	m.log.step(ctx, "got a Maskinporten token", slog.Any("token", token), slog.Duration("lifetime", token.life))
+	return token, at, nil
+}
+
+// tokenPost is a token request (RFC 7523 section 2.1).
+func tokenPost(address, assertion string, r tokenRequest, explain func(refused) verdict) request {
+	return request{
+		method: http.MethodPost, url: address,
+		header:  http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}},
+		body:    url.Values{"grant_type": {grantType}, "assertion": {assertion}}.Encode(),
+		secrets: append(r.secrets(), assertion),
+		explain: explain,
+	}
+}
+
+// naming is what to call a setting in an error about a request: if the request's
+// context took its place, the function that did so.
+func (m *maskinporten) naming(request tokenRequest) func(setting string) string {
+	return func(setting string) string {
+		switch {
+		case setting == "Scope" && request.scope != m.own.scope:
+			return "ContextWithScope"
+		case setting == "Resource" && request.resource != m.own.resource:
+			return "ContextWithResource"
+		case setting == "ConsumerOrgNo" && request.consumerOrg != m.own.consumerOrg:
+			return "ContextWithConsumerOrg"
+		}
+		return m.names[setting]
+	}
+}
+
+// errSpent stands for a token that nobody could use.
+var errSpent = errors.New("the token lives no longer than the request for it took")
+
+// parseToken reads the answer to a token request (RFC 6749 section 5.1). Its errors
+// never quote the body.
+func parseToken(a *answer, scopeAsked string) (*Token, error) {
+	var fields struct {
+		AccessToken string          `json:"access_token"`
+		TokenType   string          `json:"token_type"`
+		ExpiresIn   json.RawMessage `json:"expires_in"`
+		Scope       string          `json:"scope"`
+	}
+	if len(bytes.TrimSpace(a.body)) == 0 {
+		return nil, errors.New("the answer is empty")
+	}
+	if json.Unmarshal(a.body, &fields) != nil {
+		return nil, errors.New("the answer is not the JSON of a token")
+	}
+	if !isTokenText(fields.AccessToken) {
+		return nil, errors.New("the answer holds no usable access_token")
+	}
+	if fields.TokenType != "" && !strings.EqualFold(fields.TokenType, "Bearer") {
+		return nil, errors.New("the answer's token_type is not Bearer")
+	}
+	life, err := parseLife(fields.ExpiresIn)
+	if err != nil {
+		return nil, err
+	}
+	scope := normalizeScope(fields.Scope)
+	if scope == "" {
+		scope = scopeAsked // RFC 6749 section 5.1: left out if it is as asked
+	}
+	token := newToken(fields.AccessToken, scope, a.start, life, rand.Float64())
+	if !token.usable(a.end) {
+		return nil, errSpent
+	}
+	return token, nil
+}
+
+// parseLife reads expires_in, seconds, as a number or as a number in a string.
+func parseLife(raw json.RawMessage) (time.Duration, error) {
+	text := strings.Trim(string(raw), `"`)
+	if text == "" || text == "null" {
+		return 0, errors.New("the answer has no expires_in")
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(seconds) {
+		return 0, errors.New("the answer's expires_in is not a number")
+	}
+	if seconds <= 0 {
+		return 0, errors.New("the answer's expires_in is not positive")
+	}
+	return time.Duration(min(seconds, maxLife.Seconds()) * float64(time.Second)), nil
+}
+
+// isTokenText reports whether a server's token can stand in a header (RFC 6750
+// section 2.1 allows less; line breaks and spaces are what must not pass).
+func isTokenText(token string) bool {
+	if token == "" {
+		return false
+	}
+	for _, c := range []byte(token) {
+		if c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
