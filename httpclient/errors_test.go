@@ -132,11 +132,11 @@ func TestExchangeRefusals(t *testing.T) {
 		{"429 for long", faulttest.Fault{Status: 429, Header: http.Header{"Retry-After": {"30"}}}, true, "429 Too Many Requests: too many requests: it is tried again later (failing since 00:00:00, next try at 00:00:30 UTC)"},
 		{"500", faulttest.Fault{Status: 500, Body: "CANARY"}, true, "500 Internal Server Error: the server is in trouble: it is tried again later" + sinceStart},
 		{"503", faulttest.Fault{Status: 503, Body: "CANARY"}, true, "503 Service Unavailable: the server is in trouble: it is tried again later" + sinceStart},
-		{"HTML", faulttest.Fault{Status: 200, Body: "<html>CANARY"}, true, "200 OK: the answer is not a JWT" + garbage},
+		{"HTML", faulttest.Fault{Status: 200, Body: "<html>CANARY"}, true, "200 OK: the answer holds no usable token" + garbage},
 		{"HTML of two words", faulttest.Fault{Status: 200, Body: "<html> CANARY"}, true, "200 OK: the answer holds no usable token" + garbage},
 		{"empty", faulttest.Fault{Status: 200}, true, "200 OK: the answer holds no usable token" + garbage},
 		{"half a string", faulttest.Fault{Status: 200, Body: `"CANARY`}, true, "200 OK: the answer is neither a token nor a JSON string" + garbage},
-		{"no claims", faulttest.Fault{Status: 200, Body: "CANARY.CANARY.CANARY"}, true, "200 OK: the answer is not a JWT" + garbage},
+		{"a word", faulttest.Fault{Status: 200, Body: "CANARY"}, true, "200 OK: the answer holds no usable token" + garbage},
 		{"no life", faulttest.Fault{Status: 200, Body: "e30." + encodedURL(`{"iat":1}`) + ".CANARY"}, true, "200 OK: the token does not say how long it lives" + garbage},
 		{"expired", faulttest.Fault{Status: 200, Body: "e30." + encodedURL(`{"iat":2,"exp":1}`) + ".CANARY"}, true, "200 OK: the token has already expired" + garbage},
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type exchanger struct {
 	clientID string
 	names    map[string]string // of settings, for errors
 	log      stepLog
+	skew     *skew     // of this machine's clock
 	opaque   sync.Once // the warning about a token that is not a JWT
 }
 
@@ -35,7 +37,7 @@ func newExchanger(s *source, settings *MaskinportenSettings, plan *exchangePlan,
 			step: "token exchange", clientID: s.clientID, transport: s.transport, clock: clock, guards: &s.guards,
 			unfit: "something between here and Altinn answers in its place, or " + names["TokenExchangeEnvironment"] + " names another server",
 		},
-		plan: plan, clientID: s.clientID, names: names, log: s.log,
+		plan: plan, clientID: s.clientID, names: names, log: s.log, skew: &s.maskinporten.skew,
 	}
 }
 
@@ -93,7 +95,7 @@ func (x *exchanger) parse(ctx context.Context, a *answer, scope string) (*Token,
 	if len(body) > 0 && body[0] == '"' && json.Unmarshal(body, &value) != nil {
 		return nil, errors.New("the answer is neither a token nor a JSON string")
 	}
-	if !isTokenText(value) {
+	if !opaqueToken.MatchString(value) || len(value) < minOpaque {
 		return nil, errors.New("the answer holds no usable token")
 	}
 	life, err := jwtLife(value, a)
@@ -101,7 +103,7 @@ func (x *exchanger) parse(ctx context.Context, a *answer, scope string) (*Token,
 		x.opaque.Do(func() {
 			x.log.warn(ctx, "the exchange gave a token that is not a JWT; it is taken to live as long as Altinn documents", slog.Duration("lifetime", altinnLife))
 		})
-		life, err = documentedLife(a)
+		life, err = documentedLife(a, a.start.Time().Add(x.skew.now()))
 	}
 	if err != nil {
 		return nil, err
@@ -114,6 +116,10 @@ func (x *exchanger) parse(ctx context.Context, a *answer, scope string) (*Token,
 	token.altinn = true
 	return token, nil
 }
+
+// opaqueToken is the syntax of a bearer token (RFC 6750 section 2.1): the answer of
+// something else, such as HTML, has other characters.
+var opaqueToken = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
 
 var errNotJWT = errors.New("the answer is not a JWT")
 
@@ -148,10 +154,10 @@ func jwtLife(token string, a *answer) (time.Duration, error) {
 
 // documentedLife is the life of a token that does not say it itself: what is left of
 // the documented one since the answer's Date, which lies back if a cache answered.
-func documentedLife(a *answer) (time.Duration, error) {
+func documentedLife(a *answer, now time.Time) (time.Duration, error) {
 	life := altinnLife
 	if date, ok := a.date(); ok {
-		life -= max(0, a.start.Time().Sub(date))
+		life -= max(0, now.Sub(date))
 	}
 	if life <= 0 {
 		return 0, errors.New("the answer's Date is older than a token lives")

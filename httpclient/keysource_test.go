@@ -252,8 +252,8 @@ func TestKeySourcesThatFail(t *testing.T) {
 		want   string
 	}{
 		"none":    {keys(), httpclient.ErrTemporary, "httpclient: signing key of client maskinportentest-client: it gave no key"},
-		"nil":     {keys(nil), nil, "httpclient: signing key of client maskinportentest-client: it gave a key that is none"},
-		"zero":    {keys(new(httpclient.Key)), nil, "it gave a key that is none"},
+		"nil":     {keys(nil), nil, "httpclient: signing key of client maskinportentest-client: it gave a key that is nil or zero"},
+		"zero":    {keys(new(httpclient.Key)), nil, "it gave a key that is nil or zero"},
 		"failing": {httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return nil, broken }), broken, "the device is locked"},
 		"expired": {keys(expired), httpclient.ErrExpiredKey, "httpclient: signing key of client maskinportentest-client: the key source: the certificate expired on " + old.cert.NotAfter.Format("2006-01-02") + ": order a new one"},
 		"locked":  {keys(locked), broken, "key for-tests-only (RS256) does not sign: failed "},

@@ -17,6 +17,9 @@ const (
 	// altinnLife is how long Altinn documents its tokens to live, for one that does
 	// not say so itself.
 	altinnLife = 30 * time.Minute
+	// minOpaque is the shortest token that is believed to be one: shorter texts can be
+	// guessed, or are words.
+	minOpaque = 16
 
 	// assertionLife is how long an assertion is valid: the most that Maskinporten
 	// accepts, because a long one tolerates a slow clock.

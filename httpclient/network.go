@@ -35,6 +35,7 @@ const (
 	cureElsewhere = "something else answers in the server's place: check the URL in the settings, and the proxy"
 	cureBroken    = "the connection broke: it is tried again later"
 	cureTime      = "no answer in time: check the network, the proxy and the egress rules"
+	cureNoTLS     = "the server does not speak TLS: check the URL's scheme and port"
 	cureRoute     = "check the network, the proxy and the egress rules"
 )
 
@@ -162,11 +163,10 @@ func readTLS(err error) (network, bool) {
 			&networkError{"the certificate is not trusted", err},
 			"install the root certificates on this machine (in a container the package ca-certificates), and that of a proxy that opens TLS", true,
 		}, true
-	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
-		return network{
-			&networkError{"the answer is not TLS", http.ErrSchemeMismatch},
-			"the server does not speak TLS: check the URL's scheme and port", true,
-		}, true
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
+		return network{http.ErrSchemeMismatch, cureNoTLS, true}, true
+	case errors.As(err, &record):
+		return network{&networkError{text: "tls: first record does not look like a TLS handshake"}, cureNoTLS, true}, true
 	}
 	if alert := alertOf(err); alert != nil {
 		if alert.Err.Error() == "tls: internal error" { // trouble that may pass
@@ -195,12 +195,12 @@ func readConnection(err error) (network, bool) {
 	var timeout net.Error
 	text := err.Error()
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case root(err) == context.DeadlineExceeded: //nolint:errorlint // net/http's own time-outs are one too, and say more
 		return network{context.DeadlineExceeded, cureTime, false}, true
 	case errors.Is(err, context.Canceled):
 		return network{context.Canceled, cureRoute, false}, true
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return network{&networkError{"timed out", os.ErrDeadlineExceeded}, cureTime, false}, true
+		return network{&networkError{timeoutText(err), os.ErrDeadlineExceeded}, cureTime, false}, true
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return network{&networkError{"the connection ended before the answer did", io.ErrUnexpectedEOF}, cureBroken, false}, true
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -210,6 +210,16 @@ func readConnection(err error) (network, bool) {
 		return network{&networkError{text: "the server closed the connection (HTTP/2)"}, cureBroken, false}, true
 	}
 	return network{}, false
+}
+
+// timeoutText keeps net/http's words about what took too long.
+func timeoutText(err error) string {
+	for _, text := range []string{"net/http: TLS handshake timeout", "net/http: timeout awaiting response headers"} {
+		if root(err).Error() == text {
+			return text
+		}
+	}
+	return "timed out"
 }
 
 // proxyError says that a proxy opens no tunnel.

@@ -107,15 +107,15 @@ func TestNetworkErrors(t *testing.T) {
 		temporary bool
 		want      string
 	}{
-		{"reset stream", dropping.Issuer(), dropping.Transport(), true, "stream error: stream ID N; INTERNAL_ERROR; received from peer: the connection broke: it is tried again later"},
+		{"reset stream", dropping.Issuer(), dropping.Transport(), true, "the server closed the connection (HTTP/2): the connection broke: it is tried again later"},
 		{"client certificate", "https://127.0.0.1:1/", lateAlert, false, "remote error: tls: certificate required: the server refuses the TLS connection: check the URL and the proxy, and whether either wants another TLS version or a client's certificate"},
-		{"GOAWAY", "https://127.0.0.1:1/", goAway, true, "the server closed the connection: the connection broke: it is tried again later"},
+		{"GOAWAY", "https://127.0.0.1:1/", goAway, true, "the server closed the connection (HTTP/2): the connection broke: it is tried again later"},
 		{"refused", "https://127.0.0.1:1/", nil, true, "dial tcp 127.0.0.1:PORT: connect: connection refused: nothing answers at that address: check the URL, the proxy and the egress rules"},
-		{"unknown authority", overTLS(untrusted), nil, false, "tls: failed to verify certificate: x509: certificate signed by unknown authority: install the root certificates on this machine (in a container the package ca-certificates), and that of a proxy that opens TLS"},
-		{"another host's certificate", overTLS(untrusted), trusting(func(c *tls.Config) { c.ServerName = "maskinporten.no" }), false, "tls: failed to verify certificate: x509: certificate is valid for example.com, *.example.com, not maskinporten.no: another server answers there: check the URL, this machine's DNS and the proxy"},
+		{"unknown authority", overTLS(untrusted), nil, false, "the certificate is not trusted: install the root certificates on this machine (in a container the package ca-certificates), and that of a proxy that opens TLS"},
+		{"another host's certificate", overTLS(untrusted), trusting(func(c *tls.Config) { c.ServerName = "maskinporten.no" }), false, "the certificate is not for maskinporten.no: another server answers there: check the URL, this machine's DNS and the proxy"},
 		{"expired certificate", overTLS(untrusted), trusting(func(c *tls.Config) {
 			c.Time = func() time.Time { return time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC) }
-		}), false, "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2090-01-01T00:00:00Z is after 2084-01-29T16:00:00Z: check this machine's clock; if it is right, the server's owner must renew the certificate"},
+		}), false, "the certificate is expired or not yet valid: check this machine's clock; if it is right, the server's owner must renew the certificate"},
 		{"plain http", overTLS(plain), nil, false, "http: server gave HTTP response to HTTPS client: the server does not speak TLS: check the URL's scheme and port"},
 		{"not TLS", "https://" + banner + "/", nil, false, "tls: first record does not look like a TLS handshake: the server does not speak TLS: check the URL's scheme and port"},
 		{"TLS alert", overTLS(rejecting), httpclient.TokenTransport(), false, "remote error: tls: no application protocol: the server refuses the TLS connection: check the URL and the proxy, and whether either wants another TLS version or a client's certificate"},
@@ -190,8 +190,8 @@ func TestNetworkErrorsInMemory(t *testing.T) {
 		temporary bool
 		want      string
 	}{
-		{"no such host", fail(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "test.maskinporten.no", Server: "10.0.0.10:53", IsNotFound: true}}), true, "dial tcp: lookup test.maskinporten.no on 10.0.0.10:53: no such host: the host name does not resolve: check the spelling in the settings, and this machine's DNS and egress rules"},
-		{"DNS server does not answer", fail(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "i/o timeout", Name: "test.maskinporten.no", Server: "10.0.0.10:53", IsTimeout: true}}), true, "dial tcp: lookup test.maskinporten.no on 10.0.0.10:53: i/o timeout: the host name does not resolve: check the spelling in the settings, and this machine's DNS and egress rules"},
+		{"no such host", fail(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "test.maskinporten.no", Server: "10.0.0.10:53", IsNotFound: true}}), true, "lookup test.maskinporten.no on 10.0.0.10:53: no such host: the host name does not resolve: check the spelling in the settings, and this machine's DNS and egress rules"},
+		{"DNS server does not answer", fail(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "i/o timeout", Name: "test.maskinporten.no", Server: "10.0.0.10:53", IsTimeout: true}}), true, "lookup test.maskinporten.no on 10.0.0.10:53: i/o timeout: the host name does not resolve: check the spelling in the settings, and this machine's DNS and egress rules"},
 		{"dial takes too long", fail(&net.OpError{Op: "dial", Net: "tcp", Err: context.DeadlineExceeded}), true, "dial tcp: context deadline exceeded: no answer in time: check the network, the proxy and the egress rules"},
 		{"no route", fail(&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ENETUNREACH}), true, "dial tcp: network is unreachable: check the network, the proxy and the egress rules"},
 		{"TLS handshake hangs", handshake, true, "net/http: TLS handshake timeout: no answer in time: check the network, the proxy and the egress rules"},
@@ -201,19 +201,19 @@ func TestNetworkErrorsInMemory(t *testing.T) {
 			_, _ = http.ReadRequest(r)
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nCANARY")
 			_, _ = io.Copy(io.Discard, r)
-		}), true, "read the answer: context deadline exceeded: no answer in time: check the network, the proxy and the egress rules"},
-		{"closed", say(""), true, "EOF: the connection broke: it is tried again later"},
-		{"reset in mid-body", fail(fmt.Errorf("read the answer: %w", errors.New("stream error: stream ID 1; INTERNAL_ERROR; received from peer"))), true, "read the answer: stream error: stream ID N; INTERNAL_ERROR; received from peer: the connection broke: it is tried again later"},
-		{"no such host, of an unlucky name", fail(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "malformed.chunky.no", IsNotFound: true}}), true, "dial tcp: lookup malformed.chunky.no: no such host: the host name does not resolve: check the spelling in the settings, and this machine's DNS and egress rules"},
-		{"truncated", say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nCANARY"), true, "read the answer: unexpected EOF: the connection broke: it is tried again later"},
-		{"redirect to no address", say("HTTP/1.1 302 Found\r\nLocation: https://%zzCANARY/\r\nContent-Length: 0\r\n\r\n"), false, "the answer is a redirect to what is no address: redirects of token requests are not followed: check the URL in the settings"},
+		}), true, "context deadline exceeded: no answer in time: check the network, the proxy and the egress rules"},
+		{"closed", say(""), true, "the connection ended before the answer did: the connection broke: it is tried again later"},
+		{"reset in mid-body", fail(fmt.Errorf("read the answer: %w", errors.New("stream error: stream ID 1; INTERNAL_ERROR; received from peer"))), true, "the server closed the connection (HTTP/2): the connection broke: it is tried again later"},
+		{"no such host, of an unlucky name", fail(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "malformed.chunky.no", IsNotFound: true}}), true, "lookup malformed.chunky.no: no such host: the host name does not resolve: check the spelling in the settings, and this machine's DNS and egress rules"},
+		{"truncated", say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nCANARY"), true, "the connection ended before the answer did: the connection broke: it is tried again later"},
+		{"redirect to no address", say("HTTP/1.1 302 Found\r\nLocation: https://%zzCANARY/\r\nContent-Length: 0\r\n\r\n"), false, "302 Found: redirects of token requests are not followed: check the URL in the settings"},
 		{"too long", say("HTTP/1.1 200 OK\r\n\r\nCANARY" + strings.Repeat("x", 1<<20)), true, "the answer is over 1048576 bytes: something else answers in the server's place: check the URL in the settings, and the proxy"},
-		{"no status line", say("CANARY\r\n\r\n"), true, "the answer is not HTTP as it should be: something else answers in the server's place: check the URL in the settings, and the proxy"},
-		{"no status", say("HTTP/1.1 CANARY\r\n\r\n"), true, "the answer is not HTTP as it should be: something else answers in the server's place: check the URL in the settings, and the proxy"},
-		{"no header", say("HTTP/1.1 200 OK\r\nCANARY\r\n\r\n"), true, "the answer is not HTTP as it should be: something else answers in the server's place: check the URL in the settings, and the proxy"},
-		{"no length", say("HTTP/1.1 200 OK\r\nContent-Length: CANARY\r\n\r\n"), true, "the answer is not HTTP as it should be: something else answers in the server's place: check the URL in the settings, and the proxy"},
-		{"no encoding", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: CANARY\r\n\r\n"), true, "the answer is not HTTP as it should be: something else answers in the server's place: check the URL in the settings, and the proxy"},
-		{"no chunk", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nCANARY\r\n"), true, "the answer is not HTTP as it should be: something else answers in the server's place: check the URL in the settings, and the proxy"},
+		{"no status line", say("CANARY\r\n\r\n"), true, "no readable answer (*errors.errorString): something else answers in the server's place: check the URL in the settings, and the proxy"},
+		{"no status", say("HTTP/1.1 CANARY\r\n\r\n"), true, "no readable answer (*errors.errorString): something else answers in the server's place: check the URL in the settings, and the proxy"},
+		{"no header", say("HTTP/1.1 200 OK\r\nCANARY\r\n\r\n"), true, "no readable answer (textproto.ProtocolError): something else answers in the server's place: check the URL in the settings, and the proxy"},
+		{"no length", say("HTTP/1.1 200 OK\r\nContent-Length: CANARY\r\n\r\n"), true, "no readable answer (*errors.errorString): something else answers in the server's place: check the URL in the settings, and the proxy"},
+		{"no encoding", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: CANARY\r\n\r\n"), true, "no readable answer (*http.unsupportedTEError): something else answers in the server's place: check the URL in the settings, and the proxy"},
+		{"no chunk", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nCANARY\r\n"), true, "no readable answer (*errors.errorString): something else answers in the server's place: check the URL in the settings, and the proxy"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -49,7 +49,7 @@ func (s *skew) correct(ctx context.Context, log stepLog, at clocks, date time.Ti
 	if date.IsZero() || at.off(date).Abs() < minSkew {
 		return skewInnocent
 	}
-	found := at.skew + at.off(date)
+	found := date.Sub(at.end.Time())
 	if found.Abs() > maxSkew {
 		return skewTooLarge
 	}
@@ -77,7 +77,7 @@ func differs(skew time.Duration) string {
 func (m *maskinporten) tooSkewed(refused *TokenError, at clocks) *TokenError {
 	return &TokenError{
 		Step: refused.Step, URL: refused.URL, ClientID: refused.ClientID,
-		Err:        fmt.Errorf("this machine's clock is %s Maskinporten's%w", differs(at.skew+at.off(refused.date)), quietly{ErrClockSkew}),
+		Err:        fmt.Errorf("this machine's clock is %s Maskinporten's%w", differs(refused.date.Sub(at.end.Time())), quietly{ErrClockSkew}),
 		Hint:       fmt.Sprintf("synchronise it: a difference of up to %v is corrected for", maxSkew),
 		clientWide: true,
 	}

@@ -109,8 +109,9 @@ func TestExchangeAnswers(t *testing.T) {
 		{name: "no iat: counted from the answer's Date", body: jwt(fmt.Sprintf(`{"exp":%d}`, at+60)), life: time.Minute},
 		{name: "no exp", body: jwt(`{"iat":1000}`), err: "the token does not say how long it lives"},
 		{name: "already over", body: jwt(`{"iat":1000,"exp":1000}`), err: "the token has already expired"},
-		{name: "no JWT", body: "CANARY", err: "the answer is not a JWT"},
-		{name: "a JWT of nonsense", body: "a.CANARY.b", err: "the answer is not a JWT"},
+		{name: "a word", body: "CANARY", err: "the answer holds no usable token"},
+		{name: "not a JWT, from a cache that is too old", body: "CANARY.CANARY-0123456789", err: "the answer's Date is older than a token lives"},
+		{name: "one word of HTML", body: "<html>CANARY0123456789</html>", err: "the answer holds no usable token"},
 		{name: "HTML", body: "<html>CANARY</html>\n<p>", err: "the answer holds no usable token"},
 		{name: "half a string", body: `"CANARY`, err: "the answer is neither a token nor a JSON string"},
 		{name: "nothing", body: "", err: "the answer holds no usable token"},
@@ -490,7 +491,7 @@ func TestClockIsNotToBlame(t *testing.T) {
 func TestEitherClockEndsAToken(t *testing.T) {
 	t.Parallel()
 	for name, advance := range map[string]func(wall, monotonic *atomic.Int64){
-		"suspended: the monotonic clock stood still": func(wall, _ *atomic.Int64) { wall.Add(int64(time.Hour)) },
+		"suspended: the monotonic clock stood still": func(wall, _ *atomic.Int64) { wall.Add(int64(50 * time.Minute)) },
 		"set back: the wall clock says it is early":  func(wall, monotonic *atomic.Int64) { monotonic.Add(int64(time.Hour)); wall.Add(-int64(time.Hour)) },
 	} {
 		t.Run(name, func(t *testing.T) {
