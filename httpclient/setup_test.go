@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -125,6 +125,24 @@ func claimsOf(t testing.TB, r *http.Request) map[string]any {
 	return claims
 }
 
+// payload reads the claims of a token that is a JWT.
+func payload(t testing.TB, token *httpclient.Token) map[string]any {
+	t.Helper()
+	parts := strings.Split(token.AccessToken(), ".")
+	if len(parts) != 3 {
+		t.Fatalf("got a token of %d parts, want a JWT", len(parts))
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(raw, &claims); err != nil {
+		t.Fatal(err)
+	}
+	return claims
+}
+
 // read returns a response's status and body, and closes it.
 func read(t testing.TB, resp *http.Response, err error) (int, string) {
 	t.Helper()
@@ -152,23 +170,8 @@ func get(t testing.TB, client *http.Client, url string) (int, string) {
 // pass lets a synctest bubble's clock run for d.
 func pass(d time.Duration) { <-time.After(d) }
 
-// logs collects what a logger printed, at every level.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
+// logs collects what a logger printed.
+type logs struct{ logtest.Buffer }
 
 func (l *logs) logger(level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: level}))

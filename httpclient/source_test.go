@@ -82,6 +82,9 @@ func TestExchange(t *testing.T) {
 	if !token.IsAltinn() || token.Lifetime() != 30*time.Minute || !slices.Equal(token.Scopes(), []string{scope}) {
 		t.Errorf("token %v, life %v", token, token.Lifetime())
 	}
+	if got := payload(t, token)["urn:altinn:org"]; got != "ttd" {
+		t.Errorf("got a token of %v, want one of the test organisation ttd", got)
+	}
 	if status, body := get(t, source.Client(), srv.PlatformURL()+"/api"); status != 200 {
 		t.Errorf("the API answered %d %s", status, body)
 	}

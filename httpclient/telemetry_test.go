@@ -41,8 +41,9 @@ type meterProvider struct {
 	recorder *recorder
 }
 
-func (p meterProvider) Meter(name string, _ ...metric.MeterOption) metric.Meter {
-	p.recorder.add("scope " + name)
+func (p meterProvider) Meter(name string, opts ...metric.MeterOption) metric.Meter {
+	cfg := metric.NewMeterConfig(opts...)
+	p.recorder.add("scope " + name + " " + cfg.InstrumentationVersion())
 	return meter{recorder: p.recorder}
 }
 
@@ -162,7 +163,9 @@ type tracerProvider struct {
 	recorder *recorder
 }
 
-func (p tracerProvider) Tracer(string, ...trace.TracerOption) trace.Tracer {
+func (p tracerProvider) Tracer(name string, opts ...trace.TracerOption) trace.Tracer {
+	cfg := trace.NewTracerConfig(opts...)
+	p.recorder.add("tracer " + name + " " + cfg.InstrumentationVersion())
 	return tracer{recorder: p.recorder}
 }
 
@@ -173,13 +176,14 @@ type tracer struct {
 
 func (tr tracer) Start(ctx context.Context, name string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
 	cfg := trace.NewSpanStartConfig(opts...)
-	return ctx, &span{name: name, recorder: tr.recorder, attributes: cfg.Attributes(), root: cfg.NewRoot()}
+	return ctx, &span{name: name, recorder: tr.recorder, attributes: cfg.Attributes(), root: cfg.NewRoot(), kind: cfg.SpanKind()}
 }
 
 type span struct {
 	nooptrace.Span
 	name       string
 	root       bool
+	kind       trace.SpanKind
 	recorder   *recorder
 	attributes []attribute.KeyValue
 	status     string
@@ -192,7 +196,7 @@ func (s *span) SetStatus(code codes.Code, description string) {
 }
 
 func (s *span) End(...trace.SpanEndOption) {
-	s.recorder.add(fmt.Sprintf("span %s root=%v %s status=%q", s.name, s.root, text(attribute.NewSet(s.attributes...)), s.status))
+	s.recorder.add(fmt.Sprintf("span %s %v root=%v %s status=%q", s.name, s.kind, s.root, text(attribute.NewSet(s.attributes...)), s.status))
 }
 
 func TestMetricsAndSpans(t *testing.T) {
@@ -240,18 +244,19 @@ func TestMetricsAndSpans(t *testing.T) {
 
 		const id = "maskinporten.client.id=maskinportentest-client"
 		for line, want := range map[string]int{
-			"scope github.com/portnokkel/portnokkel/httpclient":                                                                                                                       1,
-			"maskinporten.client.token.requests " + id + ",maskinporten.client.result=new":                                                                                            1,
-			"maskinporten.client.token.requests " + id + ",maskinporten.client.result=cached":                                                                                         4,
-			"maskinporten.client.token.requests error.type=400," + id + ",maskinporten.client.result=error":                                                                           1,
-			"maskinporten.client.token.requests error.type=network," + id + ",maskinporten.client.result=error":                                                                       1,
-			"maskinporten.client.token.requests error.type=canceled," + id + ",maskinporten.client.result=error":                                                                      2,
-			"maskinporten.client.exchange.requests " + id + ",maskinporten.client.result=new":                                                                                         1,
-			"maskinporten.client.exchange.requests error.type=network," + id + ",maskinporten.client.result=error":                                                                    1,
-			"maskinporten.client.token.duration " + id + " 2s":                                                                                                                        2,
-			"maskinporten.client.token.duration error.type=400," + id + " 0s":                                                                                                         1,
-			"maskinporten.client.exchange.duration " + id + " 2s":                                                                                                                     1,
-			"span maskinporten.client.fetch root=true maskinporten.client.altinn=true," + id + ",maskinporten.client.lifetime=1800,maskinporten.client.scope=" + scope + ` status=""`: 1,
+			"tracer github.com/portnokkel/portnokkel/httpclient (devel)":                                                                                                                       1,
+			"scope github.com/portnokkel/portnokkel/httpclient (devel)":                                                                                                                        1,
+			"maskinporten.client.token.requests " + id + ",maskinporten.client.result=new":                                                                                                     1,
+			"maskinporten.client.token.requests " + id + ",maskinporten.client.result=cached":                                                                                                  4,
+			"maskinporten.client.token.requests error.type=400," + id + ",maskinporten.client.result=error":                                                                                    1,
+			"maskinporten.client.token.requests error.type=network," + id + ",maskinporten.client.result=error":                                                                                1,
+			"maskinporten.client.token.requests error.type=canceled," + id + ",maskinporten.client.result=error":                                                                               2,
+			"maskinporten.client.exchange.requests " + id + ",maskinporten.client.result=new":                                                                                                  1,
+			"maskinporten.client.exchange.requests error.type=network," + id + ",maskinporten.client.result=error":                                                                             1,
+			"maskinporten.client.token.duration " + id + " 2s":                                                                                                                                 2,
+			"maskinporten.client.token.duration error.type=400," + id + " 0s":                                                                                                                  1,
+			"maskinporten.client.exchange.duration " + id + " 2s":                                                                                                                              1,
+			"span maskinporten.client.fetch internal root=true maskinporten.client.altinn=true," + id + ",maskinporten.client.lifetime=1800,maskinporten.client.scope=" + scope + ` status=""`: 1,
 		} {
 			if got := r.count(line); got != want {
 				t.Errorf("recorded %d times, want %d: %s", got, want, line)
