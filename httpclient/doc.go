@@ -1,108 +1,76 @@
 // Package httpclient makes [http.Client]s whose requests carry a token of
-// Maskinporten, Norway's authorization server for machine-to-machine APIs, or
-// an Altinn token that it is exchanged for.
-//
-// # The way of a token
-//
-// A configuration section becomes settings ([ParseSettings]); settings become a
-// token source ([NewTokenSource]) or at once a client ([New]). At its first
-// request the source signs an assertion with the client's private key, posts it
-// to Maskinporten as a JWT bearer grant (RFC 7523), exchanges the token at the
-// Altinn platform where ExhangeToAltinnToken says so, and keeps it.
+// Maskinporten, Norway's authorization server for machine-to-machine APIs, or the
+// Altinn token that it is exchanged for.
 //
 //	settings, err := httpclient.ParseSettings(section)
-//	client, err := httpclient.New(settings)
+//	source, err := httpclient.NewTokenSource(settings)
+//	defer source.Close()
+//	client := source.Client()
 //	resp, err := client.Get("https://platform.tt02.altinn.no/storage/api/v1/instances")
 //
-// For credentials that are not an HTTP header, [TokenSource.Token] gives the
-// token itself; for chains of RoundTrippers there is [TokenSource.Transport].
+// At the first request the source signs an assertion with the client's private key
+// and sends it to Maskinporten (the JWT bearer grant, RFC 7523). It exchanges the
+// Maskinporten token at Altinn if ExhangeToAltinnToken says so, and keeps the result.
+// [TokenSource.Token] gives the token itself, and [TokenSource.Transport] is for
+// chains of RoundTrippers.
 //
-// # Each request its own token
+// # Which token
 //
-// The settings say what a token is asked for; a request's context may say
-// otherwise: [ContextWithScope], [ContextWithResource], [ContextWithConsumerOrg], [ContextWithPerson],
-// [ContextWithSystemUser], [ContextWithConsent].
+// The settings say what a token is asked for. A request's context may say otherwise:
+// [ContextWithScope], [ContextWithResource], [ContextWithConsumerOrg],
+// [ContextWithPerson], [ContextWithSystemUser], [ContextWithConsent]. Up to 10,000
+// such tokens are kept ([WithCacheSize]). The least recently used leave first.
 //
-//	ctx = httpclient.ContextWithSystemUser(ctx, httpclient.SystemUser{OrgNo: "889640782"})
-//	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-//
-// Such tokens are kept apart, up to [defaultCacheSize] of them; the least recently
-// used leave first.
-//
-// # Keys
-//
-// The settings hold a JWK or an enterprise certificate. Keys that are rotated, or
-// that never enter the process, come from a [KeySource], which is asked at each fetch.
-// While a new key is refused as unknown, which may take two minutes, or the first
-// has expired, the next one that is offered is tried at once.
+// Keys come from the settings, or at each fetch from a [KeySource]. The next key is
+// tried if the first is not known yet, has expired or does not sign.
 //
 // # A token's life
 //
-// A token lives as long as the server says, counted from the start of the
-// request for it (an Altinn token, whose claims are in whole seconds, from a second
-// before that), by whichever of the monotonic and the wall clock runs out
-// first: a suspended machine wakes to a stale token. In the last 15 % of its life (at
-// most 5 minutes) one request starts a refresh in the background and none waits; the
-// moment is drawn at random from the first half of that, so that replicas do not ask
-// together. In the last 5 % (at most 10 seconds) it is not used any more. A refresh
-// that fails keeps the good token, and is tried again until it ends.
+//		from the request for it   the life that the server gives; either clock may end it
+//		last 15 %, at most 5 min  one request starts a refresh in the background
+//		last 5 %, at most 10 s    the token is not used; requests wait for the next one
 //
-// One fetch of a kind of token is under way at a time, however many callers want it.
-// It is detached from them and bounded to 20 seconds: a caller waits no longer than
-// its own context allows, and when all have left, the token is kept all the same.
-// Different kinds do not wait for one another, but for a place among 64 fetches at
-// once; the settings' own token needs none.
+//	  - One fetch per token is under way at a time. It belongs to no caller and ends
+//	    after 20 s at the latest.
+//	  - A caller waits only without a usable token, and no longer than its context.
+//	  - A refresh that fails keeps the token in use.
 //
 // # Failures
 //
-// What may pass by itself is tried three times, with growing, random pauses and as the
-// server's Retry-After says. After a failure nobody asks for that token again for 1 to
-// 5 seconds (sooner where a token in use nears its end), or for as long as the server
-// asks, up to a minute: callers get the remembered error, which says since when it fails and when the next try is due. What
-// concerns the client as a whole (a client, a key or an address that is refused, a
-// clock that is wrong, three fetches in a row that fail for now, those of one token
-// counting once) holds back the fetches of all its tokens: one a second, or as the
-// server asks, finds out whether it is over, and a token that ends meanwhile gets one
-// more. Good tokens are used all the while.
-//
-// A refusal because of this machine's clock is repeated once with the clock
-// corrected by the server's, which one warning tells; later assertions are
-// corrected as well.
+//   - Temporary failures are tried three times, with growing, random pauses.
+//   - After that, callers get the remembered error for 1 to 5 s, or for as long as
+//     the server asks, up to a minute.
+//   - A circuit breaker holds back all fetches of the client if the client itself is
+//     refused, or if three tokens in a row fail temporarily. A probe a second finds
+//     out whether that is over. Good tokens are used all the while.
+//   - An invalid_grant whose Date differs from this machine's clock by 2 s to an hour
+//     is tried again once, with the clock corrected.
 //
 // # An API's 401
 //
-// When an API rejects a token of ours with 401, the request is sent once more with a
-// newer token, if its body can be replayed: never more than twice, and never where the
-// caller authenticated it. However many requests bring the same token, it is replaced
-// once, and again at the earliest after 10 seconds (or half of its life), so that an
-// API that rejects everything is believed. Where no newer token is to be had, or the
-// body cannot be replayed, the caller gets the API's own answer.
+//   - The request is sent once more with a newer token, if its body can be.
+//   - A token is replaced once, however many requests bring it, and again after 10 s
+//     at the earliest.
+//   - Without a newer token the caller gets the API's own answer.
 //
 // # Where a token may go
 //
-// To the scheme, host and port that a request started at, however many redirects
-// follow, over https or to this machine itself by its literal name;
-// [InsecureAllowHTTP] is for the rest. The first host is free: a program that takes
-// URLs from outside should list the hosts it means with [WithAllowedHosts]. A caller's
-// own Authorization header stays unless OverwriteAuthorizationHeader is set. The
-// request passed in is not changed, its body is closed in any case, and no bearer can
-// be read in a response's Request. Token requests follow no redirects, keep no
-// cookies, use TLS 1.2 or later and share nothing with the API's requests.
+//   - To the scheme, host and port at which the request started. Once a redirect has
+//     left them, no later request of the chain carries the token.
+//   - Over https, or to this machine by its literal name. [InsecureAllowHTTP] lifts
+//     that. [WithAllowedHosts] limits the hosts: use it if URLs come from outside.
+//   - An Authorization header of the caller's stays, unless
+//     OverwriteAuthorizationHeader is set. That request gets no token.
+//   - A base transport must not follow redirects.
+//   - Token requests follow no redirects, keep no cookies and use TLS 1.2 or later.
 //
-// Settings, tokens, sources and transports print themselves without secrets,
-// settings in an unexported field excepted. Errors and logs hold no token, no
-// assertion and no key.
-//
-// # Telemetry
-//
-// Steps are logged through log/slog at level Debug, or at Info with EnableDebugLog.
-// [WithMeterProvider] and [WithTracerProvider] record with OpenTelemetry.
+// Errors, logs and printers show no token, assertion, key or other secret.
 //
 // # Concurrency
 //
-// Sources, transports, clients and tokens are safe for concurrent use. A source
-// starts no goroutine but for a fetch, or a look at an issuer's metadata.
-// [TokenSource.Close] ends those and waits for them, and closes idle connections;
-// later calls fail with [ErrClosed]. A KeySource or signer that does not heed the end
-// of its context is left behind.
+// Everything is safe for concurrent use. Goroutines run only for a fetch or a log
+// record; [TokenSource.Close] ends them. Code that is not ours (a transport, a key
+// source, a signer, a log handler) cannot hold a caller longer than that. Steps are
+// logged at level Debug, or at Info with EnableDebugLog; [WithMeterProvider] and
+// [WithTracerProvider] record with OpenTelemetry.
 package httpclient

@@ -9,19 +9,17 @@ import (
 	"time"
 )
 
-// What a program may want to branch on. Test for them with [errors.Is]. Where
-// Maskinporten or Altinn is the cause, the error itself is a [*TokenError] and
-// says more.
+// What a program may want to branch on. Test for them with [errors.Is]. If Maskinporten
+// or Altinn is the cause, the error itself is a [*TokenError] and says more.
 var (
 	// ErrClosed says that the token source was closed.
 	ErrClosed = errors.New("httpclient: the token source is closed")
-	// ErrTemporary says that the same request may succeed later: a network error
-	// (a TLS certificate that is not trusted is none, nor what else trying again
-	// cannot help), 408, 429, a 5xx answer, or one
-	// that is no token.
+	// ErrTemporary says that the same request may succeed later: after a network
+	// error, after 408, 429 or 5xx, after an answer that is not a token. What trying
+	// again cannot help, such as a certificate that is not trusted, is not temporary.
 	ErrTemporary = errors.New("httpclient: temporary failure")
 	// ErrClockSkew says that this machine's clock is wrong, also after the
-	// correction that is tried once.
+	// correction that is tried once, or too wrong to be corrected for.
 	ErrClockSkew = errors.New("httpclient: this machine's clock differs from Maskinporten's")
 	// ErrUnknownClient says that Maskinporten does not know the client id.
 	ErrUnknownClient = errors.New("httpclient: unknown client")
@@ -45,54 +43,59 @@ var (
 )
 
 // TokenError says why there is no token. Its text names what happened, the
-// setting concerned and the cure. It never holds a token, an assertion, a key
+// setting concerned and what to do. It never holds a token, an assertion, a key
 // or more of an answer's body than the fields below.
 type TokenError struct {
 	// Step is what failed: "token request", "token exchange", "issuer metadata"
 	// or "signing key".
 	Step string
-	// URL is the endpoint that was asked; empty where none was.
+	// URL is the endpoint that was asked; empty if none was.
 	URL string
-	// ClientID is the Maskinporten client concerned; empty where the step does
+	// ClientID is the Maskinporten client concerned; empty for a step that does
 	// not name one.
 	ClientID string
 
-	// StatusCode is the answer's HTTP status; 0 where there was no answer.
+	// StatusCode is the answer's HTTP status; 0 without an answer.
 	StatusCode int
 	// Code, Description and URI are the answer's "error", "error_description"
 	// and "error_uri" (RFC 6749 section 5.2), at most 1,000 characters each,
-	// control characters removed.
+	// without control characters and secrets. Description and URI are empty in an
+	// error that another token's request caused.
 	Code        string
 	Description string
 	URI         string
-	// MPCode is Maskinporten's own code, such as "MP-100", where it gave one.
+	// MPCode is Maskinporten's own code, such as "MP-100"; empty without one.
 	MPCode string
-	// TraceID is what Digdir's support asks for, where the answer held one.
+	// TraceID is what Digdir's support asks for; empty without one.
 	TraceID string
 
 	// Temporary reports whether the same request may succeed later. It is what
 	// errors.Is(err, ErrTemporary) says.
 	Temporary bool
-	// RetryAfter is how long the server asked to wait; 0 where it did not.
+	// RetryAfter is how long the server asked to wait; 0 if it did not.
 	RetryAfter time.Duration
 	// Since is when requests began to fail, and RetryAt when the next one is
 	// due; requests before that get this error without asking again. Both are
 	// zero in an error that was not remembered.
 	Since, RetryAt time.Time
 
-	// Hint is the cure, with the setting to look at.
+	// Hint is what to do, with the setting to look at.
 	Hint string
+	// Err is what lies below: a network error, or one of this package's Err
+	// values.
+	Err error
+
 	// clientWide is set if no other token of the client could be had either.
 	clientWide bool
 	// date is the server's clock at the answer; zero if it told none.
 	date time.Time
-	// Err is what lies below: a network error, or one of this package's Err
-	// values.
-	Err error
 }
 
-// Error tells it in one line: step, endpoint, client, answer, cure.
+// Error tells it in one line: step, client, endpoint, answer, what to do.
 func (e *TokenError) Error() string {
+	if e == nil {
+		return "httpclient: no error"
+	}
 	var b strings.Builder
 	b.WriteString("httpclient: " + e.Step)
 	if e.ClientID != "" {
@@ -129,8 +132,11 @@ func (e *TokenError) cause() string {
 	return strings.Join(parts, ": ")
 }
 
-// Unwrap gives [errors.Is] the cause, and [ErrTemporary] where it applies.
+// Unwrap gives [errors.Is] the cause, and [ErrTemporary] if it applies.
 func (e *TokenError) Unwrap() []error {
+	if e == nil {
+		return nil
+	}
 	var errs []error
 	if e.Err != nil {
 		errs = append(errs, e.Err)

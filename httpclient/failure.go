@@ -106,9 +106,9 @@ func isTemporary(status int) bool {
 func statusCure(status int) string {
 	switch {
 	case status == http.StatusTooManyRequests:
-		return "too many requests: it is tried again later"
+		return "too many requests: the request is tried again later"
 	case status >= 500:
-		return "the server is in trouble: it is tried again later"
+		return "the server fails: the request is tried again later"
 	case status >= 300 && status < 400:
 		return "redirects of token requests are not followed: check the URL in the settings"
 	case status == http.StatusNotFound:

@@ -10,49 +10,49 @@ import (
 // from the answer, so its text is recognised as well.
 // https://docs.digdir.no/docs/Maskinporten/maskinporten_guide_apikonsument
 type knownRefusal struct {
-	code  string   // Maskinporten's own; may be empty
-	oauth string   // error, where neither code nor text says more; may be empty
-	texts []string // parts of error_description, lower case
-	kind  error
-	wide  bool // it concerns the client, whatever token it asks for
-	cure  string
+	code       string   // Maskinporten's own; may be empty
+	oauth      string   // error, where neither code nor text says more; may be empty
+	texts      []string // parts of error_description, lower case
+	kind       error
+	clientWide bool // it concerns the client, whatever token it asks for
+	cure       string
 }
 
 var knownRefusals = []knownRefusal{
 	{
-		texts: []string{"unknown key identifier", "unknown kid"}, kind: ErrUnknownKey, wide: true,
+		texts: []string{"unknown key identifier", "unknown kid"}, kind: ErrUnknownKey, clientWide: true,
 		cure: "check {kid}: its key id is not registered on the client; a new key takes up to 2 minutes to work",
 	},
 	{
-		code: "MP-110", texts: []string{"invalid jwt claim aud", "claim aud"}, wide: true,
+		code: "MP-110", texts: []string{"invalid jwt claim aud", "claim aud"}, clientWide: true,
 		cure: "check {Environment}: the assertion was made for another environment's issuer",
 	},
 	{
-		code: "MP-120", texts: []string{"invalid certificate"}, wide: true,
+		code: "MP-120", texts: []string{"invalid certificate"}, clientWide: true,
 		cure: "check {key}: a test certificate does not work in production, nor the reverse",
 	},
 	{
-		code: "MP-121", texts: []string{"expired key", "key is expired", "key has expired"}, kind: ErrExpiredKey, wide: true,
+		code: "MP-121", texts: []string{"expired key", "key is expired", "key has expired"}, kind: ErrExpiredKey, clientWide: true,
 		cure: "check {key}: keys live for a year; register it again or make a new one",
 	},
 	{
-		code: "MP-130", texts: []string{"jwt is expired", "jwt has expired"}, kind: ErrClockSkew, wide: true,
+		code: "MP-130", texts: []string{"jwt is expired", "jwt has expired"}, kind: ErrClockSkew, clientWide: true,
 		cure: "this machine's clock is behind: synchronise it",
 	},
 	{
-		texts: []string{"issue time is after now", "issued in the future", "issue time is in the future"}, kind: ErrClockSkew, wide: true,
+		texts: []string{"issue time is after now", "issued in the future", "issue time is in the future"}, kind: ErrClockSkew, clientWide: true,
 		cure: "this machine's clock is ahead: synchronise it",
 	},
 	{
-		texts: []string{"too long lifetime"}, wide: true,
+		texts: []string{"too long lifetime"}, clientWide: true,
 		cure: "the assertion lives longer than the server allows: report this as a bug",
 	},
 	{
-		code: "MP-123", texts: []string{"x5c"}, wide: true,
+		code: "MP-123", texts: []string{"x5c"}, clientWide: true,
 		cure: "check {key}: the certificate chain is malformed; export it again with its chain",
 	},
 	{
-		code: "MP-124", texts: []string{"invalid jwt signature", "invalid signature", "signature is invalid"}, kind: ErrUnknownKey, wide: true,
+		code: "MP-124", texts: []string{"invalid jwt signature", "invalid signature", "signature is invalid"}, kind: ErrUnknownKey, clientWide: true,
 		cure: "check {key}: the private key is not the one registered under this key id",
 	},
 	{
@@ -80,7 +80,7 @@ var knownRefusals = []knownRefusal{
 		cure: "ask the organisation in {ConsumerOrgNo} to delegate the access in Altinn; a delegation in production does not hold in test",
 	},
 	{
-		code: "MP-122", texts: []string{"invalid organization number"}, wide: true,
+		code: "MP-122", texts: []string{"invalid organization number"}, clientWide: true,
 		cure: "check {key}: use an enterprise certificate of the organisation that owns the client",
 	},
 	{
@@ -101,11 +101,11 @@ var knownRefusals = []knownRefusal{
 	},
 	// Last, because Maskinporten opens many a refusal's text with these words.
 	{
-		code: "MP-100", texts: []string{"client authentication failed", "client not found"}, kind: ErrUnknownClient, wide: true,
+		code: "MP-100", texts: []string{"client authentication failed", "client not found"}, kind: ErrUnknownClient, clientWide: true,
 		cure: "check {ClientId}: it is misspelt, or the client belongs to another environment than {Environment}",
 	},
 	{
-		oauth: "invalid_client", wide: true,
+		oauth: "invalid_client", clientWide: true,
 		cure: "check {ClientId}, {Environment} and {key}: they must belong together",
 	},
 	{
@@ -143,7 +143,7 @@ func explain(r refused, key *Key, name func(setting string) string) verdict {
 			}
 			return name(strings.Trim(p, "{}"))
 		})
-		return verdict{knownRefusals[i].kind, knownRefusals[i].wide, cure}
+		return verdict{knownRefusals[i].kind, knownRefusals[i].clientWide, cure}
 	}
 	return verdict{}
 }

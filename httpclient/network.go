@@ -33,7 +33,7 @@ func (e *networkError) Unwrap() error { return e.err }
 
 const (
 	cureElsewhere = "something else answers in the server's place: check the URL in the settings, and the proxy"
-	cureBroken    = "the connection broke: it is tried again later"
+	cureBroken    = "the connection broke: the request is tried again later"
 	cureTime      = "no answer in time: check the network, the proxy and the egress rules"
 	cureNoTLS     = "the server does not speak TLS: check the URL's scheme and port"
 	cureRoute     = "check the network, the proxy and the egress rules"
@@ -113,7 +113,7 @@ func dialText(dial *net.OpError) string {
 	return fmt.Sprintf("%s: no connection (%T)", dial.Op, dial.Err)
 }
 
-// known gives the part of an error whose text is known, nil if there is none.
+// known gives the part of an error whose text is known, or nil.
 func known(err error) error {
 	var (
 		dial  *net.OpError
@@ -169,7 +169,7 @@ func readTLS(err error) (network, bool) {
 		return network{&networkError{text: "tls: first record does not look like a TLS handshake"}, cureNoTLS, true}, true
 	}
 	if alert := alertOf(err); alert != nil {
-		if alert.Err.Error() == "tls: internal error" { // trouble that may pass
+		if alert.Err.Error() == "tls: internal error" { // it may pass
 			return network{alert, cureBroken, false}, true
 		}
 		return network{

@@ -107,9 +107,9 @@ func TestNetworkErrors(t *testing.T) {
 		temporary bool
 		want      string
 	}{
-		{"reset stream", dropping.Issuer(), dropping.Transport(), true, "the server closed the connection (HTTP/2): the connection broke: it is tried again later"},
+		{"reset stream", dropping.Issuer(), dropping.Transport(), true, "the server closed the connection (HTTP/2): the connection broke: the request is tried again later"},
 		{"client certificate", "https://127.0.0.1:1/", lateAlert, false, "remote error: tls: certificate required: the server refuses the TLS connection: check the URL and the proxy, and whether either wants another TLS version or a client's certificate"},
-		{"GOAWAY", "https://127.0.0.1:1/", goAway, true, "the server closed the connection (HTTP/2): the connection broke: it is tried again later"},
+		{"GOAWAY", "https://127.0.0.1:1/", goAway, true, "the server closed the connection (HTTP/2): the connection broke: the request is tried again later"},
 		{"refused", "https://127.0.0.1:1/", nil, true, "dial tcp 127.0.0.1:PORT: connect: connection refused: nothing answers at that address: check the URL, the proxy and the egress rules"},
 		{"unknown authority", overTLS(untrusted), nil, false, "the certificate is not trusted: install the root certificates on this machine (in a container the package ca-certificates), and that of a proxy that opens TLS"},
 		{"another host's certificate", overTLS(untrusted), trusting(func(c *tls.Config) { c.ServerName = "maskinporten.no" }), false, "the certificate is not for maskinporten.no: another server answers there: check the URL, this machine's DNS and the proxy"},
@@ -202,10 +202,10 @@ func TestNetworkErrorsInMemory(t *testing.T) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nCANARY")
 			_, _ = io.Copy(io.Discard, r)
 		}), true, "context deadline exceeded: no answer in time: check the network, the proxy and the egress rules"},
-		{"closed", say(""), true, "the connection ended before the answer did: the connection broke: it is tried again later"},
-		{"reset in mid-body", fail(fmt.Errorf("read the answer: %w", errors.New("stream error: stream ID 1; INTERNAL_ERROR; received from peer"))), true, "the server closed the connection (HTTP/2): the connection broke: it is tried again later"},
+		{"closed", say(""), true, "the connection ended before the answer did: the connection broke: the request is tried again later"},
+		{"reset in mid-body", fail(fmt.Errorf("read the answer: %w", errors.New("stream error: stream ID 1; INTERNAL_ERROR; received from peer"))), true, "the server closed the connection (HTTP/2): the connection broke: the request is tried again later"},
 		{"no such host, of an unlucky name", fail(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "malformed.chunky.no", IsNotFound: true}}), true, "lookup malformed.chunky.no: no such host: the host name does not resolve: check the spelling in the settings, and this machine's DNS and egress rules"},
-		{"truncated", say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nCANARY"), true, "the connection ended before the answer did: the connection broke: it is tried again later"},
+		{"truncated", say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nCANARY"), true, "the connection ended before the answer did: the connection broke: the request is tried again later"},
 		{"redirect to no address", say("HTTP/1.1 302 Found\r\nLocation: https://%zzCANARY/\r\nContent-Length: 0\r\n\r\n"), false, "302 Found: redirects of token requests are not followed: check the URL in the settings"},
 		{"too long", say("HTTP/1.1 200 OK\r\n\r\nCANARY" + strings.Repeat("x", 1<<20)), true, "the answer is over 1048576 bytes: something else answers in the server's place: check the URL in the settings, and the proxy"},
 		{"no status line", say("CANARY\r\n\r\n"), true, "no readable answer (*errors.errorString): something else answers in the server's place: check the URL in the settings, and the proxy"},

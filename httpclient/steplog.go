@@ -47,7 +47,7 @@ type logQueue struct {
 	mu      sync.Mutex
 	records []logRecord
 	dropped int
-	idle    chan struct{} // closed when the goroutine ends; nil: there is none
+	idle    chan struct{} // closed when the goroutine ends; nil: none is running
 }
 
 type logRecord struct {

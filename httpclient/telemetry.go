@@ -36,34 +36,40 @@ func version() string {
 }
 
 // WithMeterProvider records metrics with OpenTelemetry. The default records none,
-// at no cost. Durations and times to expiry are in seconds; error.type, which an
-// error has, is the HTTP status, unless that is a success, or "timeout", "network", "canceled" where a caller's
-// own context ended, or "other" (semantic conventions,
-// https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/).
+// at no cost. Durations and times to expiry are in seconds.
 //
 //	maskinporten.client.token.requests       counter by maskinporten.client.result: cached, new, error; by error.type
 //	maskinporten.client.token.duration       histogram of requests to Maskinporten, by error.type
 //	maskinporten.client.exchange.requests    counter by maskinporten.client.result: new, error; by error.type
 //	maskinporten.client.exchange.duration    histogram of Altinn's exchange, by error.type
 //	maskinporten.client.token.expiry         gauge: until the settings' own token expires
-//	maskinporten.client.certificate.expiry   gauge: until the certificate expires, with a KeySource that of the key last used
+//	maskinporten.client.certificate.expiry   gauge: until the certificate that was used last expires
 //
 // Each carries maskinporten.client.id, and the gauges maskinporten.client.scope. A
-// request counts once for each caller, so that several may share one fetch. A
-// source with metrics must be closed: they keep it otherwise.
+// request counts once for each caller, so that several may share one fetch. Errors
+// have an error.type
+// (https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/):
+//
+//	300 to 599   the HTTP status
+//	timeout      no answer in time
+//	network      no answer for another reason
+//	canceled     the caller's own context ended
+//	other        anything else
+//
+// A source with metrics must be closed: the provider keeps it otherwise.
 func WithMeterProvider(provider metric.MeterProvider) Option {
 	return func(o *options) { o.meters = provider }
 }
 
 // WithTracerProvider records a span around each fetch of a token with
-// OpenTelemetry. The default records none, at no cost. A span is the root of a
-// trace of its own, because a fetch belongs to no request in particular; it links
-// to none, and never holds a token.
+// OpenTelemetry. The default records none, at no cost. A fetch belongs to no request
+// in particular, so that its span is the root of a trace of its own, of kind internal.
+// It never holds a token.
 func WithTracerProvider(provider trace.TracerProvider) Option {
 	return func(o *options) { o.tracers = provider }
 }
 
-// telemetry is nil where none is wanted.
+// telemetry is nil if none is wanted.
 type telemetry struct {
 	tracer trace.Tracer // nil: none
 

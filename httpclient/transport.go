@@ -89,7 +89,7 @@ func (s *source) takesToken(req *http.Request) bool {
 	for hops := 0; hop.Response != nil; hops++ {
 		hop = hop.Response.Request
 		if hop == nil || hop.URL == nil || req.URL == nil || hops == maxHops {
-			return false // the chain is broken: who knows where it began
+			return false // the chain is broken: its origin is unknown
 		}
 		if origin(hop.URL) != origin(req.URL) {
 			return false
@@ -116,7 +116,7 @@ func isAuthorization(name string) bool {
 	return len(name) == len(authorization) && strings.EqualFold(name, authorization)
 }
 
-// checkDestination refuses to send a token where it could be read by others.
+// checkDestination refuses to send a token if others could read it.
 func (s *source) checkDestination(req *http.Request) error {
 	u := req.URL
 	switch {
@@ -195,8 +195,7 @@ func returned(resp *http.Response, err error, original *http.Request) (*http.Res
 	if resp == nil {
 		return nil, errors.New("httpclient: the base transport returned neither a response nor an error")
 	}
-	// Always, not only where the base set none: the next hop looks here for
-	// where it began.
+	// Always, also if the base set one: the next hop looks here for its origin.
 	resp.Request = original
 	if resp.Body == nil {
 		resp.Body = http.NoBody

@@ -15,7 +15,7 @@ type breaker struct {
 	err     error
 	since   Instant
 	probeAt Instant // open, half-open: the next probe. Closed: the next check
-	prober  any     // the key of the last probe, or of the failure that opened it
+	lastProbe  any     // the key of the last probe, or of the failure that opened it
 	except  Instant // when the next exception may be made
 
 	streak     int  // of temporary failures; those of one key in a row count once
@@ -26,7 +26,7 @@ type breaker struct {
 // due is when a key may be the probe. One whose last fetch failed lets others go
 // first for a second, unless it was the last probe.
 func (b *breaker) due(key any, hasFailed bool) Instant {
-	if hasFailed && b.prober != key {
+	if hasFailed && b.lastProbe != key {
 		return b.probeAt.Add(probePause)
 	}
 	return b.probeAt
@@ -55,7 +55,7 @@ func (b *breaker) exception(key any, now Instant) bool {
 }
 
 func (b *breaker) take(key any) {
-	b.prober = key
+	b.lastProbe = key
 	if b.state == open {
 		b.state = halfOpen
 	}
@@ -95,7 +95,7 @@ func (b *breaker) failed(a attempt, now Instant) {
 	}
 	if b.state == closed {
 		b.opened++
-		b.since, b.prober = now, a.key
+		b.since, b.lastProbe = now, a.key
 	}
 	b.state, b.err = open, a.err
 	b.probeAt = now.Add(max(probePause, min(f.RetryAfter, longestPause)))
