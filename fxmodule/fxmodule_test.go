@@ -271,7 +271,7 @@ func TestNames(t *testing.T) {
 
 // complete makes settings that need no configuration.
 func complete(s *httpclient.MaskinportenSettings) {
-	s.Environment, s.ClientID, s.Scope, s.EncodedJWK = "test", "in-code", scope, testKey().EncodedJWK()
+	s.Environment, s.ClientID, s.Scope, s.EncodedJWK = "test", "in-code", scope, httpclient.NewSecret(testKey().EncodedJWK())
 }
 
 func TestEditSettings(t *testing.T) {

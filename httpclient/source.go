@@ -131,8 +131,8 @@ func (s *TokenSource) entry(ctx context.Context) (*entry, error) {
 	if s == nil || s.own == nil {
 		return nil, ErrClosed
 	}
-	o, ok := ctx.Value(overridesKey{}).(*overrides)
-	if !ok {
+	o := overridesOf(ctx)
+	if o == nil {
 		return s.own, nil
 	}
 	request, err := o.apply(s.own.request)

@@ -760,7 +760,7 @@ func TestTokenRequestsUseModernTLS(t *testing.T) {
 	old.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	old.StartTLS()
 	defer old.Close()
-	s := httpclient.MaskinportenSettings{Environment: old.URL, ClientID: "id", Scope: "s", JWK: keyFile(t, "client.jwk.json")}
+	s := httpclient.MaskinportenSettings{Environment: old.URL, ClientID: "id", Scope: "s", JWK: httpclient.NewSecret(keyFile(t, "client.jwk.json"))}
 	source, err := httpclient.NewTokenSource(s, httpclient.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)

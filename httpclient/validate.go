@@ -14,7 +14,10 @@ import (
 // configuration spelt it and the cure. It reads the file that
 // CertificatePkcs12Path names. [NewTokenSource] does the same; settings for a
 // [WithKeySource] hold no key, which Validate calls missing.
-func (s MaskinportenSettings) Validate() error {
+func (s *MaskinportenSettings) Validate() error {
+	if s == nil {
+		return errNilSettings
+	}
 	_, err := s.plan(time.Now(), nil)
 	return err
 }
@@ -100,7 +103,7 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 		p.warnings = append(p.warnings, fmt.Sprintf("%s and %s are not of the same kind: Altinn's production takes tokens of Maskinporten's alone, and its test environments those of test",
 			s.issuerSetting(), s.name("TokenExchangeEnvironment")))
 	}
-	if s.CertificatePKCS12Password != "" && s.CertificatePKCS12Path == "" {
+	if !s.CertificatePKCS12Password.IsZero() && s.CertificatePKCS12Path == "" {
 		p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect without CertificatePkcs12Path", s.name("CertificatePkcs12Password")))
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -117,8 +120,8 @@ func (s *MaskinportenSettings) idle() []string {
 		set  bool
 	}{
 		{"UseAltinnTestOrg", s.UseAltinnTestOrg},
-		{"EnterpriseUserName", s.EnterpriseUserName != ""},
-		{"EnterpriseUserPassword", s.EnterpriseUserPassword != ""},
+		{"EnterpriseUserName", !s.EnterpriseUserName.IsZero()},
+		{"EnterpriseUserPassword", !s.EnterpriseUserPassword.IsZero()},
 	} {
 		if setting.set {
 			warnings = append(warnings, fmt.Sprintf("%s has no effect without %s", s.name(setting.name), s.name("ExhangeToAltinnToken")))
@@ -173,7 +176,7 @@ func (s *MaskinportenSettings) exchange(env environment, known bool) (*exchangeP
 		}
 		p.platform = platform
 	}
-	switch user, password := s.EnterpriseUserName, s.EnterpriseUserPassword; {
+	switch user, password := s.EnterpriseUserName.Reveal(), s.EnterpriseUserPassword.Reveal(); {
 	case user == "" && password == "":
 	case user == "":
 		problems = append(problems, missing("%s is missing beside %s", s.name("EnterpriseUserName"), s.name("EnterpriseUserPassword")))
