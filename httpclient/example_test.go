@@ -88,7 +88,6 @@ func ExampleMaskinportenSettings_Validate() {
 	// Output:
 	// httpclient: settings: Environment is "tset": use "test" or "prod", or the URL of an issuer
 	// EncodedJwk is a token (JWT), not a key: set it to the base64 of the client's private JWK
-	// Scope is missing: list the scopes that the API asks for, separated by spaces
 }
 
 // Keys are found in any case and in every spelling.

@@ -200,6 +200,8 @@ func decodeJWK(value string) ([]byte, error) {
 	}
 	const cure = ": set it to the base64 of the client's private JWK"
 	switch {
+	case len(data) == 0:
+		return nil, jose.ErrNoKey
 	case isPEM(data):
 		return nil, errPEM
 	case isJWT.Match(data):

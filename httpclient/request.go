@@ -223,20 +223,26 @@ func (o *overrides) setDetails(function string, details any) {
 	o.details = &text
 }
 
-// apply lays what the context says over the settings' own request.
-func (o *overrides) apply(own tokenRequest) (tokenRequest, error) {
-	var problems []error
-	for _, p := range o.problems {
-		problems = append(problems, p.err)
+// apply lays what the context says over the settings' own request. A request
+// without any scope gets the error noScope. Nil says nothing.
+func (o *overrides) apply(own tokenRequest, noScope error) (tokenRequest, error) {
+	if o != nil {
+		var problems []error
+		for _, p := range o.problems {
+			problems = append(problems, p.err)
+		}
+		if len(problems) > 0 {
+			return tokenRequest{}, errors.Join(problems...)
+		}
+		override(&own.scope, o.scope)
+		override(&own.resource, o.resource)
+		override(&own.consumerOrg, o.consumerOrg)
+		override(&own.person, o.person)
+		override(&own.details, o.details)
 	}
-	if len(problems) > 0 {
-		return tokenRequest{}, errors.Join(problems...)
+	if own.scope == "" {
+		return tokenRequest{}, noScope
 	}
-	override(&own.scope, o.scope)
-	override(&own.resource, o.resource)
-	override(&own.consumerOrg, o.consumerOrg)
-	override(&own.person, o.person)
-	override(&own.details, o.details)
 	return own, nil
 }
 

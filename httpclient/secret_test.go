@@ -90,7 +90,7 @@ func secretHolders(t *testing.T, canary string) map[string]any {
 	settings := httpclient.MaskinportenSettings{
 		ClientID: "visible", EncodedJWK: secret, JWK: secret, EncodedX509: secret, CertificatePKCS12Password: secret,
 		EnterpriseUserName: secret, EnterpriseUserPassword: secret,
-		Origin: func(string) string { return canary },
+		Origin: func(string) string { return "appsettings.json" },
 	}
 	parsed, err := httpclient.ParseSettings(map[string]any{
 		"EncodedJwk": canary, "Jwk": canary, "EncodedX509": canary, "CertificatePkcs12Password": canary,

@@ -90,14 +90,13 @@ type MaskinportenSettings struct {
 	warnings []string
 }
 
-// name is the key that a setting was found under, and where that was if it is
-// known; else its usual name.
+// name is the key that a setting was found under, or else its usual name. The
+// source follows if it is known: a setting that was left blank has one too.
 func (s *MaskinportenSettings) name(canonical string) string {
-	key, ok := s.spelt[canonical]
-	if !ok {
-		return canonical
+	if key, ok := s.spelt[canonical]; ok {
+		return s.from(key)
 	}
-	return s.from(key)
+	return s.from(canonical)
 }
 
 // from is a key of the configuration, and where it came from if that is known.

@@ -256,8 +256,7 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 			section: nil,
 			want: `httpclient: settings: Environment is missing: set it to "test" or "prod", or to the URL of an issuer` + "\n" +
 				"ClientId is missing: set it to the client's id in Maskinporten\n" +
-				"EncodedJwk is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)\n" +
-				"Scope is missing: list the scopes that the API asks for, separated by spaces",
+				"EncodedJwk is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)",
 		},
 		{
 			name: "names as the user spelt them",

@@ -26,8 +26,10 @@ type TokenSource struct {
 	granter     *granter
 	exchanger   *exchanger // nil: Maskinporten's own tokens are used
 
-	own   *entry // the token that the settings ask for
-	cache *cache // those that requests ask for
+	own *entry // the token that the settings ask for
+	// noScope is the error of a request that names no scope where the settings do not either.
+	noScope error
+	cache   *cache // those that requests ask for
 
 	background *background
 	trouble    trouble
@@ -39,11 +41,7 @@ type TokenSource struct {
 // environment, go to the logger.
 func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource, error) {
 	o := options{clock: systemClock(), cacheSize: defaultCacheSize}
-	for _, opt := range opts {
-		if opt != nil {
-			opt(&o)
-		}
-	}
+	o.apply(opts)
 	p, err := settings.plan(o.clock().time(), o.keys)
 	if err := errors.Join(append(o.problems, err)...); err != nil {
 		return nil, err
@@ -64,6 +62,7 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 
 		tokenClient: client,
 		own:         &entry{request: p.request},
+		noScope:     p.noScope,
 		cache:       newCache(o.cacheSize),
 		background:  newBackground(o.cacheSize),
 	}
@@ -132,10 +131,10 @@ func (s *TokenSource) entry(ctx context.Context) (*entry, error) {
 		return nil, ErrClosed
 	}
 	o := overridesOf(ctx)
-	if o == nil {
+	if o == nil && s.own.request.scope != "" {
 		return s.own, nil
 	}
-	request, err := o.apply(s.own.request)
+	request, err := o.apply(s.own.request, s.noScope)
 	if err != nil {
 		return nil, err
 	}

@@ -28,8 +28,9 @@ type plan struct {
 	environment environment
 	clientID    string
 	keys        KeySource
-	notAfter    time.Time // of the settings' certificate; zero without one
-	request     tokenRequest
+	notAfter    time.Time     // of the settings' certificate; zero without one
+	request     tokenRequest  // its scope may be empty
+	noScope     error         // of a request without any scope
 	exchange    *exchangePlan // nil: Maskinporten's own tokens are used
 	warnings    []string
 }
@@ -93,6 +94,8 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	}
 	p.request, err = s.request()
 	check(err)
+	p.noScope = fmt.Errorf("httpclient: %w", missing("%s is missing: list the scopes that the API asks for, separated by spaces, or name them for each request with ContextWithScope",
+		s.name("Scope")))
 	if s.ExchangeToAltinnToken {
 		p.exchange, err = s.exchange(p.environment, envKnown)
 		check(err)
@@ -148,9 +151,6 @@ func (s *MaskinportenSettings) keyWarnings(key *Key, now time.Time) []string {
 func (s *MaskinportenSettings) request() (tokenRequest, error) {
 	scope := normalizeScope(s.Scope)
 	var problems []error
-	if scope == "" {
-		problems = append(problems, missing("%s is missing: list the scopes that the API asks for, separated by spaces", s.name("Scope")))
-	}
 	if !isScope(scope) {
 		problems = append(problems, fmt.Errorf("%s has a character that no scope can have", s.name("Scope")))
 	}
