@@ -11,7 +11,7 @@ import (
 
 func settings() httpclient.MaskinportenSettings {
 	return httpclient.MaskinportenSettings{
-		Environment: "test", ClientID: clientID, Scope: scope, EncodedJWK: key().EncodedJWK(),
+		Environment: "test", ClientID: clientID, Scope: scope, EncodedJWK: httpclient.NewSecret(key().EncodedJWK()),
 	}
 }
 

@@ -77,7 +77,7 @@ var systemUsers = sync.OnceValue(func() cachedCustomers {
 		panic(err)
 	}
 	s := settings()
-	s.EncodedJWK = ""
+	s.EncodedJWK = httpclient.Secret{}
 	source, err := httpclient.NewTokenSource(s,
 		httpclient.WithTokenTransport(cannedTokens()),
 		httpclient.WithKeySource(httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) {

@@ -271,7 +271,7 @@ func TestNames(t *testing.T) {
 
 // complete makes settings that need no configuration.
 func complete(s *httpclient.MaskinportenSettings) {
-	s.Environment, s.ClientID, s.Scope, s.EncodedJWK = "test", "in-code", scope, testKey().EncodedJWK()
+	s.Environment, s.ClientID, s.Scope, s.EncodedJWK = "test", "in-code", scope, httpclient.NewSecret(testKey().EncodedJWK())
 }
 
 func TestEditSettings(t *testing.T) {
@@ -497,8 +497,8 @@ func TestBadInput(t *testing.T) {
 				kv["ClientSecret"], kv["TenantId"] = "", nil
 				w.file(t, "appsettings.Production.json", map[string]any{"kvSetting": kv})
 			},
-			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: settings: ClientId is missing: set it to the client's id in Maskinporten` + "\n" +
-				"EncodedJwk is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)\n" +
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: settings: ClientId (appsettings.json) is missing: set it to the client's id in Maskinporten` + "\n" +
+				"EncodedJwk (appsettings.json) is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)\n" +
 				looked + "\nno Key Vault connected: kvSetting lacks TenantId, ClientSecret",
 		},
 		{

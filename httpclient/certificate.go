@@ -29,7 +29,7 @@ func (s *MaskinportenSettings) certificateKey(now time.Time) (*Key, error) {
 	}
 	password := ""
 	if s.CertificatePKCS12Path != "" {
-		password = s.CertificatePKCS12Password
+		password = s.CertificatePKCS12Password.Reveal()
 	}
 	key, err := parsePKCS12(archive, password)
 	switch {
@@ -83,8 +83,8 @@ func parsePKCS12(archive []byte, password string) (*Key, error) {
 
 // archive reads the PKCS#12 archive from whichever setting holds it.
 func (s *MaskinportenSettings) archive() (setting string, archive []byte, err error) {
-	if s.EncodedX509 != "" {
-		archive, err = decodeBase64(s.EncodedX509)
+	if !s.EncodedX509.IsZero() {
+		archive, err = decodeBase64(s.EncodedX509.Reveal())
 		if err != nil {
 			err = errors.New("is not base64: set it to the base64 of a PKCS#12 archive (.p12, .pfx)")
 		}

@@ -181,14 +181,14 @@ func TestRefusedCertificates(t *testing.T) {
 		settings httpclient.MaskinportenSettings
 		want     string
 	}{
-		{"not base64", httpclient.MaskinportenSettings{EncodedX509: "%CANARY%"}, "EncodedX509 is not base64: set it to the base64 of a PKCS#12 archive (.p12, .pfx)"},
-		{"not an archive", httpclient.MaskinportenSettings{EncodedX509: encoded("CANARY")}, "EncodedX509 is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key"},
-		{"a password where none can be given", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, leaf.key, leaf.cert, nil, "pw"))}, "EncodedX509 has a password: export it without one, or use CertificatePkcs12Path and CertificatePkcs12Password"},
-		{"a wrong password", httpclient.MaskinportenSettings{CertificatePKCS12Path: path, CertificatePKCS12Password: "CANARY"}, "CertificatePkcs12Path does not open with CertificatePkcs12Password"},
+		{"not base64", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret("%CANARY%")}, "EncodedX509 is not base64: set it to the base64 of a PKCS#12 archive (.p12, .pfx)"},
+		{"not an archive", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(encoded("CANARY"))}, "EncodedX509 is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key"},
+		{"a password where none can be given", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(b64(archive(t, pkcs12.Modern, leaf.key, leaf.cert, nil, "pw")))}, "EncodedX509 has a password: export it without one, or use CertificatePkcs12Path and CertificatePkcs12Password"},
+		{"a wrong password", httpclient.MaskinportenSettings{CertificatePKCS12Path: path, CertificatePKCS12Password: httpclient.NewSecret("CANARY")}, "CertificatePkcs12Path does not open with CertificatePkcs12Password"},
 		{"no file", httpclient.MaskinportenSettings{CertificatePKCS12Path: filepath.Join("no", "such.p12")}, "CertificatePkcs12Path cannot be read: open " + filepath.Join("no", "such.p12") + ": no such file or directory"},
-		{"expired", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, old.key, old.cert, nil, ""))}, "EncodedX509: the certificate expired on " + old.cert.NotAfter.Format(day) + ": order a new one"},
-		{"not yet valid", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, coming.key, coming.cert, nil, ""))}, "EncodedX509: the certificate is not valid before " + coming.cert.NotBefore.Format(day)},
-		{"an elliptic curve", httpclient.MaskinportenSettings{EncodedX509: b64(archive(t, pkcs12.Modern, ec.key, ec.cert, nil, ""))}, "EncodedX509 holds a key that is not an RSA key: Maskinporten takes RSA keys only"},
+		{"expired", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(b64(archive(t, pkcs12.Modern, old.key, old.cert, nil, "")))}, "EncodedX509: the certificate expired on " + old.cert.NotAfter.Format(day) + ": order a new one"},
+		{"not yet valid", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(b64(archive(t, pkcs12.Modern, coming.key, coming.cert, nil, "")))}, "EncodedX509: the certificate is not valid before " + coming.cert.NotBefore.Format(day)},
+		{"an elliptic curve", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(b64(archive(t, pkcs12.Modern, ec.key, ec.cert, nil, "")))}, "EncodedX509 holds a key that is not an RSA key: Maskinporten takes RSA keys only"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

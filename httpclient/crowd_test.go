@@ -255,7 +255,7 @@ func TestMetadataOfAnIssuerWithAPath(t *testing.T) {
 		}
 		return answer(404, nil), nil
 	})
-	s := httpclient.MaskinportenSettings{Authority: "https://i.example/tenant", ClientID: "id", Scope: "s", JWK: keyFile(t, "client.jwk.json")}
+	s := httpclient.MaskinportenSettings{Authority: "https://i.example/tenant", ClientID: "id", Scope: "s", JWK: httpclient.NewSecret(keyFile(t, "client.jwk.json"))}
 	source, err := httpclient.NewTokenSource(s, httpclient.WithTokenTransport(transport))
 	if err != nil {
 		t.Fatal(err)

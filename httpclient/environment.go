@@ -174,13 +174,23 @@ func briefly(text string) string {
 }
 
 // isLoopback reports whether host is this machine by its literal name: a name
-// that needs a look-up could be made to point elsewhere.
+// that needs a look-up could be made to point elsewhere. Net/http sends another
+// spelling, such as "LOCALHOST" or an address with a zone, to the proxy.
 func isLoopback(host string) bool {
-	if foldHost(host) == "localhost" {
+	if host == "localhost" {
 		return true
 	}
 	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
+	return err == nil && addr.Zone() == "" && addr.Unmap().IsLoopback()
+}
+
+// canonicalHost spells a host, without brackets and port, in the way in which
+// allowed hosts are compared. An IP address gets its shortest form.
+func canonicalHost(host string) string {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Unmap().String()
+	}
+	return foldHost(host)
 }
 
 // origin is the scheme, host and port that a token is bound to (RFC 6454

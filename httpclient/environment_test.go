@@ -1,6 +1,8 @@
 package httpclient_test
 
 import (
+	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -99,5 +101,33 @@ func TestRefusedURLs(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})
+	}
+}
+
+// Plain http is for this machine only, by a spelling that net/http connects to
+// directly. It sends the others to a proxy.
+func TestLoopback(t *testing.T) {
+	t.Parallel()
+	for host, loopback := range map[string]bool{
+		"localhost": true, "127.0.0.1": true, "127.255.255.254": true, "[::1]": true, "[0:0::1]": true, "[::ffff:127.0.0.1]": true,
+		"LOCALHOST": false, "Localhost": false, "localhost.": false, "localhost.localdomain": false, "a.localhost": false,
+		"[::1%25lo]": false, "[::2]": false, "127.1": false, "127.0.0.01": false, "0.0.0.0": false, "128.0.0.1": false, "[::]": false,
+	} {
+		s := httpclient.MaskinportenSettings{
+			Environment: "http://" + host + ":8080/", ClientID: "id", Scope: "s",
+			EncodedJWK: httpclient.NewSecret(encoded(keyFile(t, "client.jwk.json"))),
+		}
+		if err := s.Validate(); (err == nil) != loopback {
+			t.Errorf("an issuer at %s: got %v, want loopback %v", host, err, loopback)
+		}
+		source, _ := instant(t)
+		transport := source.Transport(roundTripper(func(*http.Request) (*http.Response, error) { return answer(http.StatusOK, nil), nil }))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host+":8080/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := transport.RoundTrip(req); errors.Is(err, httpclient.ErrInsecureURL) == loopback {
+			t.Errorf("a request to %s: got %v, want loopback %v", host, err, loopback)
+		}
 	}
 }

@@ -167,7 +167,7 @@ func ExampleMaskinportenSettings_certificate() {
 		ClientID:                  srv.ClientID(),
 		Scope:                     "altinn:serviceowner/instances.read",
 		CertificatePKCS12Path:     "../testdata/keys/enterprise.p12",
-		CertificatePKCS12Password: "for-tests-only",
+		CertificatePKCS12Password: httpclient.NewSecret("for-tests-only"),
 	}
 	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(srv.Transport()))
 	if err != nil {
@@ -206,7 +206,7 @@ func ExampleMaskinportenSettings_authority() {
 		Authority:  srv.Issuer(), // such as https://issuer.example/
 		ClientID:   srv.ClientID(),
 		Scope:      "altinn:serviceowner/instances.read",
-		EncodedJWK: srv.EncodedJWK(),
+		EncodedJWK: httpclient.NewSecret(srv.EncodedJWK()),
 	}
 	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(srv.Transport()))
 	if err != nil {

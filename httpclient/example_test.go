@@ -83,22 +83,21 @@ func ExampleTokenSource_Token() {
 
 // What is wrong with the settings is told all at once.
 func ExampleMaskinportenSettings_Validate() {
-	settings := httpclient.MaskinportenSettings{Environment: "tset", ClientID: "a-client", EncodedJWK: "eyJhbGciOiJSUzI1NiJ9.e30.c2ln"}
+	settings := httpclient.MaskinportenSettings{Environment: "tset", ClientID: "a-client", EncodedJWK: httpclient.NewSecret("eyJhbGciOiJSUzI1NiJ9.e30.c2ln")}
 	fmt.Println(settings.Validate())
 	// Output:
 	// httpclient: settings: Environment is "tset": use "test" or "prod", or the URL of an issuer
 	// EncodedJwk is a token (JWT), not a key: set it to the base64 of the client's private JWK
-	// Scope is missing: list the scopes that the API asks for, separated by spaces
 }
 
-// Keys are known by every spelling; a misspelt one is pointed out.
+// Keys are found in any case and in every spelling.
 func ExampleParseSettings() {
 	settings, err := httpclient.ParseSettings(map[string]any{
 		"clientId":             "a-client",
 		"ExhangeToAltinnToken": true,
 	})
-	fmt.Println(settings, err)
-	// Output: MaskinportenSettings{ClientId:a-client ExhangeToAltinnToken:true} <nil>
+	fmt.Println(settings.ClientID, settings.ExchangeToAltinnToken, err)
+	// Output: a-client true <nil>
 }
 
 // A program may branch on why there is no token.

@@ -126,7 +126,7 @@ func TestURLsThatGoAstray(t *testing.T) {
 		"staging": `is "staging": use "test" or "prod", or the URL of an issuer; for Altinn's TT02 it is "test"`,
 		"tt02":    `is "tt02": use "test" or "prod", or the URL of an issuer; for Altinn's TT02 it is "test"`,
 	} {
-		s := httpclient.MaskinportenSettings{Environment: value, ClientID: "id", Scope: "s", JWK: keyFile(t, "client.jwk.json")}
+		s := httpclient.MaskinportenSettings{Environment: value, ClientID: "id", Scope: "s", JWK: httpclient.NewSecret(keyFile(t, "client.jwk.json"))}
 		if err := s.Validate(); message(err) != "httpclient: settings: Environment "+want {
 			t.Errorf("%s: got %v", value, err)
 		}
@@ -262,7 +262,7 @@ func TestMetadataEndpoints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		metadata := "" // 404
 		var endpoint, audience string
-		s := httpclient.MaskinportenSettings{Environment: "https://i.example", ClientID: "id", Scope: "s", JWK: keyFile(t, "client.jwk.json")}
+		s := httpclient.MaskinportenSettings{Environment: "https://i.example", ClientID: "id", Scope: "s", JWK: httpclient.NewSecret(keyFile(t, "client.jwk.json"))}
 		source, err := httpclient.NewTokenSource(s, httpclient.WithTokenTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
 			if r.Method == http.MethodPost {
 				endpoint = r.URL.String()

@@ -95,18 +95,18 @@ func (q quietly) Unwrap() error { return q.error }
 
 // hasKey reports whether the settings hold a key of any kind.
 func (s *MaskinportenSettings) hasKey() bool {
-	return s.EncodedJWK != "" || s.JWK != "" || s.EncodedX509 != "" || s.CertificatePKCS12Path != ""
+	return !s.EncodedJWK.IsZero() || !s.JWK.IsZero() || !s.EncodedX509.IsZero() || s.CertificatePKCS12Path != ""
 }
 
 // key makes the signing key that the settings hold.
 func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
 	thumbprint := s.checkThumbprint()
-	hasJWK := s.EncodedJWK != "" || s.JWK != ""
+	hasJWK := !s.EncodedJWK.IsZero() || !s.JWK.IsZero()
 	var given []string
 	if hasJWK {
 		given = append(given, s.jwkSetting())
 	}
-	if s.EncodedX509 != "" {
+	if !s.EncodedX509.IsZero() {
 		given = append(given, s.name("EncodedX509"))
 	}
 	if s.CertificatePKCS12Path != "" {
@@ -128,7 +128,7 @@ func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
 		jwk, err := s.jwkKey()
 		key, problems = jwk, append(problems, err)
 	}
-	if s.EncodedX509 != "" || s.CertificatePKCS12Path != "" {
+	if !s.EncodedX509.IsZero() || s.CertificatePKCS12Path != "" {
 		certificate, err := s.certificateKey(now)
 		key, problems = certificate, append(problems, err)
 	}
@@ -148,7 +148,7 @@ func (s *MaskinportenSettings) checkThumbprint() error {
 
 // jwkSetting is the setting that the JWK comes from.
 func (s *MaskinportenSettings) jwkSetting() string {
-	if s.EncodedJWK != "" {
+	if !s.EncodedJWK.IsZero() {
 		return s.name("EncodedJwk")
 	}
 	return s.name("Jwk")
@@ -156,10 +156,10 @@ func (s *MaskinportenSettings) jwkSetting() string {
 
 func (s *MaskinportenSettings) jwkKey() (*Key, error) {
 	setting, encoded := s.jwkSetting(), s.EncodedJWK
-	if encoded == "" {
+	if encoded.IsZero() {
 		encoded = s.JWK
 	}
-	key, err := parseJWK(encoded, s.KeyID)
+	key, err := parseJWK(encoded.Reveal(), s.KeyID)
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", setting, err)
 	}
@@ -200,6 +200,8 @@ func decodeJWK(value string) ([]byte, error) {
 	}
 	const cure = ": set it to the base64 of the client's private JWK"
 	switch {
+	case len(data) == 0:
+		return nil, jose.ErrNoKey
 	case isPEM(data):
 		return nil, errPEM
 	case isJWT.Match(data):

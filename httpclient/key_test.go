@@ -131,7 +131,7 @@ func TestRefusedKeys(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", EncodedJWK: c.value}
+			s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", EncodedJWK: httpclient.NewSecret(c.value)}
 			_, err := httpclient.NewTokenSource(s)
 			if want := "httpclient: settings: EncodedJwk " + c.want; message(err) != want {
 				t.Errorf("got  %v\nwant %s", err, want)
@@ -160,7 +160,7 @@ func FuzzEncodedJWK(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", EncodedJWK: value}
+		s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", EncodedJWK: httpclient.NewSecret(value)}
 		err := s.Validate()
 		if again := s.Validate(); message(err) != message(again) {
 			t.Errorf("two answers: %v, %v", err, again)

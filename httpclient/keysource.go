@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
@@ -27,8 +26,13 @@ type KeySource interface {
 // KeySourceFunc is a function as a [KeySource].
 type KeySourceFunc func(ctx context.Context) ([]*Key, error)
 
-// Keys calls f.
-func (f KeySourceFunc) Keys(ctx context.Context) ([]*Key, error) { return f(ctx) }
+// Keys calls f. A nil f gives an error.
+func (f KeySourceFunc) Keys(ctx context.Context) ([]*Key, error) {
+	if f == nil {
+		return nil, errors.New("httpclient: key: the KeySourceFunc is nil")
+	}
+	return f(ctx)
+}
 
 // NewKey makes a key of any signer, such as one in an HSM or in Key Vault, whose
 // private half never enters the process. Its public key must be RSA of at least
@@ -68,7 +72,7 @@ func NewCertificateKey(signer crypto.Signer, chain []*x509.Certificate, algorith
 }
 
 func newKey(signer crypto.Signer, algorithm string) (*Key, error) {
-	if v := reflect.ValueOf(signer); signer == nil || v.Kind() == reflect.Pointer && v.IsNil() {
+	if isNil(signer) {
 		return nil, errors.New("httpclient: key: the signer is nil")
 	}
 	public, ok := publicKey(signer).(*rsa.PublicKey)

@@ -20,19 +20,15 @@ func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 		getenv = os.Getenv
 	}
 	s := MaskinportenSettings{spelt: map[string]string{}}
-	for _, v := range []struct {
-		variable, canonical string
-		into                *string
-	}{
-		{"MASKINPORTEN_CLIENT_ID", "ClientId", &s.ClientID},
-		{"MASKINPORTEN_CLIENT_JWK", "Jwk", &s.JWK},
-		{"MASKINPORTEN_SCOPES", "Scope", &s.Scope},
-		{"MASKINPORTEN_ISSUER", "Authority", &s.Authority},
-		{tokenEndpointSetting, tokenEndpointSetting, &s.tokenEndpoint},
-	} {
-		*v.into = strings.TrimSpace(getenv(v.variable))
-		s.spelt[v.canonical] = v.variable
+	get := func(variable, canonical string) string {
+		s.spelt[canonical] = variable
+		return strings.TrimSpace(getenv(variable))
 	}
+	s.ClientID = get("MASKINPORTEN_CLIENT_ID", "ClientId")
+	s.JWK = NewSecret(get("MASKINPORTEN_CLIENT_JWK", "Jwk"))
+	s.Scope = get("MASKINPORTEN_SCOPES", "Scope")
+	s.Authority = get("MASKINPORTEN_ISSUER", "Authority")
+	s.tokenEndpoint = get(tokenEndpointSetting, tokenEndpointSetting)
 	// Without any key, the variable to look at is this one.
 	s.spelt["EncodedJwk"], s.spelt["Environment"] = "MASKINPORTEN_CLIENT_JWK", "MASKINPORTEN_ISSUER"
 

@@ -91,8 +91,7 @@ func TestFromNAISErrors(t *testing.T) {
 	}{
 		"nothing": {nil, `httpclient: settings: MASKINPORTEN_ISSUER is missing: set it to "test" or "prod", or to the URL of an issuer` + "\n" +
 			"MASKINPORTEN_CLIENT_ID is missing: set it to the client's id in Maskinporten\n" +
-			"MASKINPORTEN_CLIENT_JWK is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)\n" +
-			"MASKINPORTEN_SCOPES is missing: list the scopes that the API asks for, separated by spaces"},
+			"MASKINPORTEN_CLIENT_JWK is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)"},
 		"a broken key": {
 			map[string]string{"MASKINPORTEN_ISSUER": "https://test.maskinporten.no/", "MASKINPORTEN_CLIENT_ID": "a", "MASKINPORTEN_SCOPES": "s", "MASKINPORTEN_CLIENT_JWK": "{CANARY"},
 			"httpclient: settings: MASKINPORTEN_CLIENT_JWK is not whole JSON: it may have been cut; set it again",

@@ -28,7 +28,7 @@ import (
 // error's text, with what differs from run to run put aside.
 func networkError(t *testing.T, issuer string, transport http.RoundTripper, wantTemporary bool) string {
 	t.Helper()
-	s := httpclient.MaskinportenSettings{Environment: issuer, ClientID: "id", Scope: "s", JWK: keyFile(t, "client.jwk.json")}
+	s := httpclient.MaskinportenSettings{Environment: issuer, ClientID: "id", Scope: "s", JWK: httpclient.NewSecret(keyFile(t, "client.jwk.json"))}
 	source, err := httpclient.NewTokenSource(s, httpclient.WithTokenTransport(transport), httpclient.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"reflect"
 	"strings"
 
 	"go.opentelemetry.io/otel/metric"
@@ -14,16 +16,18 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
 )
 
-// Option changes how a token source works. The default is always the safe one. Of
-// an option given twice the last counts; a nil Option is none, and nil for what an
-// option sets means its default, but for [WithKeySource].
+// Option changes how a token source works. The default is always the safe one. If
+// an option is given twice, the last one counts. A nil Option changes nothing.
+//
+// Nil for what an option sets means the default, and so does a typed nil, such as
+// (*http.Transport)(nil). [WithKeySource] refuses both.
 type Option func(*options)
 
 type options struct {
 	logger         *slog.Logger
 	base           http.RoundTripper
 	tokenTransport http.RoundTripper
-	hosts          map[string]bool
+	hosts          map[string]bool // in canonical form
 	allowHTTP      bool
 	keys           KeySource
 	cacheSize      int
@@ -33,6 +37,7 @@ type options struct {
 	problems       []error
 }
 
+// newOptions lets the options change the defaults, and turns each typed nil into nil.
 func newOptions(opts []Option) options {
 	o := options{clock: tokencache.System(), cacheSize: defaultCacheSize}
 	for _, opt := range opts {
@@ -40,46 +45,86 @@ func newOptions(opts []Option) options {
 			opt(&o)
 		}
 	}
+	if o.logger != nil && o.logger.Handler() == nil {
+		o.logger = nil // the zero Logger, which panics
+	}
+	if isNil(o.base) {
+		o.base = nil
+	}
+	if isNil(o.tokenTransport) {
+		o.tokenTransport = nil
+	}
+	if isNil(o.meters) {
+		o.meters = nil
+	}
+	if isNil(o.tracers) {
+		o.tracers = nil
+	}
 	return o
 }
 
-// WithLogger sends warnings, and the steps that EnableDebugLog makes visible,
-// to logger. The default is what [slog.Default] is when the source is made, so
-// that warnings do not vanish.
+// isNil reports whether v is nil, or a nil pointer or function of some type.
+func isNil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Func:
+		return r.IsNil()
+	}
+	return false
+}
+
+// needsClose names an option that keeps its source alive until Close. It is ""
+// without such an option.
+func (o *options) needsClose() string {
+	if o.meters != nil {
+		return "WithMeterProvider"
+	}
+	return ""
+}
+
+// WithLogger sends warnings to logger, and the steps that EnableDebugLog makes
+// visible. The default is what [slog.Default] is when the source is made, so that
+// no warning is lost.
 func WithLogger(logger *slog.Logger) Option {
 	return func(o *options) { o.logger = logger }
 }
 
-// WithBaseTransport sends the API's requests through base, under the token:
-// the place for a proxy, for retries or for telemetry. The default is
-// [http.DefaultTransport]. Token requests do not use it.
+// WithBaseTransport sends the API's requests through base, which lies under the
+// token. It is the place for a proxy, for retries or for telemetry. Token requests
+// do not use it. The default is [http.DefaultTransport].
 func WithBaseTransport(base http.RoundTripper) Option {
 	return func(o *options) { o.base = base }
 }
 
-// WithTokenTransport sends the requests to Maskinporten and to Altinn's
-// exchange through transport: for a proxy of their own, or a test double. It
-// sees assertions and tokens. The default is a transport of the source's own,
-// with TLS 1.2 or later and the environment's proxy settings. Redirects are
-// followed in no case.
+// WithTokenTransport sends the requests to Maskinporten and to Altinn's exchange
+// through transport. It is for a proxy of their own, or for a test server. It sees
+// assertions and tokens. The default is a transport of the source's own, with TLS
+// 1.2 or later and the environment's proxy settings. Redirects are never followed.
 func WithTokenTransport(transport http.RoundTripper) Option {
 	return func(o *options) { o.tokenTransport = transport }
 }
 
-// WithAllowedHosts lists the only host names, without ports, that tokens may be
-// sent to, by a request's URL and by its Host header; a request to another one fails
-// with [ErrHostNotAllowed]. Without this option a token goes to whichever host the
-// program asks for: list the hosts where URLs come from outside of the program. Names
-// are whole, in any case, without wildcards; anything else, and an empty list, is an
-// error of NewTokenSource.
+// WithAllowedHosts lists the only hosts that tokens may be sent to. A request to
+// another one, by its URL or its Host header, fails with [ErrHostNotAllowed].
+// Without this option a token goes to whichever host the program asks for, so list
+// the hosts if URLs come from outside of the program.
+//
+//   - A host is a whole name in any case, such as "api.example". There are no wildcards.
+//   - An IP address may be written in any of its forms. An IPv6 address may be in
+//     brackets.
+//   - A host has no port.
+//
+// NewTokenSource returns an error about anything else, and about an empty list.
 func WithAllowedHosts(hosts ...string) Option {
 	return func(o *options) {
 		o.hosts = make(map[string]bool, len(hosts))
 		for _, host := range hosts {
-			if u, err := url.Parse("https://" + host); err != nil || host == "" || u.Hostname() != host || strings.Contains(host, "*") {
-				o.problems = append(o.problems, fmt.Errorf("httpclient: WithAllowedHosts: %q is not a host name alone, without port or wildcard", host))
+			canonical, ok := allowedHost(host)
+			if !ok {
+				o.problems = append(o.problems, fmt.Errorf("httpclient: WithAllowedHosts: %s is neither a host name nor an IP address: leave out scheme, port, path and wildcard", briefly(host)))
 			}
-			o.hosts[foldHost(host)] = true
+			o.hosts[canonical] = true
 		}
 		if len(hosts) == 0 {
 			o.problems = append(o.problems, errors.New("httpclient: WithAllowedHosts lists no host, so no request could be made"))
@@ -87,20 +132,38 @@ func WithAllowedHosts(hosts ...string) Option {
 	}
 }
 
-// WithKeySource signs with the keys that source gives, in place of a key in the
-// settings, which must hold none then.
+// allowedHost gives the canonical form of a host that WithAllowedHosts lists, and
+// reports whether it is one.
+func allowedHost(host string) (string, bool) {
+	if bracketed, ok := strings.CutPrefix(host, "["); ok {
+		address, closed := strings.CutSuffix(bracketed, "]")
+		address = strings.Replace(address, "%25", "%", 1) // a URL escapes the zone's sign
+		ip, err := netip.ParseAddr(address)
+		return canonicalHost(address), closed && err == nil && ip.Is6()
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return canonicalHost(host), true
+	}
+	u, err := url.Parse("https://" + host)
+	return canonicalHost(host), err == nil && host != "" && u.Hostname() == host && !strings.Contains(host, "*")
+}
+
+// WithKeySource signs with the keys that source gives. The settings must not hold
+// a key then. NewTokenSource returns an error about a nil source.
 func WithKeySource(source KeySource) Option {
 	return func(o *options) {
-		if source == nil {
+		if isNil(source) {
 			o.problems = append(o.problems, errors.New("httpclient: WithKeySource: the source is nil"))
+			source = nil
 		}
 		o.keys = source
 	}
 }
 
-// WithCacheSize keeps the tokens of so many kinds of request that have options of
-// their own, such as [ContextWithSystemUser]; the least recently used leave first. The
-// default is [defaultCacheSize]. At least 1.
+// WithCacheSize keeps the tokens of at most n kinds of request. It concerns the
+// requests whose context asks for another token than the settings do, such as
+// [ContextWithSystemUser]. The least recently used leave first. n is at least 1, and
+// the default is 10,000.
 func WithCacheSize(n int) Option {
 	return func(o *options) {
 		if n < 1 {
@@ -111,8 +174,8 @@ func WithCacheSize(n int) Option {
 }
 
 // InsecureAllowHTTP lets tokens travel over plain http to other machines, where
-// everybody on the way can read and use them. It is for a network that encrypts
-// by itself, such as a service mesh, and for nothing else.
+// everybody on the way can read and use them. Use it only in a network that
+// encrypts by itself, such as a service mesh.
 func InsecureAllowHTTP() Option {
 	return func(o *options) { o.allowHTTP = true }
 }

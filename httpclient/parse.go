@@ -12,30 +12,37 @@ import (
 )
 
 // ParseSettings makes settings from a configuration section, such as koanf,
-// encoding/json or a map of one's own gives. Keys are found in any case and in
-// every spelling that Altinn's guides use, ExhangeToAltinnToken and
-// ExchangeToAltinnToken alike. Booleans may be strings, as Key Vault's values
-// always are ("true", "false", "1" or "0"); Scope may be a list; Jwk may be an
-// object or its JSON. Blank strings and nulls count as not set.
+// encoding/json or a map of your own gives.
 //
-// A key that is not a setting is ignored. [NewTokenSource] logs a warning about it,
-// with the nearest key that is one. The error joins every value of a wrong type and
-// every pair of keys that contradict one another; the other settings are returned
-// beside it. What is missing or malformed is for [MaskinportenSettings.Validate] to
-// say, so that the settings may be completed in code in between. No value of a
-// secret setting is ever quoted.
+//   - Keys are found in any case and in every spelling of Altinn's guides, such as
+//     ExhangeToAltinnToken and ExchangeToAltinnToken.
+//   - Booleans may be texts, as they are in Key Vault: "true", "false", "1" or "0".
+//   - Scope may be a list. Jwk may be an object or its JSON.
+//   - Blank texts and nulls count as not set.
 //
-// It is [MaskinportenSettings.Parse] on settings that are empty: use that where it
-// is known which file a setting came from.
+// A key that is not a setting is ignored. [NewTokenSource] logs a warning about it
+// that names the nearest setting. The error joins every value of a wrong type and
+// every pair of keys that contradict one another. The other settings are returned
+// beside it. [MaskinportenSettings.Validate] checks the rest, so that a program may
+// complete the settings first. No value of a secret setting is ever quoted.
+//
+// It is [MaskinportenSettings.Parse] on empty settings. Use that if you know which
+// file a setting came from.
 func ParseSettings(section map[string]any) (MaskinportenSettings, error) {
 	var settings MaskinportenSettings
 	err := settings.Parse(section)
 	return settings, err
 }
 
+// errNilSettings is the answer of every method of nil settings.
+var errNilSettings = errors.New("httpclient: settings: the pointer to them is nil")
+
 // Parse sets what the section names, as [ParseSettings] describes it, and keeps the
-// rest. Where Origin is set beforehand, errors and warnings tell where a key is from.
+// rest. If Origin is set before, errors and warnings tell where a key is from.
 func (s *MaskinportenSettings) Parse(section map[string]any) error {
+	if s == nil {
+		return errNilSettings
+	}
 	earlier := s.spelt
 	s.spelt = map[string]string{}
 	var problems []error
@@ -71,48 +78,54 @@ func fieldNamed(key string) (settingField, bool) {
 	return settingField{}, false
 }
 
-// set stores a value, unless another spelling of the same setting has already
-// given another one.
+// set stores a value. It refuses one that contradicts another spelling's.
 func (f settingField) set(s *MaskinportenSettings, key string, value any) error {
 	canonical := f.names[0]
 	if object, ok := value.(map[string]any); value == nil || canonical == "Jwk" && ok && len(object) == 0 {
 		return nil
 	}
-	before, seen := s.spelt[canonical]
-	var conflict bool
+	var isSet, changed bool
+	var err error
 	switch p := f.target(s).(type) {
 	case *string:
-		v, err := textValue(canonical, value)
-		if _, inexact := value.(float64); inexact && f.secret {
+		var v string
+		if v, err = f.text(value); err == nil && v != "" {
+			isSet, changed, *p = true, *p != v, v
+		}
+	case *Secret:
+		var v string
+		if _, inexact := value.(float64); inexact {
 			err = errors.New("is a number: write it as a text")
+		} else if v, err = f.text(value); err == nil && v != "" {
+			secret := NewSecret(v)
+			isSet, changed, *p = true, !p.Equal(secret), secret
 		}
-		if err != nil {
-			return fmt.Errorf("%s %w", s.from(key), err)
-		}
-		if strings.TrimSpace(v) == "" {
-			return nil
-		}
-		if !f.verbatim {
-			v = strings.TrimSpace(v)
-		}
-		conflict = seen && *p != v
-		*p = v
 	case *bool:
-		v, set, err := boolValue(value)
-		if err != nil {
-			return fmt.Errorf("%s %w", s.from(key), err)
+		var v bool
+		if v, isSet, err = boolValue(value); isSet {
+			changed, *p = *p != v, v
 		}
-		if !set {
-			return nil
-		}
-		conflict = seen && *p != v
-		*p = v
 	}
-	if conflict {
+	if err != nil {
+		return fmt.Errorf("%s %w", s.from(key), err)
+	}
+	if !isSet {
+		return nil
+	}
+	if before, seen := s.spelt[canonical]; seen && changed {
 		return fmt.Errorf("%s and %s contradict one another: keep one of them", s.from(before), s.from(key))
 	}
 	s.spelt[canonical] = key
 	return nil
+}
+
+// text is the text of a value, and "" if the value is blank.
+func (f settingField) text(value any) (string, error) {
+	v, err := textValue(f.names[0], value)
+	if trimmed := strings.TrimSpace(v); trimmed == "" || !f.verbatim {
+		v = trimmed
+	}
+	return v, err
 }
 
 // textValue accepts what a configuration file may hold where a text is meant.

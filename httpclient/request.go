@@ -42,9 +42,8 @@ type Consent struct {
 	// ID is the consent's UUID.
 	ID string
 	// From is who gave it: a national identity number (eleven digits), an
-	// organisation number (nine digits), or one of the two as Altinn's URN. It is
-	// not printed, and not written as JSON.
-	From string `json:"-"`
+	// organisation number (nine digits), or one of the two as Altinn's URN.
+	From Secret
 }
 
 // overrides is what a context says about the tokens of its requests.
@@ -54,21 +53,31 @@ type overrides struct {
 	problems                             []problem
 }
 
-// problem is what a call of a function got wrong. A later call of it makes good.
+// problem is what a call of a function got wrong. A later call of the same
+// function takes its place.
 type problem struct {
 	function string
 	err      error
 }
 
-// Format implements [fmt.Formatter]: every verb prints the consent's id alone.
-func (c Consent) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "httpclient.Consent(%s)", c.ID) }
-
 type overridesKey struct{}
+
+// carried is what a context holds. It is a function, so that a printer of contexts
+// cannot show the person or who gave the consent.
+type carried func() *overrides
+
+// overridesOf gives what the context says, nil if it says nothing.
+func overridesOf(ctx context.Context) *overrides {
+	if c, ok := ctx.Value(overridesKey{}).(carried); ok {
+		return c()
+	}
+	return nil
+}
 
 // with adds what a function changes to what the context says.
 func with(ctx context.Context, function string, change func(*overrides)) context.Context {
 	next := &overrides{}
-	if earlier, ok := ctx.Value(overridesKey{}).(*overrides); ok {
+	if earlier := overridesOf(ctx); earlier != nil {
 		*next = *earlier
 		next.problems = nil
 		for _, p := range earlier.problems {
@@ -78,7 +87,7 @@ func with(ctx context.Context, function string, change func(*overrides)) context
 		}
 	}
 	change(next)
-	return context.WithValue(ctx, overridesKey{}, next)
+	return context.WithValue(ctx, overridesKey{}, carried(func() *overrides { return next }))
 }
 
 func (o *overrides) problem(function, what string) {
@@ -128,12 +137,13 @@ func ContextWithConsumerOrg(ctx context.Context, orgNo string) context.Context {
 
 // ContextWithPerson asks for a token that concerns this person (claim "pid"), by the
 // eleven digits of the national identity number. It appears in no error or log.
-func ContextWithPerson(ctx context.Context, identityNo string) context.Context {
+func ContextWithPerson(ctx context.Context, identityNo Secret) context.Context {
 	return with(ctx, "ContextWithPerson", func(o *overrides) {
-		if !isPersonNo(identityNo) {
+		person := identityNo.Reveal()
+		if !isPersonNo(person) {
 			o.problem("ContextWithPerson", "not a national identity number: eleven digits")
 		}
-		o.person = &identityNo
+		o.person = &person
 	})
 }
 
@@ -183,7 +193,7 @@ func ContextWithConsent(ctx context.Context, consent Consent) context.Context {
 		if !uuid.MatchString(consent.ID) {
 			o.problem("ContextWithConsent", "ID is not a UUID")
 		}
-		from := consent.From
+		from := consent.From.Reveal()
 		switch person, organisation := strings.TrimPrefix(from, personURN), strings.TrimPrefix(from, organisationURN); {
 		case isPersonNo(person):
 			from = personURN + person
@@ -213,20 +223,26 @@ func (o *overrides) setDetails(function string, details any) {
 	o.details = &text
 }
 
-// apply lays what the context says over the settings' own request.
-func (o *overrides) apply(own tokenRequest) (tokenRequest, error) {
-	var problems []error
-	for _, p := range o.problems {
-		problems = append(problems, p.err)
+// apply lays what the context says over the settings' own request. A request
+// without any scope gets the error noScope. Nil says nothing.
+func (o *overrides) apply(own tokenRequest, noScope error) (tokenRequest, error) {
+	if o != nil {
+		var problems []error
+		for _, p := range o.problems {
+			problems = append(problems, p.err)
+		}
+		if len(problems) > 0 {
+			return tokenRequest{}, errors.Join(problems...)
+		}
+		override(&own.scope, o.scope)
+		override(&own.resource, o.resource)
+		override(&own.consumerOrg, o.consumerOrg)
+		override(&own.person, o.person)
+		override(&own.details, o.details)
 	}
-	if len(problems) > 0 {
-		return tokenRequest{}, errors.Join(problems...)
+	if own.scope == "" {
+		return tokenRequest{}, noScope
 	}
-	override(&own.scope, o.scope)
-	override(&own.resource, o.resource)
-	override(&own.consumerOrg, o.consumerOrg)
-	override(&own.person, o.person)
-	override(&own.details, o.details)
 	return own, nil
 }
 

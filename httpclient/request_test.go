@@ -2,6 +2,7 @@ package httpclient_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -53,7 +54,7 @@ func TestRequestOptions(t *testing.T) {
 		{"no resource", func(c ctx) ctx { return httpclient.ContextWithResource(c, "") }, map[string]any{"resource": nil}},
 		{"consumer", func(c ctx) ctx { return httpclient.ContextWithConsumerOrg(c, "991825827") }, map[string]any{"consumer_org": "991825827"}},
 		{"no consumer", func(c ctx) ctx { return httpclient.ContextWithConsumerOrg(c, "") }, map[string]any{"consumer_org": nil}},
-		{"person", func(c ctx) ctx { return httpclient.ContextWithPerson(c, "01017012345") }, map[string]any{"pid": "01017012345"}},
+		{"person", func(c ctx) ctx { return httpclient.ContextWithPerson(c, httpclient.NewSecret("01017012345")) }, map[string]any{"pid": "01017012345"}},
 		{"system user", func(c ctx) ctx {
 			return httpclient.ContextWithSystemUser(c, httpclient.SystemUser{OrgNo: "991825827"})
 		}, map[string]any{"authorization_details": systemUser("991825827", "")}},
@@ -61,10 +62,10 @@ func TestRequestOptions(t *testing.T) {
 			return httpclient.ContextWithSystemUser(c, httpclient.SystemUser{OrgNo: "0192:991825827", ExternalRef: "Ærlig_Øl-1"})
 		}, map[string]any{"authorization_details": systemUser("991825827", "Ærlig_Øl-1")}},
 		{"consent of a person", func(c ctx) ctx {
-			return httpclient.ContextWithConsent(c, httpclient.Consent{ID: consentID, From: "01017012345"})
+			return httpclient.ContextWithConsent(c, httpclient.Consent{ID: consentID, From: httpclient.NewSecret("01017012345")})
 		}, map[string]any{"authorization_details": consent("urn:altinn:person:identifier-no:01017012345")}},
 		{"consent of an organisation", func(c ctx) ctx {
-			return httpclient.ContextWithConsent(c, httpclient.Consent{ID: consentID, From: "urn:altinn:organization:identifier-no:991825827"})
+			return httpclient.ContextWithConsent(c, httpclient.Consent{ID: consentID, From: httpclient.NewSecret("urn:altinn:organization:identifier-no:991825827")})
 		}, map[string]any{"authorization_details": consent("urn:altinn:organization:identifier-no:991825827")}},
 		{"several, the later of one kind", func(c ctx) ctx {
 			c = httpclient.ContextWithSystemUser(c, httpclient.SystemUser{OrgNo: "974760673"})
@@ -103,9 +104,9 @@ func TestWrongRequestOptions(t *testing.T) {
 	t.Parallel()
 	ctx := httpclient.ContextWithScope(t.Context(), " , ")
 	ctx = httpclient.ContextWithConsumerOrg(ctx, "12345678x")
-	ctx = httpclient.ContextWithPerson(ctx, "CANARY")
+	ctx = httpclient.ContextWithPerson(ctx, httpclient.NewSecret("CANARY"))
 	ctx = httpclient.ContextWithSystemUser(ctx, httpclient.SystemUser{OrgNo: "1", ExternalRef: "a b"})
-	ctx = httpclient.ContextWithConsent(ctx, httpclient.Consent{ID: "x", From: "12345"})
+	ctx = httpclient.ContextWithConsent(ctx, httpclient.Consent{ID: "x", From: httpclient.NewSecret("12345")})
 	const want = "httpclient: ContextWithScope: no scope is named\n" +
 		"httpclient: ContextWithConsumerOrg: not an organisation number: nine digits\n" +
 		"httpclient: ContextWithPerson: not a national identity number: eleven digits\n" +
@@ -127,8 +128,8 @@ func TestWrongRequestOptions(t *testing.T) {
 	for want, ctx := range map[string]context.Context{
 		"httpclient: ContextWithResource: not a text of at most 2,000 printable characters":                     httpclient.ContextWithResource(t.Context(), "a\x00b"),
 		"httpclient: ContextWithScope: a scope has a character that no scope can have":                          httpclient.ContextWithScope(t.Context(), `a"b`),
-		"httpclient: ContextWithConsent: ID is not a UUID":                                                      httpclient.ContextWithConsent(t.Context(), httpclient.Consent{ID: consentID + "x", From: "991825827"}),
-		"httpclient: ContextWithConsent: From is neither a national identity number nor an organisation number": httpclient.ContextWithConsent(t.Context(), httpclient.Consent{ID: consentID, From: "urn:altinn:person:identifier-no:991825827"}),
+		"httpclient: ContextWithConsent: ID is not a UUID":                                                      httpclient.ContextWithConsent(t.Context(), httpclient.Consent{ID: consentID + "x", From: httpclient.NewSecret("991825827")}),
+		"httpclient: ContextWithConsent: From is neither a national identity number nor an organisation number": httpclient.ContextWithConsent(t.Context(), httpclient.Consent{ID: consentID, From: httpclient.NewSecret("urn:altinn:person:identifier-no:991825827")}),
 	} {
 		if _, err := source.Token(ctx); message(err) != want {
 			t.Errorf("got %v, want %s", err, want)
@@ -137,12 +138,70 @@ func TestWrongRequestOptions(t *testing.T) {
 	// What one context adds, another that comes from the same one does not see.
 	parent := httpclient.ContextWithScope(t.Context(), "")
 	_ = httpclient.ContextWithResource(parent, "\x00")
-	if _, err := source.Token(httpclient.ContextWithPerson(parent, "1")); message(err) != "httpclient: ContextWithScope: no scope is named\nhttpclient: ContextWithPerson: not a national identity number: eleven digits" {
+	if _, err := source.Token(httpclient.ContextWithPerson(parent, httpclient.NewSecret("1"))); message(err) != "httpclient: ContextWithScope: no scope is named\nhttpclient: ContextWithPerson: not a national identity number: eleven digits" {
 		t.Errorf("got %v", err)
 	}
 	long := httpclient.ContextWithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827", ExternalRef: strings.Repeat("a", 256)})
 	if _, err := source.Token(long); !strings.Contains(message(err), "or more than 255") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Settings without a scope serve the requests that bring their own. The others get
+// an error that names the setting and the function.
+func TestNoScopeInTheSettings(t *testing.T) {
+	t.Parallel()
+	srv := supplier(t)
+	for name, c := range map[string]struct {
+		origin func(string) string
+		scope  any // in the section
+		named  string
+	}{
+		"not there":            {nil, nil, "Scope"},
+		"not there, of a file": {func(string) string { return "" }, nil, "Scope"},
+		"blank, of a file": {func(key string) string {
+			return map[string]string{"Scope": "appsettings.json"}[key]
+		}, " , ", "Scope (appsettings.json)"},
+		"empty, of a file": {func(key string) string {
+			return map[string]string{"Scope": "appsettings.json"}[key]
+		}, "", "Scope (appsettings.json)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			settings := settingsOf(t, srv, map[string]any{"Scope": c.scope})
+			settings.Origin = c.origin
+			if err := settings.Validate(); err != nil {
+				t.Errorf("Validate: got %v, want no error", err)
+			}
+			var sent atomic.Int64
+			source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+				sent.Add(1)
+				return srv.Transport().RoundTrip(r)
+			})))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer source.Close()
+			want := "httpclient: " + c.named + " is missing: list the scopes that the API asks for, separated by spaces, or name them for each request with ContextWithScope"
+			for request, ctx := range map[string]context.Context{
+				"the settings' own": t.Context(),
+				"with a resource":   httpclient.ContextWithResource(t.Context(), "https://a.example/"),
+			} {
+				if token, err := source.Token(ctx); message(err) != want || !errors.Is(err, httpclient.ErrMissing) || token != nil {
+					t.Errorf("%s: got %v and error %v, want %s", request, token, err, want)
+				}
+			}
+			if n := sent.Load(); n != 0 {
+				t.Errorf("got %d requests without a scope, want 0", n)
+			}
+			token, err := source.Token(httpclient.ContextWithScope(t.Context(), "other:scope"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"other:scope"}, token.Scopes()); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 
@@ -321,7 +380,7 @@ func TestBoundsOfRequestOptions(t *testing.T) {
 		return httpclient.ContextWithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827", ExternalRef: ref})
 	}
 	consent := func(id, from string) context.Context {
-		return httpclient.ContextWithConsent(t.Context(), httpclient.Consent{ID: id, From: from})
+		return httpclient.ContextWithConsent(t.Context(), httpclient.Consent{ID: id, From: httpclient.NewSecret(from)})
 	}
 	for name, c := range map[string]struct {
 		ctx context.Context
@@ -342,7 +401,7 @@ func TestBoundsOfRequestOptions(t *testing.T) {
 		"a scope with a backslash":     {httpclient.ContextWithScope(t.Context(), `a\b`), false},
 		"an organisation of ten":       {httpclient.ContextWithConsumerOrg(t.Context(), "9918258270"), false},
 		"an organisation with 0192":    {httpclient.ContextWithConsumerOrg(t.Context(), "0192:991825827"), true},
-		"a person with another script": {httpclient.ContextWithPerson(t.Context(), "٠١٢٣٤٥٦٧٨٩٠"), false},
+		"a person with another script": {httpclient.ContextWithPerson(t.Context(), httpclient.NewSecret("٠١٢٣٤٥٦٧٨٩٠")), false},
 	} {
 		if _, err := source.Token(c.ctx); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)

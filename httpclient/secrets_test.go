@@ -160,8 +160,8 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 					var printed string
 					if err == nil {
 						defer source.Close()
-						ctx := httpclient.ContextWithConsent(httpclient.ContextWithPerson(t.Context(), person), httpclient.Consent{ID: consentID, From: giver})
-						printed += prints(httpclient.Consent{ID: consentID, From: giver})
+						ctx := httpclient.ContextWithConsent(httpclient.ContextWithPerson(t.Context(), httpclient.NewSecret(person)), httpclient.Consent{ID: consentID, From: httpclient.NewSecret(giver)})
+						printed += prints(httpclient.Consent{ID: consentID, From: httpclient.NewSecret(giver)})
 						for range 2 {
 							req, _ := http.NewRequestWithContext(ctx, http.MethodGet, srv.PlatformURL()+"/api", nil)
 							_, err := source.Client().Do(req)

@@ -3,7 +3,9 @@ package httpclient_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/gob"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"log/slog"
@@ -177,15 +179,23 @@ func (l *logs) logger(level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: level}))
 }
 
-// prints is everything that printing v can show.
+// prints is everything that printing v can show, by every verb, logger and encoder.
 func prints(v any) string {
-	var b strings.Builder
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		fmt.Fprintf(&b, verb+"\n", v)
+	var b bytes.Buffer
+	wrapped := "wrapped: %w" // not a constant: vet knows that it is the wrong verb
+	for _, verb := range "vsqxXdobcUtTeEfFgGwp" {
+		fmt.Fprintf(&b, "%"+string(verb)+"\n", v)
+		fmt.Fprintf(&b, "%+"+string(verb)+"\n", v)
+		fmt.Fprintf(&b, "%#"+string(verb)+"\n", v)
 	}
-	encoded, _ := json.Marshal(v)
-	b.Write(encoded)
+	fmt.Fprintln(&b, fmt.Errorf(wrapped, v))
+	fmt.Fprintln(&b, v)
 	slog.New(slog.NewTextHandler(&b, nil)).Info("printed", "v", v)
 	slog.New(slog.NewJSONHandler(&b, nil)).Info("printed", "v", v)
+	encoded, err := json.Marshal(v)
+	fmt.Fprintf(&b, "%s %v\n", encoded, err)
+	encoded, err = xml.Marshal(v)
+	fmt.Fprintf(&b, "%s %v\n", encoded, err)
+	fmt.Fprintln(&b, gob.NewEncoder(&b).Encode(v))
 	return b.String()
 }

@@ -36,6 +36,7 @@ type source struct {
 	telemetry    *telemetry // nil: none
 
 	request tokenRequest // the settings' own
+	noScope error        // of a request that names no scope if the settings do not either
 	own     *tokencache.Item[tokenRequest, *Token]
 	cache   *tokencache.Cache[tokenRequest, *Token]
 }
@@ -58,6 +59,7 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 		log:       newStepLog(o.logger, settings.EnableDebugLog),
 		transport: o.tokenTransport,
 		request:   p.request,
+		noScope:   p.noScope,
 	}
 	if s.transport == nil {
 		s.transport = newTokenTransport()
@@ -87,8 +89,9 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 // to read tokens. Without Close, idle connections to the token endpoints are kept for
 // 90 seconds, and nothing else.
 func New(settings MaskinportenSettings, opts ...Option) (*http.Client, error) {
-	if newOptions(opts).meters != nil {
-		return nil, errors.New("httpclient: New: WithMeterProvider registers a callback that only Close removes: use NewTokenSource, Client and Close")
+	o := newOptions(opts)
+	if option := o.needsClose(); option != "" {
+		return nil, fmt.Errorf("httpclient: New: only Close ends what %s begins: use NewTokenSource, Client and Close", option)
 	}
 	source, err := NewTokenSource(settings, opts...)
 	if err != nil {
@@ -142,11 +145,11 @@ func (s *TokenSource) open() *source {
 // requestOf is what the context asks for. It is the settings' own request, by its
 // address, unless the context differs from the settings.
 func (s *source) requestOf(ctx context.Context) (*tokenRequest, error) {
-	o, ok := ctx.Value(overridesKey{}).(*overrides)
-	if !ok {
+	o := overridesOf(ctx)
+	if o == nil && s.request.scope != "" {
 		return &s.request, nil
 	}
-	request, err := o.apply(s.request)
+	request, err := o.apply(s.request, s.noScope)
 	return &request, err
 }
 

@@ -279,7 +279,7 @@ func TestCertificateExpiryIsMeasured(t *testing.T) {
 	end := time.Now().Add(10 * 24 * time.Hour).Truncate(time.Second)
 	leaf, authorities := enterprise(t, time.Now().Add(-time.Hour), end)
 	var r recorder
-	settings := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", EncodedX509: certificateSetting(t, leaf, authorities)}
+	settings := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", EncodedX509: httpclient.NewSecret(certificateSetting(t, leaf, authorities))}
 	source, err := httpclient.NewTokenSource(settings, httpclient.WithMeterProvider(r.MeterProvider()), httpclient.WithLogger((&logs{}).logger(0)))
 	if err != nil {
 		t.Fatal(err)

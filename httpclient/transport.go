@@ -131,7 +131,7 @@ func (s *source) checkDestination(req *http.Request) error {
 	}
 	// A server of many names goes by the Host header, which may differ from the URL's.
 	for _, name := range []string{u.Hostname(), (&url.URL{Host: req.Host}).Hostname()} {
-		if name != "" && !s.hosts[foldHost(name)] {
+		if name != "" && !s.hosts[canonicalHost(name)] {
 			return fmt.Errorf("%w: %s", ErrHostNotAllowed, name)
 		}
 	}

@@ -145,7 +145,7 @@ func TestDestinations(t *testing.T) {
 		{name: "https", url: "https://api.example/"},
 		{name: "http to this machine", url: "http://127.0.0.1/"},
 		{name: "http to this machine, IPv6", url: "http://[::1]:8080/"},
-		{name: "http to localhost", url: "http://LOCALHOST:8080/"},
+		{name: "http to localhost", url: "http://localhost:8080/"},
 		{name: "http elsewhere", url: "http://api.example/", want: httpclient.ErrInsecureURL},
 		{name: "http to what resolves to this machine", url: "http://localhost.example/", want: httpclient.ErrInsecureURL},
 		{name: "http to a private network", url: "http://10.0.0.1/", want: httpclient.ErrInsecureURL},
@@ -227,10 +227,10 @@ func TestAllowedHostsAreChecked(t *testing.T) {
 	s := settingsOf(t, newDouble(t), nil)
 	for want, hosts := range map[string][]string{
 		"httpclient: WithAllowedHosts lists no host, so no request could be made": {},
-		`httpclient: WithAllowedHosts: "a.example:443" is not a host name alone, without port or wildcard` + "\n" +
-			`httpclient: WithAllowedHosts: "https://a.example" is not a host name alone, without port or wildcard` + "\n" +
-			`httpclient: WithAllowedHosts: "" is not a host name alone, without port or wildcard` + "\n" +
-			`httpclient: WithAllowedHosts: "*.a.example" is not a host name alone, without port or wildcard`: {"a.example:443", "https://a.example", "", "*.a.example", "b.example"},
+		`httpclient: WithAllowedHosts: "a.example:443" is neither a host name nor an IP address: leave out scheme, port, path and wildcard` + "\n" +
+			`httpclient: WithAllowedHosts: "https://a.example" is neither a host name nor an IP address: leave out scheme, port, path and wildcard` + "\n" +
+			`httpclient: WithAllowedHosts: "" is neither a host name nor an IP address: leave out scheme, port, path and wildcard` + "\n" +
+			`httpclient: WithAllowedHosts: "*.a.example" is neither a host name nor an IP address: leave out scheme, port, path and wildcard`: {"a.example:443", "https://a.example", "", "*.a.example", "b.example"},
 	} {
 		if _, err := httpclient.NewTokenSource(s, httpclient.WithAllowedHosts(hosts...)); message(err) != want {
 			t.Errorf("got  %v\nwant %s", err, want)
@@ -760,7 +760,7 @@ func TestTokenRequestsUseModernTLS(t *testing.T) {
 	old.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	old.StartTLS()
 	defer old.Close()
-	s := httpclient.MaskinportenSettings{Environment: old.URL, ClientID: "id", Scope: "s", JWK: keyFile(t, "client.jwk.json")}
+	s := httpclient.MaskinportenSettings{Environment: old.URL, ClientID: "id", Scope: "s", JWK: httpclient.NewSecret(keyFile(t, "client.jwk.json"))}
 	source, err := httpclient.NewTokenSource(s, httpclient.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)

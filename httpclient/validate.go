@@ -14,7 +14,10 @@ import (
 // configuration spelt it and the cure. It reads the file that
 // CertificatePkcs12Path names. [NewTokenSource] does the same; settings for a
 // [WithKeySource] hold no key, which Validate calls missing.
-func (s MaskinportenSettings) Validate() error {
+func (s *MaskinportenSettings) Validate() error {
+	if s == nil {
+		return errNilSettings
+	}
 	_, err := s.plan(time.Now(), nil)
 	return err
 }
@@ -25,8 +28,9 @@ type plan struct {
 	environment environment
 	clientID    string
 	keys        KeySource
-	notAfter    time.Time // of the settings' certificate; zero without one
-	request     tokenRequest
+	notAfter    time.Time     // of the settings' certificate; zero without one
+	request     tokenRequest  // its scope may be empty
+	noScope     error         // of a request without any scope
 	exchange    *exchangePlan // nil: Maskinporten's own tokens are used
 	warnings    []string
 }
@@ -90,6 +94,8 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	}
 	p.request, err = s.request()
 	check(err)
+	p.noScope = fmt.Errorf("httpclient: %w", missing("%s is missing: list the scopes that the API asks for, separated by spaces, or name them for each request with ContextWithScope",
+		s.name("Scope")))
 	if s.ExchangeToAltinnToken {
 		p.exchange, err = s.exchange(p.environment, envKnown)
 		check(err)
@@ -100,7 +106,7 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 		p.warnings = append(p.warnings, fmt.Sprintf("%s and %s are not of the same kind: Altinn's production takes tokens of Maskinporten's alone, and its test environments those of test",
 			s.issuerSetting(), s.name("TokenExchangeEnvironment")))
 	}
-	if s.CertificatePKCS12Password != "" && s.CertificatePKCS12Path == "" {
+	if !s.CertificatePKCS12Password.IsZero() && s.CertificatePKCS12Path == "" {
 		p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect without CertificatePkcs12Path", s.name("CertificatePkcs12Password")))
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -117,8 +123,8 @@ func (s *MaskinportenSettings) idle() []string {
 		set  bool
 	}{
 		{"UseAltinnTestOrg", s.UseAltinnTestOrg},
-		{"EnterpriseUserName", s.EnterpriseUserName != ""},
-		{"EnterpriseUserPassword", s.EnterpriseUserPassword != ""},
+		{"EnterpriseUserName", !s.EnterpriseUserName.IsZero()},
+		{"EnterpriseUserPassword", !s.EnterpriseUserPassword.IsZero()},
 	} {
 		if setting.set {
 			warnings = append(warnings, fmt.Sprintf("%s has no effect without %s", s.name(setting.name), s.name("ExhangeToAltinnToken")))
@@ -145,9 +151,6 @@ func (s *MaskinportenSettings) keyWarnings(key *Key, now time.Time) []string {
 func (s *MaskinportenSettings) request() (tokenRequest, error) {
 	scope := normalizeScope(s.Scope)
 	var problems []error
-	if scope == "" {
-		problems = append(problems, missing("%s is missing: list the scopes that the API asks for, separated by spaces", s.name("Scope")))
-	}
 	if !isScope(scope) {
 		problems = append(problems, fmt.Errorf("%s has a character that no scope can have", s.name("Scope")))
 	}
@@ -173,7 +176,7 @@ func (s *MaskinportenSettings) exchange(env environment, known bool) (*exchangeP
 		}
 		p.platform = platform
 	}
-	switch user, password := s.EnterpriseUserName, s.EnterpriseUserPassword; {
+	switch user, password := s.EnterpriseUserName.Reveal(), s.EnterpriseUserPassword.Reveal(); {
 	case user == "" && password == "":
 	case user == "":
 		problems = append(problems, missing("%s is missing beside %s", s.name("EnterpriseUserName"), s.name("EnterpriseUserPassword")))

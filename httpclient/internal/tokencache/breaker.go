@@ -10,13 +10,13 @@ const (
 
 // breaker is the client's circuit breaker: pure state, without lock or clock.
 type breaker struct {
-	state   state
-	opened  int // how often it opened
-	err     error
-	since   Instant
-	probeAt Instant // open, half-open: the next probe. Closed: the next check
-	lastProbe  any     // the key of the last probe, or of the failure that opened it
-	except  Instant // when the next exception may be made
+	state     state
+	opened    int // how often it opened
+	err       error
+	since     Instant
+	probeAt   Instant // open, half-open: the next probe. Closed: the next check
+	lastProbe any     // the key of the last probe, or of the failure that opened it
+	except    Instant // when the next exception may be made
 
 	streak     int  // of temporary failures; those of one key in a row count once
 	last       any  // the key of the last of them
