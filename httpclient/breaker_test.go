@@ -18,8 +18,8 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
-// A crowd that asks at once is stopped by the first answers; after that one fetch a
-// second finds out whether it is over.
+// The first answers stop a crowd that asks at once. After that one probe a second finds
+// out whether the failure is over.
 func TestCrowdsAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -77,7 +77,7 @@ func TestCrowdsAtOnce(t *testing.T) {
 	}
 }
 
-// One kind of token that is never had holds up no other.
+// One token that always fails holds up no other.
 func TestOneBadTokenHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	for _, retryAfter := range []string{"", "1"} {
@@ -108,7 +108,7 @@ func TestOneBadTokenHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-// Nor do many: a kind that has not failed comes before those that have.
+// Nor do many: a token whose last fetch did not fail is asked for first.
 func TestManyBadTokensHoldUpNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -152,9 +152,9 @@ func TestManyBadTokensHoldUpNoOther(t *testing.T) {
 	})
 }
 
-// While others fail, a good token is used to its end and refreshed at once when the
-// server is back: nobody who has it notices.
-func TestTroubleOfOthersCostsAGoodTokenNothing(t *testing.T) {
+// While others fail, a good token is used to its end. It is refreshed at once when the
+// server is back, so that its callers see no error.
+func TestFailuresOfOthersCostAGoodTokenNothing(t *testing.T) {
 	t.Parallel()
 	for _, retryAfter := range []string{"", "60"} {
 		t.Run("Retry-After "+retryAfter, func(t *testing.T) {
@@ -270,8 +270,8 @@ func TestFailedRefreshesPause(t *testing.T) {
 	})
 }
 
-// Fetches that hang do not keep the settings' own token, and those that never get
-// their turn say so.
+// Fetches that hang do not hold up the settings' own token. Those that get no slot in
+// time say so.
 func TestFetchesThatHang(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -289,7 +289,7 @@ func TestFetchesThatHang(t *testing.T) {
 		})))
 		defer source.Close()
 		var callers sync.WaitGroup
-		var noTurn atomic.Int64
+		var noSlot atomic.Int64
 		for i := range 200 {
 			callers.Go(func() {
 				_, err := source.Token(customer(t, 100_000_000+i))
@@ -297,7 +297,7 @@ func TestFetchesThatHang(t *testing.T) {
 					t.Errorf("got %v", err)
 				}
 				if strings.Contains(message(err), "64 other fetches are under way, and none ended in 12s") {
-					noTurn.Add(1)
+					noSlot.Add(1)
 				}
 			})
 		}
@@ -307,14 +307,14 @@ func TestFetchesThatHang(t *testing.T) {
 			t.Errorf("the settings' own token: %v after %v", err, time.Since(start))
 		}
 		callers.Wait()
-		if noTurn.Load() != 136 || asked.Load() != 64 {
-			t.Errorf("%d of 200 had no turn, %d had", noTurn.Load(), asked.Load())
+		if noSlot.Load() != 136 || asked.Load() != 64 {
+			t.Errorf("%d of 200 had no slot, %d had", noSlot.Load(), asked.Load())
 		}
 	})
 }
 
-// A transport of the program's that panics, or ends its goroutine as a test's Fatal
-// does, fails the fetch and nothing else.
+// A transport of the program's may panic, or end its goroutine as a test's Fatal does.
+// That fails the fetch and nothing else.
 func TestTransportThatMisbehaves(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

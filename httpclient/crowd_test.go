@@ -52,7 +52,7 @@ func TestClockSkewInACrowd(t *testing.T) {
 }
 
 // A crowd of customers has a bounded number of fetches under way, and asks a
-// server that is in trouble, or that does not know the client, as one.
+// server that fails, or that does not know the client, as one.
 func TestCrowds(t *testing.T) {
 	t.Parallel()
 	t.Run("slow", func(t *testing.T) {
@@ -120,14 +120,14 @@ func TestCrowds(t *testing.T) {
 				if c.fault == nil {
 					return
 				}
-				// What fails for one of them alone concerns no other.
+				// What fails for one of them only concerns no other.
 				srv.Faults.Clear()
 				pass(2 * time.Second)
 				if _, err := source.Token(httpclient.ContextWithScope(t.Context(), "not:registered")); err == nil {
 					t.Error("no error")
 				}
 				if _, err := source.Token(t.Context()); err != nil {
-					t.Errorf("another's scope is no trouble of ours: %v", err)
+					t.Errorf("got %v, want a token: the scope of another request was refused", err)
 				}
 			})
 		})
@@ -294,7 +294,7 @@ func TestKeysThatMisbehave(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a panic is no crash", func(t *testing.T) {
+	t.Run("a panic does not crash", func(t *testing.T) {
 		t.Parallel()
 		_, err := withoutKey(t, newDouble(t), httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { panic("CANARY") })).Token(t.Context())
 		if !strings.Contains(message(err), "signing key of client maskinportentest-client: the key source panicked: the log has its stack: check what WithKeySource was given") || strings.Contains(message(err), "CANARY") {

@@ -16,7 +16,7 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
-// newExampleSource makes a source that reaches a stand-in: in a service, settings
+// newExampleSource makes a source that reaches a test server: in a service, settings
 // and NewTokenSource are all there is to it.
 func newExampleSource(srv *maskinportentest.Server, changes map[string]any, opts ...httpclient.Option) (*httpclient.TokenSource, error) {
 	section := srv.Section()
@@ -184,7 +184,7 @@ func ExampleMaskinportenSettings_certificate() {
 	// Output: [altinn:serviceowner/instances.read]
 }
 
-// newEnterpriseServer is a stand-in that takes certificates of the authority.
+// newEnterpriseServer is a test server that takes certificates of the authority.
 func newEnterpriseServer(root string) *maskinportentest.Server {
 	data, err := os.ReadFile(root)
 	if err != nil {

@@ -69,7 +69,7 @@ func (h blocked) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-// A log handler that hangs holds nobody up. What it has no room for is counted.
+// A log handler that hangs holds no caller up. Records without room are counted.
 func TestLogHandlerThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -97,8 +97,8 @@ func TestLogHandlerThatHangs(t *testing.T) {
 	})
 }
 
-// Transports and bodies that ignore their context hold no caller past its own, and
-// nobody for 20 seconds.
+// Transports and bodies that ignore their context hold no caller past its own context,
+// or 20 seconds.
 func TestTransportsThatIgnoreTheirContext(t *testing.T) {
 	t.Parallel()
 	for name, do := range map[string]func(release chan struct{}) (*http.Response, error){

@@ -11,7 +11,7 @@ import (
 // https://docs.digdir.no/docs/Maskinporten/maskinporten_guide_apikonsument
 type knownRefusal struct {
 	code       string   // Maskinporten's own; may be empty
-	oauth      string   // error, where neither code nor text says more; may be empty
+	oauth      string   // error, if neither code nor text says more; may be empty
 	texts      []string // parts of error_description, lower case
 	kind       error
 	clientWide bool // it concerns the client, whatever token it asks for

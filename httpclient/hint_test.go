@@ -35,7 +35,7 @@ func TestHintsNameTheSetting(t *testing.T) {
 		"the key's own id":    {map[string]any{}, refuse("invalid_grant", unknownKid), "check EncodedJwk: its key id is not registered"},
 		"another id":          {map[string]any{"kid": "mine"}, refuse("invalid_grant", unknownKid), "check kid: its key id is not registered"},
 		"MP-100 for a key":    {map[string]any{}, refuse("invalid_client", "MP-100: Client authentication failed. "+unknownKid), "check EncodedJwk: its key id is not registered"},
-		"MP-100 alone":        {map[string]any{}, refuse("invalid_client", "MP-100"), "check ClientId: it is misspelt, or the client belongs to another environment than Environment"},
+		"only MP-100":        {map[string]any{}, refuse("invalid_client", "MP-100"), "check ClientId: it is misspelt, or the client belongs to another environment than Environment"},
 		"authority":           {map[string]any{"Environment": "", "authority": "https://test.maskinporten.no/"}, refuse("invalid_grant", "MP-110"), "check authority: the assertion was made for another environment's issuer"},
 		"a client, unsaid":    {map[string]any{"Environment": "", "authority": "https://test.maskinporten.no/"}, refuse("invalid_client", "no"), "check ClientId, authority and EncodedJwk: they must belong together"},
 		"a grant, unsaid":     {map[string]any{}, refuse("invalid_grant", "no"), "check Environment and EncodedJwk: the client, its key and the environment must belong together"},
@@ -133,7 +133,7 @@ func TestURLsThatGoAstray(t *testing.T) {
 	}
 }
 
-// Settings that have no effect are warned about, and what makes no key is none.
+// Settings without effect are warned about. An empty Jwk is not a key.
 func TestSettingsWithoutEffect(t *testing.T) {
 	t.Parallel()
 	var out logs
@@ -189,7 +189,7 @@ func TestLastCallCounts(t *testing.T) {
 	}
 }
 
-// Nil is no panic where it may come from a failed constructor.
+// Nil, as a failed constructor returns it, does not panic.
 func TestNils(t *testing.T) {
 	t.Parallel()
 	var source *httpclient.TokenSource
@@ -205,7 +205,7 @@ func TestNils(t *testing.T) {
 }
 
 // With EnableDebugLog the steps are at Info, no higher, and go to the default logger
-// where none is given. Not parallel: that is the program's.
+// if none is given. Not parallel: that is the program's.
 func TestStepsAreAtInfo(t *testing.T) {
 	var out logs
 	before, writer, flags := slog.Default(), log.Writer(), log.Flags()

@@ -78,8 +78,8 @@ func TestAltinnTokenIssuedWithinASecond(t *testing.T) {
 	}
 }
 
-// A token that is used up when it arrives is an error that may pass, not a token.
-func TestTokenThatIsUsedUpOnArrival(t *testing.T) {
+// A token that has ended when it arrives is a temporary error, not a token.
+func TestTokenThatEndsBeforeItArrives(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]maskinportentest.Option{
 		"token":    maskinportentest.WithTokenLifetime(2 * time.Second),
@@ -138,7 +138,7 @@ func TestOutageThatEndsBeforeTheToken(t *testing.T) {
 
 // A grant that has expired is not offered to the exchange, and one that expires
 // on the way is replaced.
-func TestGrantThatExpires(t *testing.T) {
+func TestMaskinportenTokenThatExpires(t *testing.T) {
 	t.Parallel()
 	t.Run("before", func(t *testing.T) {
 		t.Parallel()
@@ -218,15 +218,15 @@ func TestPausesAfterFailures(t *testing.T) {
 // A server that asks for patience gets it, up to a minute.
 func TestRetryAfterIsRemembered(t *testing.T) {
 	t.Parallel()
-	for wish, pause := range map[string]time.Duration{"50": 50 * time.Second, "9223372037": time.Minute} {
-		t.Run(wish, func(t *testing.T) {
+	for retryAfter, pause := range map[string]time.Duration{"50": 50 * time.Second, "9223372037": time.Minute} {
+		t.Run(retryAfter, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				srv := newPipe(t, builtIn)
 				defer srv.Close()
 				source := sourceOf(t, srv, nil)
 				defer source.Close()
-				srv.Faults.Add(faulttest.Fault{Match: toToken, Times: -1, Status: 429, Header: http.Header{"Retry-After": {wish}}})
+				srv.Faults.Add(faulttest.Fault{Match: toToken, Times: -1, Status: 429, Header: http.Header{"Retry-After": {retryAfter}}})
 				start := time.Now()
 				for time.Since(start) < pause {
 					if _, err := source.Token(t.Context()); err == nil {
@@ -324,7 +324,7 @@ func TestWaitErrors(t *testing.T) {
 	})
 }
 
-// An issuer's metadata is looked up once a day, and once a minute where it is
+// An issuer's metadata is looked up once a day, and once a minute if it is
 // not to be had.
 func TestMetadataIsKept(t *testing.T) {
 	t.Parallel()
@@ -365,7 +365,7 @@ func TestMetadataIsKept(t *testing.T) {
 	}
 }
 
-// A later look-up keeps nobody waiting.
+// A later look-up keeps no caller waiting.
 func TestMetadataIsRefreshedInTheBackground(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 )
 
 // A connection to the token endpoint that dies in silence, as behind a firewall that
-// forgot it, is given up in time: nobody who has a token notices.
+// forgot it, is given up in time: callers with a token see no error.
 func TestDeadConnection(t *testing.T) {
 	t.Parallel()
 	certified := httptest.NewTLSServer(nil)

@@ -68,7 +68,7 @@ func TestTokenLives(t *testing.T) {
 					ask()
 					// At high rates only what happens around the latest refresh is played.
 					const most = 4000
-					latest, stale := httpclient.Schedule(life, 1)
+					latest, end := httpclient.Schedule(life, 1)
 					if lead := latest - most/2*every; lead > 0 {
 						pass(lead)
 					}
@@ -83,7 +83,7 @@ func TestTokenLives(t *testing.T) {
 					if most := int(played/(life*84/100)) + 1; asked > most {
 						t.Errorf("%d token requests in %v, want at most %d", asked, played, most)
 					}
-					if often := every+latency < stale-latest; often && waits != 1 {
+					if often := every+latency < end-latest; often && waits != 1 {
 						t.Errorf("%d of %d requests waited", waits, requests)
 					}
 					if waits > asked {

@@ -242,7 +242,7 @@ func TestNobodyWaitsWhenWarm(t *testing.T) {
 func TestSchedule(t *testing.T) {
 	t.Parallel()
 	for _, life := range []time.Duration{time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, 120 * time.Second, 599 * time.Second, 30 * time.Minute, time.Hour, 2 * time.Hour} {
-		earliest, stale := httpclient.Schedule(life, 0)
+		earliest, end := httpclient.Schedule(life, 0)
 		latest, _ := httpclient.Schedule(life, 0.999999)
 		if earliest < life*84/100 || life-earliest > 5*time.Minute {
 			t.Errorf("%v: refreshed as early as %v", life, earliest)
@@ -250,13 +250,13 @@ func TestSchedule(t *testing.T) {
 		if latest-earliest < life/100 && latest-earliest < time.Minute {
 			t.Errorf("%v: jitter of %v only", life, latest-earliest)
 		}
-		if latest >= stale || stale >= life || life-stale > 10*time.Second {
-			t.Errorf("%v: refreshed as late as %v, stale at %v", life, latest, stale)
+		if latest >= end || end >= life || life-end > 10*time.Second {
+			t.Errorf("%v: refreshed as late as %v, used until %v", life, latest, end)
 		}
 	}
 }
 
-// With a good token an outage costs nobody anything.
+// With a good token an outage costs no caller anything.
 func TestOutageWithAGoodToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -324,9 +324,9 @@ func TestRefusalIsRemembered(t *testing.T) {
 	})
 }
 
-// A server in trouble is asked a bounded number of times, and recovery is
+// A server that fails is asked a bounded number of times, and recovery is
 // noticed.
-func TestServerInTrouble(t *testing.T) {
+func TestServerThatFails(t *testing.T) {
 	t.Parallel()
 	cases := map[string]faulttest.Fault{
 		"500":       {Status: 500, Body: "CANARY"},
@@ -349,7 +349,7 @@ func TestServerInTrouble(t *testing.T) {
 					defer srv.Close()
 					source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
 					defer source.Close()
-					// One bad answer: nobody notices.
+					// One bad answer: no caller sees it.
 					fault := fault
 					fault.Match, fault.Times = match, 1
 					srv.Faults.Add(fault)
@@ -402,7 +402,7 @@ func TestLongRetryAfter(t *testing.T) {
 
 // The Maskinporten token behind an Altinn token is used again while it lives,
 // and replaced when Altinn has stopped taking it.
-func TestGrantIsKept(t *testing.T) {
+func TestMaskinportenTokenIsKept(t *testing.T) {
 	t.Parallel()
 	for name, revoke := range map[string]bool{"kept": false, "revoked in the meantime": true} {
 		t.Run(name, func(t *testing.T) {

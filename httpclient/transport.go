@@ -18,8 +18,8 @@ import (
 // without it. It goes over https, or over plain http to this machine by its
 // literal name (localhost, 127.0.0.0/8, ::1). A URL that is opaque is refused, since a
 // proxy would take it elsewhere. A RoundTripper above this one must
-// pass requests on as they are or as clones: a request made anew has lost where
-// it started.
+// pass requests on as they are or as clones: a request made anew has lost its
+// origin.
 //
 // The request passed in is not changed, and a response's Request is the one
 // passed in, so that no token can be read there. An Authorization header that

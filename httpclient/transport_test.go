@@ -220,7 +220,7 @@ func TestRingOfRedirects(t *testing.T) {
 	}
 }
 
-// A list of hosts that allows nothing, or what nobody could match, is an error
+// A list of hosts that allows nothing, or that no request could match, is an error
 // at once: it must not fail open, nor at the first request.
 func TestAllowedHostsAreChecked(t *testing.T) {
 	t.Parallel()
@@ -337,7 +337,7 @@ func TestCallersOwnAuthorizationOnRedirects(t *testing.T) {
 	}
 }
 
-// A base that edits the token's header edits nobody else's.
+// A base that edits the token's header edits no other.
 func TestBaseThatEditsTheHeader(t *testing.T) {
 	t.Parallel()
 	srv := newDouble(t)
@@ -498,7 +498,7 @@ func TestReplacement(t *testing.T) {
 	})
 }
 
-// A storm of rejections causes one refresh, and nobody is failed by it.
+// A storm of rejections causes one refresh, and no request fails.
 func TestStormOfRejections(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

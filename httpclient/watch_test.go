@@ -32,7 +32,7 @@ type watch struct {
 	onWay  int            // requests whose tokens ended on their way, twice
 }
 
-// kind is what is known of one kind of token.
+// kind is what is known of one token key.
 type kind struct {
 	newest      string    // of those that were sent
 	asked       time.Time // when that was asked for
@@ -40,7 +40,7 @@ type kind struct {
 	replacement bool      // the newest is the first one asked for after a rejection
 }
 
-// replaced is the cause where a replacement is rejected within half of its life,
+// replaced is the cause if a replacement is rejected within half of its life,
 // which is at most 1.5 s here; and a fetch takes a while besides.
 const (
 	replaced = "the token was replaced a moment ago"
@@ -139,7 +139,7 @@ func (w *watch) rejected(t *testing.T, last tries, why string) {
 		return
 	}
 	if !strings.Contains(why, "token revoked") {
-		// Both kinds of token are used for less than 2 s after they were asked for.
+		// Maskinporten and Altinn tokens are used for less than 2 s after they were asked for.
 		if used := last.at.Sub(asked.(time.Time)); used > 2*time.Second {
 			t.Errorf("rejected when sent %v after it was asked for: %s", used, why)
 		}
