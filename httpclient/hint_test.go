@@ -35,7 +35,7 @@ func TestHintsNameTheSetting(t *testing.T) {
 		"the key's own id":    {map[string]any{}, refuse("invalid_grant", unknownKid), "check EncodedJwk: its key id is not registered"},
 		"another id":          {map[string]any{"kid": "mine"}, refuse("invalid_grant", unknownKid), "check kid: its key id is not registered"},
 		"MP-100 for a key":    {map[string]any{}, refuse("invalid_client", "MP-100: Client authentication failed. "+unknownKid), "check EncodedJwk: its key id is not registered"},
-		"only MP-100":        {map[string]any{}, refuse("invalid_client", "MP-100"), "check ClientId: it is misspelt, or the client belongs to another environment than Environment"},
+		"only MP-100":         {map[string]any{}, refuse("invalid_client", "MP-100"), "check ClientId: it is misspelt, or the client belongs to another environment than Environment"},
 		"authority":           {map[string]any{"Environment": "", "authority": "https://test.maskinporten.no/"}, refuse("invalid_grant", "MP-110"), "check authority: the assertion was made for another environment's issuer"},
 		"a client, unsaid":    {map[string]any{"Environment": "", "authority": "https://test.maskinporten.no/"}, refuse("invalid_client", "no"), "check ClientId, authority and EncodedJwk: they must belong together"},
 		"a grant, unsaid":     {map[string]any{}, refuse("invalid_grant", "no"), "check Environment and EncodedJwk: the client, its key and the environment must belong together"},

@@ -13,22 +13,26 @@ import (
 // hands it to base; nil means [http.DefaultTransport]. It is for chains of
 // RoundTrippers and for clients of your own.
 //
-// The token goes to the scheme, host and port that the request started at, and
-// nowhere else, however many redirects follow: a hop to another origin is sent
-// without it. It goes over https, or over plain http to this machine by its
-// literal name (localhost, 127.0.0.0/8, ::1). A URL that is opaque is refused, since a
-// proxy would take it elsewhere. A RoundTripper above this one must
-// pass requests on as they are or as clones: a request made anew has lost its
-// origin.
+// Where the token goes:
 //
-// The request passed in is not changed, and a response's Request is the one
-// passed in, so that no token can be read there. An Authorization header that
-// the request already has is kept, and that request gets no token, nor does any
-// that it is redirected to, unless OverwriteAuthorizationHeader is set.
+//   - To the scheme, host and port at which the request started. Once a redirect has
+//     left them, no later request of the chain carries the token.
+//   - Over https, or over plain http to this machine by its literal name (localhost in
+//     lower case, 127.0.0.0/8, ::1). An opaque URL is refused, since a proxy would
+//     take it elsewhere.
+//   - Not to a request with an Authorization header of its own, nor to one that it is
+//     redirected to, unless OverwriteAuthorizationHeader is set.
 //
-// When the API answers 401 to a token of ours, the token is replaced, and the
-// request is sent once more if its body can be. Where no newer token is to be
-// had, the API's own answer is returned.
+// When the API answers 401 to a token of ours, the token is replaced, and the request
+// is sent once more if its body can be. Without a newer token the API's own answer is
+// returned.
+//
+// The base must not follow redirects itself: it would take the token along. One that
+// did is reported in the log at level Error. A RoundTripper above this one must pass
+// requests on as they are or as clones: a request made anew has lost its origin.
+//
+// The request passed in is not changed. A response's Request is the one passed in, so
+// that no token can be read there.
 func (s *TokenSource) Transport(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport
