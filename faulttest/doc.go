@@ -1,13 +1,18 @@
-// Package faulttest breaks HTTP servers on purpose, and runs them where a test
-// can reach them. It is the vocabulary that the project's two test doubles,
-// vaulttest and maskinportentest, share; it knows nothing of tokens or vaults.
+// Package faulttest makes HTTP servers fail on purpose, and runs servers where a
+// test can reach them. It serves the project's two doubles,
+// provider/vaulttest and httpclient/maskinportentest, and works for any handler. It
+// knows nothing of tokens or vaults.
 //
-// A [Queue] wraps any [http.Handler] and makes chosen requests fail: an answer
-// of your own, a delay, no answer at all, a body cut short, a connection
-// dropped. A [Server] runs a handler either behind TLS on a loopback port
-// ([StartTLS]) or in memory without any socket ([StartPipe]), the latter for
-// use inside a testing/synctest bubble.
+//   - A [Queue] wraps an [http.Handler] and makes chosen requests fail: with an
+//     answer of your own, a delay, no answer, a truncated body or a dropped
+//     connection. Each [Fault] says what goes wrong with which requests.
+//   - A [Server] runs a handler behind TLS on a loopback port ([StartTLS]), or in
+//     memory without a socket ([StartPipe]). The latter works inside a
+//     testing/synctest bubble.
 //
-// Nothing here imports package testing, so programs such as demos may use it
-// too. All types are safe for concurrent use.
+// Both doubles have a field Faults, which is a Queue, and the methods Transport and
+// Client of a Server.
+//
+// The package does not import testing, so programs such as demos can use it too.
+// All types are safe for concurrent use, and so are their nil and zero values.
 package faulttest

@@ -11,50 +11,53 @@ import (
 	"time"
 )
 
-// Fault says what goes wrong with a request. The zero value of every field
-// leaves that aspect alone, so Fault{Delay: time.Second} only slows one
-// request down, and Fault{Status: 503} answers one request with 503.
+// Fault says what goes wrong with a request. A zero field changes nothing, so
+// Fault{Delay: time.Second} only delays one request, and Fault{Status: 503} answers
+// one request with 503.
 type Fault struct {
-	// Match chooses the requests to hit. Nil hits any request. It may read the
-	// request's body and form, and call the queue.
+	// Match chooses the requests to hit. Nil hits every request. Match may read
+	// the request's body and form, and call the queue.
 	Match func(*http.Request) bool
 	// Times is how many requests are hit before the fault is used up.
 	// Zero means one; a negative number means all until [Queue.Clear].
 	Times int
 
-	// Delay passes before anything is answered. It ends early when the client
-	// goes away.
+	// Delay is how long the server waits before it does anything else. It ends
+	// when the client leaves.
 	Delay time.Duration
-	// Hang accepts the request and answers nothing until the client goes away
-	// or the server closes.
+	// Hang accepts the request and answers nothing until the client leaves or
+	// the server closes. If several of Hang, Drop and Status are set, the first
+	// one counts.
 	Hang bool
-	// Drop closes the connection without an answer; over HTTP/2 it resets the
-	// stream. Of Hang, Drop and Status the first that is set counts.
+	// Drop closes the connection without an answer. Over HTTP/2 it resets the
+	// stream.
 	Drop bool
 	// Status answers with this status, Header and Body instead of passing the
 	// request on.
 	Status int
-	// Header is added to the answer that Status asks for.
+	// Header is added to the answer, if Status is set.
 	Header http.Header
-	// Body is the answer's body where Status is set.
+	// Body is the answer's body, if Status is set.
 	Body string
-	// Truncate promises more bytes than Body has, where Status is set, and then
-	// does as Drop does.
+	// Truncate promises more bytes than Body has, and then does as Drop does, if
+	// Status is set.
 	Truncate bool
-	// SlowBody passes between the answer's header and its body, where Status is set.
+	// SlowBody is the pause between the answer's header and its body, if Status
+	// is set.
 	SlowBody time.Duration
 }
 
-// Queue holds faults and applies them to the requests that pass its handlers.
-// The first fault in the queue that matches a request is the one applied. The
-// zero value is an empty queue, ready for use.
+// Queue holds faults and applies them to the requests that pass its handlers. A
+// request is hit by the first fault in the queue that matches it. The zero value is
+// an empty queue, ready for use. A nil Queue stays empty.
 type Queue struct {
 	mu     sync.Mutex
 	faults []*queued
 	hits   int
 }
 
-// queued is a fault in a queue, told from its equals by its address.
+// queued is a fault in a queue. Its address tells it from others with the same
+// fields.
 type queued struct {
 	Fault
 	left int // negative: any number
@@ -62,6 +65,9 @@ type queued struct {
 
 // Add appends faults to the queue.
 func (q *Queue) Add(faults ...Fault) {
+	if q == nil {
+		return
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, f := range faults {
@@ -69,8 +75,11 @@ func (q *Queue) Add(faults ...Fault) {
 	}
 }
 
-// Clear forgets every fault that is still queued.
+// Clear removes every fault that is still queued.
 func (q *Queue) Clear() {
+	if q == nil {
+		return
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.faults = nil
@@ -78,22 +87,29 @@ func (q *Queue) Clear() {
 
 // Pending is the number of faults that are not used up.
 func (q *Queue) Pending() int {
+	if q == nil {
+		return 0
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.faults)
 }
 
-// Hits is the number of requests that a fault has hit, cleared ones included.
+// Hits is the number of requests that a fault has hit, cleared faults included.
 func (q *Queue) Hits() int {
+	if q == nil {
+		return 0
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.hits
 }
 
 // Wrap returns a handler that applies the queued faults and passes all other
-// requests on to next. While the queue holds any fault, a request's body is read
-// before it is matched.
+// requests on to next. A nil next answers 404. While the queue holds any fault, the
+// handler reads a request's body before it matches the request.
 func (q *Queue) Wrap(next http.Handler) http.Handler {
+	next = orNotFound(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if q.Pending() == 0 {
 			next.ServeHTTP(w, r)
@@ -103,7 +119,7 @@ func (q *Queue) Wrap(next http.Handler) http.Handler {
 		// request's body is read: without this a hang would outlive it.
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
-			return
+			drop()
 		}
 		f, hit := q.take(r, body)
 		r.Body = io.NopCloser(bytes.NewReader(body))
@@ -115,14 +131,14 @@ func (q *Queue) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// take finds the fault that hits a request and uses it up by one.
+// take finds the fault that hits a request, and counts the hit.
 func (q *Queue) take(r *http.Request, body []byte) (Fault, bool) {
 	q.mu.Lock()
 	faults := slices.Clone(q.faults)
 	q.mu.Unlock()
 	for _, f := range faults {
-		// Match may do as it likes: it has a copy of the request, with the body,
-		// and the queue is not locked.
+		// Match gets a copy of the request, with the body, and the queue is not
+		// locked: it may read the one and call the other.
 		if f.Match != nil {
 			copied := r.Clone(r.Context())
 			copied.Body = io.NopCloser(bytes.NewReader(body))
@@ -137,7 +153,7 @@ func (q *Queue) take(r *http.Request, body []byte) (Fault, bool) {
 	return Fault{}, false
 }
 
-// use reports whether the fault was still there to be used.
+// use counts a hit, and reports whether the fault was still in the queue.
 func (q *Queue) use(f *queued) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -189,8 +205,8 @@ func (f Fault) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pause waits for d, or drops the connection when the client or the server has
-// gone by then.
+// pause waits for d. It drops the connection if the client leaves or the server
+// closes before that.
 func pause(r *http.Request, d time.Duration) {
 	if d <= 0 {
 		return
@@ -204,6 +220,6 @@ func pause(r *http.Request, d time.Duration) {
 	}
 }
 
-// drop makes net/http close the connection (or reset the HTTP/2 stream)
-// without logging: http.ErrAbortHandler is its documented signal for that.
+// drop makes net/http close the connection (or reset the HTTP/2 stream) without a
+// log message: http.ErrAbortHandler is its documented signal for that.
 func drop() { panic(http.ErrAbortHandler) }

@@ -58,7 +58,7 @@ func TestServesItsNames(t *testing.T) {
 		for _, url := range []string{srv.URL, "https://vault.example/"} {
 			status, body, err := get(t.Context(), srv.Client(), url)
 			if err != nil || status != 200 || !strings.HasPrefix(body, "hello ") {
-				t.Errorf("%s: got %d %q %v", url, status, body, err)
+				t.Errorf("%s: got %d %q %v, want 200 and a greeting", url, status, body, err)
 			}
 		}
 	})
@@ -75,16 +75,16 @@ func TestReachesNothingElse(t *testing.T) {
 	}
 	for _, url := range []string{"https://localhost/", "https://[::1]:1/", "https://127.0.0.1:9/"} {
 		if _, body, err := get(t.Context(), srv.Client(), url); err != nil || !strings.HasPrefix(body, "hello") {
-			t.Errorf("%s, which is one of its names: %q, %v", url, body, err)
+			t.Errorf("%s, which is one of its names: got %q, %v, want a greeting", url, body, err)
 		}
 	}
 	byAddress := faulttest.StartTLS(hello, "10.1.2.3")
 	defer byAddress.Close()
 	if _, body, err := get(t.Context(), byAddress.Client(), "https://10.1.2.3/"); err != nil || body != "hello 10.1.2.3" {
-		t.Errorf("got %q, %v", body, err)
+		t.Errorf("by address: got %q, %v, want a greeting", body, err)
 	}
 	if _, _, err := get(t.Context(), &http.Client{Transport: &http.Transport{}}, srv.URL); err == nil {
-		t.Error("a client that does not know the certificate was served")
+		t.Error("a client that does not know the certificate: got an answer, want an error")
 	}
 }
 
@@ -128,10 +128,10 @@ func TestFaults(t *testing.T) {
 				t.Fatalf("got %d %q %v, want %d %q", resp.StatusCode, body, err, c.status, c.body)
 			}
 			if c.fault.Header != nil && resp.Header.Get("Retry-After") != "3" {
-				t.Errorf("Retry-After is %q", resp.Header.Get("Retry-After"))
+				t.Errorf("got Retry-After %q, want 3", resp.Header.Get("Retry-After"))
 			}
 			if q.Pending() != 0 || q.Hits() != 1 {
-				t.Errorf("pending %d, hits %d, want 0 and 1", q.Pending(), q.Hits())
+				t.Errorf("got %d pending and %d hits, want 0 and 1", q.Pending(), q.Hits())
 			}
 		})
 	}
@@ -154,14 +154,14 @@ func TestHangEndsWithTheClient(t *testing.T) {
 		req, _ := http.NewRequestWithContext(ctx, http.MethodPost, srv.URL, strings.NewReader("a=b"))
 		_, err := srv.Client().Do(req)
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 50*time.Millisecond {
-			t.Errorf("got %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want the deadline after 50ms", err, time.Since(start))
 		}
 		<-over // the server's side has noticed
 	})
 }
 
-// A match may read the form and call the queue, and the request stays whole.
-func TestMatchMayDoAsItLikes(t *testing.T) {
+// Match may read the form and call the queue, and the request stays whole.
+func TestMatchReadsTheFormAndCallsTheQueue(t *testing.T) {
 	t.Parallel()
 	var q faulttest.Queue
 	srv := faulttest.StartTLS(q.Wrap(hello))
@@ -183,7 +183,7 @@ func TestMatchMayDoAsItLikes(t *testing.T) {
 	}
 }
 
-// Delays take as long as they say, and end with the client.
+// A delay takes exactly its time, and ends when the client leaves.
 func TestDelays(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]faulttest.Fault{
@@ -199,14 +199,14 @@ func TestDelays(t *testing.T) {
 				q.Add(fault)
 				start := time.Now()
 				if _, _, err := get(t.Context(), srv.Client(), srv.URL); err != nil || time.Since(start) != time.Minute {
-					t.Errorf("%v after %v", err, time.Since(start))
+					t.Errorf("got %v after %v, want an answer after 1m0s", err, time.Since(start))
 				}
 				q.Add(fault)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				start = time.Now()
 				if _, _, err := get(ctx, srv.Client(), srv.URL); err == nil || time.Since(start) != time.Second {
-					t.Errorf("%v after %v", err, time.Since(start))
+					t.Errorf("got %v after %v, want an error after 1s", err, time.Since(start))
 				}
 			})
 		})
@@ -236,7 +236,7 @@ func TestQueueOrderAndMatch(t *testing.T) {
 	q.Add(faulttest.Fault{Status: 500, Times: -1})
 	q.Clear()
 	if status, _, _ := get(t.Context(), srv.Client(), srv.URL); status != 200 {
-		t.Errorf("after Clear: %d", status)
+		t.Errorf("after Clear: got %d, want 200", status)
 	}
 }
 
@@ -262,7 +262,71 @@ func TestCloseEndsHangingRequests(t *testing.T) {
 		<-arrived
 		srv.Close()
 		if err := <-done; err == nil {
-			t.Errorf("%s: the hanging request succeeded", name)
+			t.Errorf("%s: got an answer to the hanging request, want an error", name)
 		}
+	}
+}
+
+func TestNilAndZero(t *testing.T) {
+	t.Parallel()
+	for name, srv := range map[string]*faulttest.Server{"nil": nil, "zero": {}} {
+		for _, client := range []*http.Client{srv.Client(), {Transport: srv.Transport()}} {
+			if _, body, err := get(t.Context(), client, "https://vault.example/"); err == nil || !strings.Contains(err.Error(), "faulttest: no server") {
+				t.Errorf("%s server: got %q, %v, want an error that says there is no server", name, body, err)
+			}
+		}
+		srv.Close()
+	}
+
+	var q *faulttest.Queue
+	q.Add(faulttest.Fault{Status: 500})
+	q.Clear()
+	if q.Pending() != 0 || q.Hits() != 0 {
+		t.Errorf("nil queue: got %d pending and %d hits, want none", q.Pending(), q.Hits())
+	}
+	srv := faulttest.StartTLS(q.Wrap(hello))
+	defer srv.Close()
+	if status, _, err := get(t.Context(), srv.Client(), srv.URL); status != 200 || err != nil {
+		t.Errorf("nil queue: got %d, %v, want 200", status, err)
+	}
+}
+
+// A nil handler answers 404, and not with what http.Handle registered.
+func TestNilHandler(t *testing.T) {
+	t.Parallel()
+	var q faulttest.Queue
+	for name, start := range map[string]func() *faulttest.Server{
+		"tls":   func() *faulttest.Server { return faulttest.StartTLS(nil) },
+		"pipe":  func() *faulttest.Server { return faulttest.StartPipe(nil) },
+		"queue": func() *faulttest.Server { return faulttest.StartPipe(q.Wrap(nil)) },
+	} {
+		srv := start()
+		if status, _, err := get(t.Context(), srv.Client(), srv.URL); status != 404 || err != nil {
+			t.Errorf("%s: got %d, %v, want 404", name, status, err)
+		}
+		srv.Close()
+		srv.Close()
+	}
+}
+
+type brokenBody struct{}
+
+func (brokenBody) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// A request whose body cannot be read gets no answer, rather than an empty 200.
+func TestUnreadableBody(t *testing.T) {
+	t.Parallel()
+	var q faulttest.Queue
+	q.Add(faulttest.Fault{Status: 500})
+	srv := faulttest.StartTLS(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = io.NopCloser(brokenBody{})
+		q.Wrap(hello).ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	if status, _, err := get(t.Context(), srv.Client(), srv.URL); err == nil {
+		t.Errorf("got %d, want an error", status)
+	}
+	if q.Pending() != 1 {
+		t.Errorf("got %d pending, want 1: the fault hit nothing", q.Pending())
 	}
 }

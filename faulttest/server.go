@@ -19,7 +19,8 @@ import (
 	"time"
 )
 
-// Server runs a handler where a test can reach it, until Close.
+// Server runs a handler where a test can reach it, until Close. Make one with
+// [StartTLS] or [StartPipe]. The zero value serves nothing.
 type Server struct {
 	// URL is the server's own address without a trailing slash, such as
 	// "https://127.0.0.1:41231". An in-memory server's is
@@ -30,14 +31,15 @@ type Server struct {
 	stop      func()
 }
 
-// StartTLS serves handler over HTTP/1.1 and HTTP/2 behind TLS on a free
-// loopback port. Its certificate is made for this server alone and covers
-// 127.0.0.1, ::1, localhost and the given hosts. [Server.Transport] reaches the
-// server under all of those names, whatever the port, and nothing else.
+// StartTLS serves handler over HTTP/1.1 and HTTP/2 behind TLS on a free loopback
+// port. A nil handler answers 404. The certificate is made for this server only and
+// covers 127.0.0.1, ::1, localhost and the given hosts. [Server.Transport] reaches
+// the server under all of those names, whatever the port, and nothing else.
 //
-// Like [httptest.NewServer], it panics when the machine has no loopback port, and
-// for a host that no certificate can name, such as one that is not ASCII.
+// Like [httptest.NewServer], StartTLS panics when the machine has no loopback port,
+// and for a host that no certificate can name, such as one that is not ASCII.
 func StartTLS(handler http.Handler, hosts ...string) *Server {
+	handler = orNotFound(handler)
 	cert, pool := selfSigned(hosts)
 	srv := httptest.NewUnstartedServer(handler)
 	srv.EnableHTTP2 = true
@@ -77,11 +79,12 @@ func StartTLS(handler http.Handler, hosts ...string) *Server {
 	}
 }
 
-// StartPipe serves handler in memory: no socket, no port, no TLS, though its
-// URLs are https as production's are. [Server.Transport] reaches it under every
-// host name. It is meant for testing/synctest, whose bubbles allow no sockets:
-// start and close it inside the bubble.
+// StartPipe serves handler in memory: no socket, no port, no TLS, though its URLs
+// are https as production's are. A nil handler answers 404. [Server.Transport]
+// reaches the server under every host name. It is made for testing/synctest, whose
+// bubbles allow no sockets: start and close it inside the bubble.
 func StartPipe(handler http.Handler) *Server {
+	handler = orNotFound(handler)
 	l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	srv := &http.Server{
@@ -111,17 +114,37 @@ func StartPipe(handler http.Handler) *Server {
 }
 
 // Transport reaches the server, and only the server. Each call returns the same
-// transport, so connections are shared.
-func (s *Server) Transport() *http.Transport { return s.transport }
+// transport, so connections are shared. That of a nil or zero Server fails every
+// request.
+func (s *Server) Transport() *http.Transport {
+	if s == nil || s.transport == nil {
+		return &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return nil, errors.New("faulttest: no server: make one with StartTLS or StartPipe")
+		}}
+	}
+	return s.transport
+}
 
 // Client is a new [http.Client] over [Server.Transport].
-func (s *Server) Client() *http.Client { return &http.Client{Transport: s.transport} }
+func (s *Server) Client() *http.Client { return &http.Client{Transport: s.Transport()} }
 
-// Close ends the server and every request that is still under way.
+// Close ends the server and every request under way. It may be called more than
+// once.
 func (s *Server) Close() {
+	if s == nil || s.transport == nil {
+		return
+	}
 	s.transport.CloseIdleConnections()
 	s.stop()
 	s.transport.CloseIdleConnections()
+}
+
+// orNotFound keeps a nil handler from serving [http.DefaultServeMux].
+func orNotFound(handler http.Handler) http.Handler {
+	if handler == nil {
+		return http.NotFoundHandler()
+	}
+	return handler
 }
 
 func selfSigned(hosts []string) (tls.Certificate, *x509.CertPool) {
@@ -157,8 +180,8 @@ func selfSigned(hosts []string) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
 }
 
-// must stops the test program: the calls it guards fail for a host that no
-// certificate can name, and for nothing else.
+// must stops the test program. The calls that it checks fail only for a host that no
+// certificate can name.
 func must(err error) {
 	if err != nil {
 		panic("faulttest: " + err.Error())
