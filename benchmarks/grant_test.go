@@ -80,8 +80,8 @@ func signWithGolangJWT(now time.Time) (string, error) {
 }
 
 // cannedTokens is a token endpoint that answers at once, without looking: 52
-// characters, as maskinportentest's are, for an hour. (Maskinporten's own are
-// several hundred, which would cost those more who copy them for each request.)
+// characters for an hour. (Maskinporten's own are several hundred, which would cost
+// those more who copy them for each request.)
 func cannedTokens() http.RoundTripper {
 	answer := fmt.Sprintf(`{"access_token":%q,"token_type":"Bearer","expires_in":3600,"scope":%q}`,
 		strings.Repeat("token", 11)[:52], scope)

@@ -220,7 +220,7 @@ func TestNameThatComesBack(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := newPipe(t, builtIn)
 				defer srv.Close()
-				defer srv.Transport().(*http.Transport).CloseIdleConnections()
+				defer srv.Transport().CloseIdleConnections()
 				source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true}, httpclient.WithTokenTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
 					if match(r) && time.Since(epoch) < 5*time.Second {
 						return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: r.URL.Host, IsNotFound: true}}

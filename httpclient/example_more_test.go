@@ -33,7 +33,7 @@ func newExampleSource(srv *maskinportentest.Server, changes map[string]any, opts
 // showGrant answers with what the token of a request was granted for.
 func showGrant(w http.ResponseWriter, r *http.Request) {
 	token, _ := maskinportentest.TokenFrom(r.Context())
-	fmt.Println("consumer:", token.Grant["consumer_org"], "details:", token.Grant["authorization_details"] != nil)
+	fmt.Println("consumer:", token.Assertion["consumer_org"], "details:", token.Assertion["authorization_details"] != nil)
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -37,7 +37,7 @@ func TestLifeCountsFromTheRequest(t *testing.T) {
 				})
 				source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": exchange}, httpclient.WithTokenTransport(slow))
 				defer source.Close()
-				defer srv.Transport().(*http.Transport).CloseIdleConnections()
+				defer srv.Transport().CloseIdleConnections()
 				want := time.Now().Add(2 * time.Minute)
 				if exchange {
 					want = time.Now().Add(latency - time.Second + 30*time.Minute)
@@ -97,7 +97,7 @@ func TestTokenThatEndsBeforeItArrives(t *testing.T) {
 				})
 				source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": name == "exchange"}, httpclient.WithTokenTransport(slow))
 				defer source.Close()
-				defer srv.Transport().(*http.Transport).CloseIdleConnections()
+				defer srv.Transport().CloseIdleConnections()
 				_, err := source.Token(t.Context())
 				if !errors.Is(err, httpclient.ErrTemporary) || !strings.Contains(message(err), "the token lives no longer than the request for it took") {
 					t.Errorf("got %v", err)
@@ -122,7 +122,7 @@ func TestOutageThatEndsBeforeTheToken(t *testing.T) {
 		})
 		source := sourceOf(t, srv, nil, httpclient.WithTokenTransport(transport))
 		defer source.Close()
-		defer srv.Transport().(*http.Transport).CloseIdleConnections()
+		defer srv.Transport().CloseIdleConnections()
 		if _, err := source.Token(t.Context()); err != nil {
 			t.Fatal(err)
 		}

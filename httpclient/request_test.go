@@ -81,7 +81,7 @@ func TestRequestOptions(t *testing.T) {
 			var seen map[string]any
 			srv.Handle("/seen", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				token, _ := maskinportentest.TokenFrom(r.Context())
-				seen = token.Grant
+				seen = token.Assertion
 			}))
 			req.URL.Path = "/seen"
 			resp, err := source.Client().Do(req)
@@ -262,7 +262,7 @@ func TestRequestsDoNotWaitForOneAnother(t *testing.T) {
 		})
 		source := sourceOf(t, srv, map[string]any{"Scope": scope}, httpclient.WithTokenTransport(slow))
 		defer source.Close()
-		defer srv.Transport().(*http.Transport).CloseIdleConnections()
+		defer srv.Transport().CloseIdleConnections()
 		var waiting sync.WaitGroup
 		waiting.Go(func() {
 			if _, err := source.Token(httpclient.ContextWithScope(t.Context(), "slow:scope")); err != nil {

@@ -622,7 +622,7 @@ func TestRejectedTokenThatWasDue(t *testing.T) {
 		})))
 		defer source.Close()
 		client := source.Client()
-		defer srv.Transport().(*http.Transport).CloseIdleConnections()
+		defer srv.Transport().CloseIdleConnections()
 		call := func(want int) {
 			t.Helper()
 			if status, _ := get(t, client, srv.PlatformURL()+"/api"); status != want {

@@ -13,44 +13,35 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
-// tell answers with the token that it was reached with.
-func tell(w http.ResponseWriter, r *http.Request) {
-	t, ok := maskinportentest.TokenFrom(r.Context())
-	if !ok {
-		w.WriteHeader(http.StatusTeapot)
-	}
-	_ = json.NewEncoder(w).Encode(t)
-}
-
 func TestHandle(t *testing.T) {
 	t.Parallel()
 	maskinporten := func(w *world) string { return w.token() }
 	altinn := func(w *world) string { return w.get(w.exchangeURL(), w.token()).raw }
 	const realm = `Bearer realm="maskinportentest"`
 	for name, tc := range map[string]struct {
-		path      string // "/one" where empty
+		path      string // "/one" if empty
 		bearer    func(w *world) string
 		pairs     []string
 		prepare   func(w *world, token string)
 		status    int
 		challenge string
-		told      string
+		listed    string // by Refusals
 	}{
 		"Maskinporten token":         {bearer: maskinporten, status: 200},
 		"Altinn token":               {bearer: altinn, status: 200},
-		"scheme in lower case":       {bearer: func(*world) string { return "" }, pairs: []string{"Authorization", "bearer none"}, status: 401, challenge: realm + `, error="invalid_token", error_description="unknown token"`, told: "api: 401 unknown token"},
+		"scheme in lower case":       {bearer: func(*world) string { return "" }, pairs: []string{"Authorization", "bearer none"}, status: 401, challenge: realm + `, error="invalid_token", error_description="unknown token"`, listed: "api: 401 unknown token"},
 		"no scope wanted":            {path: "/none", bearer: maskinporten, status: 200},
 		"before it expires":          {bearer: maskinporten, prepare: func(w *world, _ string) { w.advance(120*time.Second - 1) }, status: 200},
-		"no token":                   {bearer: func(*world) string { return "" }, status: 401, challenge: realm, told: "api: 401 no bearer token"},
-		"basic":                      {bearer: func(*world) string { return "" }, pairs: []string{"Authorization", "Basic eDp5"}, status: 401, challenge: realm + `, error="invalid_token", error_description="not exactly one bearer token"`, told: "api: 401 not exactly one bearer token"},
-		"twice":                      {bearer: maskinporten, pairs: []string{"Authorization", "Bearer x"}, status: 401, challenge: realm + `, error="invalid_token", error_description="not exactly one bearer token"`, told: "api: 401 not exactly one bearer token"},
-		"expired":                    {bearer: maskinporten, prepare: func(w *world, _ string) { w.advance(120 * time.Second) }, status: 401, challenge: realm + `, error="invalid_token", error_description="token expired"`, told: "api: 401 token expired"},
-		"Altinn token after its exp": {bearer: altinn, prepare: func(w *world, _ string) { w.advance(1800*time.Second - 600*time.Millisecond) }, status: 401, challenge: realm + `, error="invalid_token", error_description="token expired"`, told: "api: 401 token expired"},
+		"no token":                   {bearer: func(*world) string { return "" }, status: 401, challenge: realm, listed: "api: 401 no bearer token"},
+		"basic":                      {bearer: func(*world) string { return "" }, pairs: []string{"Authorization", "Basic eDp5"}, status: 401, challenge: realm + `, error="invalid_token", error_description="not exactly one bearer token"`, listed: "api: 401 not exactly one bearer token"},
+		"twice":                      {bearer: maskinporten, pairs: []string{"Authorization", "Bearer x"}, status: 401, challenge: realm + `, error="invalid_token", error_description="not exactly one bearer token"`, listed: "api: 401 not exactly one bearer token"},
+		"expired":                    {bearer: maskinporten, prepare: func(w *world, _ string) { w.advance(120 * time.Second) }, status: 401, challenge: realm + `, error="invalid_token", error_description="token expired"`, listed: "api: 401 token expired"},
+		"Altinn token after its exp": {bearer: altinn, prepare: func(w *world, _ string) { w.advance(1800*time.Second - 600*time.Millisecond) }, status: 401, challenge: realm + `, error="invalid_token", error_description="token expired"`, listed: "api: 401 token expired"},
 		"Altinn outlives its source": {bearer: altinn, prepare: func(w *world, _ string) { w.advance(1799 * time.Second) }, status: 200},
-		"revoked":                    {bearer: altinn, prepare: func(w *world, token string) { w.Revoke(token) }, status: 401, challenge: realm + `, error="invalid_token", error_description="token revoked"`, told: "api: 401 token revoked"},
+		"revoked":                    {bearer: altinn, prepare: func(w *world, token string) { w.Revoke(token) }, status: 401, challenge: realm + `, error="invalid_token", error_description="token revoked"`, listed: "api: 401 token revoked"},
 		"another one revoked":        {bearer: maskinporten, prepare: func(w *world, _ string) { w.Revoke(w.token()); w.Revoke("unknown") }, status: 200},
-		"all revoked":                {bearer: maskinporten, prepare: func(w *world, _ string) { w.RevokeAll() }, status: 401, challenge: realm + `, error="invalid_token", error_description="token revoked"`, told: "api: 401 token revoked"},
-		"missing scope":              {path: "/two", bearer: maskinporten, status: 403, challenge: realm + `, error="insufficient_scope", scope="` + scope + ` other"`, told: "api: 403 scope other is missing"},
+		"all revoked":                {bearer: maskinporten, prepare: func(w *world, _ string) { w.RevokeAll() }, status: 401, challenge: realm + `, error="invalid_token", error_description="token revoked"`, listed: "api: 401 token revoked"},
+		"missing scope":              {path: "/two", bearer: maskinporten, status: 403, challenge: realm + `, error="insufficient_scope", scope="` + scope + ` other"`, listed: "api: 403 scope other is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -65,19 +56,19 @@ func TestHandle(t *testing.T) {
 			if tc.path == "" {
 				tc.path = "/one"
 			}
-			got := w.get(w.Issuer()[:len(w.Issuer())-1]+tc.path, bearer, tc.pairs...)
+			got := w.get(w.PlatformURL()+tc.path, bearer, tc.pairs...)
 			if got.status != tc.status || got.header.Get("WWW-Authenticate") != tc.challenge {
-				t.Errorf("%d %s", got.status, got.header.Get("WWW-Authenticate"))
+				t.Errorf("got %d %q, want %d %q", got.status, got.header.Get("WWW-Authenticate"), tc.status, tc.challenge)
 			}
-			var told []string
-			if tc.told != "" {
-				told = []string{tc.told}
+			var listed []string
+			if tc.listed != "" {
+				listed = []string{tc.listed}
 			}
-			if diff := cmp.Diff(told, w.Refusals()); diff != "" {
-				t.Error(diff)
+			if diff := cmp.Diff(listed, w.Refusals()); diff != "" {
+				t.Errorf("refusals, -want +got:\n%s", diff)
 			}
-			if st := w.Stats(); st.APIRequests != 1 || st.Refused != len(told) {
-				t.Errorf("%+v", st)
+			if st := w.Stats(); st.APIRequests != 1 || st.Refused != len(listed) {
+				t.Errorf("got %+v, want 1 request, %d refused", st, len(listed))
 			}
 		})
 	}
@@ -102,31 +93,31 @@ func TestTokenFrom(t *testing.T) {
 	claims["iat"], claims["exp"] = json.Number("1893553445"), json.Number("1893553545")
 
 	want := maskinportentest.Token{
-		ClientID: w.ClientID(), Scopes: []string{scope}, Grant: claims,
+		ClientID: w.ClientID(), Scopes: []string{scope}, Assertion: claims,
 		IssuedAt: epoch, ExpiresAt: epoch.Add(2 * time.Minute),
 	}
 	if status := call(token); status != http.StatusOK {
-		t.Fatal(status)
+		t.Fatalf("got %d for a Maskinporten token, want 200", status)
 	}
-	unexported := cmpopts.IgnoreUnexported(maskinportentest.Token{})
-	if diff := cmp.Diff(want, got, unexported); diff != "" {
-		t.Error(diff)
+	equal := cmp.Options{cmpopts.IgnoreUnexported(maskinportentest.Token{}), cmpopts.EquateApproxTime(0)}
+	if diff := cmp.Diff(want, got, equal); diff != "" {
+		t.Errorf("Maskinporten token, -want +got:\n%s", diff)
 	}
 
 	want.Altinn, want.IssuedAt, want.ExpiresAt = true, epoch.Truncate(time.Second), epoch.Truncate(time.Second).Add(30*time.Minute)
 	if status := call(w.get(w.exchangeURL(), token).raw); status != http.StatusOK {
-		t.Fatal(status)
+		t.Fatalf("got %d for an Altinn token, want 200", status)
 	}
-	if diff := cmp.Diff(want, got, unexported, cmpopts.EquateApproxTime(0)); diff != "" {
-		t.Error(diff)
+	if diff := cmp.Diff(want, got, equal); diff != "" {
+		t.Errorf("Altinn token, -want +got:\n%s", diff)
 	}
 	if status := call("other"); status != http.StatusUnauthorized {
-		t.Errorf("%d for a token of nobody's", status)
+		t.Errorf("got %d for an unknown token, want 401", status)
 	}
 	if st := w.Stats(); st.APIRequests != 3 || st.Refused != 1 {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want 3 requests, 1 refused", st)
 	}
-	if _, ok := maskinportentest.TokenFrom(t.Context()); ok {
-		t.Error("a token where no handler is")
+	if got, ok := maskinportentest.TokenFrom(t.Context()); ok {
+		t.Errorf("got %v from a context of no handler, want no token", got)
 	}
 }

@@ -20,7 +20,7 @@ var hashes = map[string]crypto.Hash{
 	"RS512": crypto.SHA512,
 }
 
-// assertion is a compact JWS taken apart; nothing about it is verified.
+// assertion is a compact JWS in its parts. Nothing about it is verified.
 type assertion struct {
 	header, claims       map[string]any
 	rawHeader, rawClaims []byte
@@ -74,14 +74,21 @@ func (s *Server) verify(compact string, replayed bool) (Token, *refusal) {
 	if replayed {
 		return Token{}, notValid("MP-012", "Grant is used before")
 	}
-	scopes, bad := a.verifyAccess(client)
+	scopes, bad := s.verifyAccess(a, client)
 	if bad != nil {
 		return Token{}, bad
 	}
-	return Token{ClientID: iss, Scopes: scopes, Grant: a.claims, IssuedAt: now, orgNo: client.OrgNo}, nil
+	amr := "private_key_jwt"
+	if _, given := a.header["x5c"]; given {
+		amr = "virksomhetssertifikat"
+	}
+	return Token{
+		ClientID: iss, Scopes: scopes, Assertion: a.claims, IssuedAt: now,
+		orgNo: client.organisation(), clientAMR: amr,
+	}, nil
 }
 
-func (a assertion) verifySignature(client Client, now time.Time) *refusal {
+func (a assertion) verifySignature(client registration, now time.Time) *refusal {
 	alg, _ := a.header["alg"].(string)
 	hash := hashes[alg]
 	if hash == 0 {
@@ -102,8 +109,8 @@ func (a assertion) verifySignature(client Client, now time.Time) *refusal {
 	return nil
 }
 
-// verifyHeader admits what is documented. What other members a header may have
-// (RFC 7515 section 4.1) is no client's to send: "jwk" may leak a private key.
+// verifyHeader accepts the documented members only. RFC 7515 section 4.1 has more,
+// which no client needs to send: "jwk" may leak a private key.
 func (a assertion) verifyHeader() *refusal {
 	for name := range a.header {
 		switch name {
@@ -121,7 +128,7 @@ func (a assertion) verifyHeader() *refusal {
 }
 
 // key finds the key that the header names, by kid or by a certificate chain.
-func (a assertion) key(client Client, alg string, now time.Time) (*rsa.PublicKey, *refusal) {
+func (a assertion) key(client registration, alg string, now time.Time) (*rsa.PublicKey, *refusal) {
 	if x5c, given := a.header["x5c"]; given {
 		if _, both := a.header["kid"]; both {
 			return nil, authFailed("", "Invalid JWT. The header has both kid and x5c")
@@ -132,7 +139,7 @@ func (a assertion) key(client Client, alg string, now time.Time) (*rsa.PublicKey
 	if kid == "" {
 		return nil, authFailed("", "Invalid JWT. The client requires pre-registered jwk and no key identifier (kid) provided")
 	}
-	return client.publicKey(kid, alg)
+	return client.publicKey(kid, alg, now)
 }
 
 // certificateKey reads an enterprise certificate with its chain, leaf first
@@ -150,7 +157,9 @@ func (c Client) certificateKey(x5c any, now time.Time) (*rsa.PublicKey, *refusal
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	}
 	for _, root := range c.Roots {
-		opts.Roots.AddCert(root)
+		if root != nil {
+			opts.Roots.AddCert(root)
+		}
 	}
 	for _, cert := range chain[1:] {
 		opts.Intermediates.AddCert(cert)
@@ -186,8 +195,8 @@ func parseChain(x5c any) ([]*x509.Certificate, bool) {
 	return chain, len(chain) > 0
 }
 
-// madeOutTo finds the organisation where Norwegian enterprise certificates have
-// it: serialNumber, or organizationIdentifier as "NTRNO-" and the number.
+// madeOutTo looks for the organisation in the two places that Norwegian enterprise
+// certificates use: serialNumber, or organizationIdentifier with the prefix NTRNO-.
 func madeOutTo(cert *x509.Certificate, orgNo string) bool {
 	if cert.Subject.SerialNumber == orgNo {
 		return true

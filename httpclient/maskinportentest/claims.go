@@ -4,16 +4,14 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 )
 
-const (
-	maxAhead = 10 * time.Second  // how far iat may be ahead of the server
-	maxLife  = 120 * time.Second // the most that exp may be after iat
-)
+const systemUserType = "urn:altinn:systemuser"
 
 // knownClaims are all that an assertion may hold.
 var knownClaims = []string{
@@ -27,10 +25,11 @@ var (
 	iso6523        = regexp.MustCompile(`^0192:[0-9]{9}$`)
 	externalRef    = regexp.MustCompile(`^[A-Za-z0-9_\-æøåÆØÅ]{1,255}$`)
 	uuidText       = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	absoluteURI    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+$`)
 	consentGranter = regexp.MustCompile(`^urn:altinn:(person:identifier-no:[0-9]{11}|organization:identifier-no:[0-9]{9})$`)
 )
 
-// verifyClaims checks everything but what the client is allowed to have.
+// verifyClaims checks everything except what the client is allowed to have.
 func (a assertion) verifyClaims(issuer string, now time.Time) *refusal {
 	if aud, _ := a.claims["aud"].(string); aud != issuer {
 		return authFailed("MP-110", "Invalid JWT claim aud")
@@ -40,8 +39,8 @@ func (a assertion) verifyClaims(issuer string, now time.Time) *refusal {
 			return malformed(fmt.Sprintf("Unknown claim %q", name))
 		}
 	}
-	iat, iatOK := wholeSeconds(a.claims["iat"])
-	exp, expOK := wholeSeconds(a.claims["exp"])
+	iat, iatOK := numericDate(a.claims["iat"])
+	exp, expOK := numericDate(a.claims["exp"])
 	id, _ := a.claims["jti"].(string)
 	switch {
 	case !iatOK || !expOK:
@@ -68,7 +67,7 @@ func (a assertion) verifyOptional() *refusal {
 		return malformed("The claim pid must be eleven digits")
 	}
 	if resource, given := a.claims["resource"]; given && !validResource(resource) {
-		return malformed("The claim resource must be a string or an array of them")
+		return malformed("The claim resource must be an absolute URI without a fragment")
 	}
 	if details, given := a.claims["authorization_details"]; given {
 		return verifyDetails(details)
@@ -76,40 +75,57 @@ func (a assertion) verifyOptional() *refusal {
 	return nil
 }
 
-// validResource takes a string, as every known client sends, as well as the
-// documented array.
+// validResource accepts a string, as every known client sends, and the documented
+// array. RFC 8707 section 2 says what each entry must be.
 func validResource(v any) bool {
 	list, ok := v.([]any)
 	if !ok {
 		list = []any{v}
 	}
-	for _, entry := range list {
-		if s, _ := entry.(string); s == "" {
-			return false
-		}
-	}
-	return len(list) > 0
+	return len(list) > 0 && !slices.ContainsFunc(list, func(entry any) bool { return !isResource(entry) })
 }
 
-// verifyAccess checks what is asked for against what the client may have.
-func (a assertion) verifyAccess(client Client) ([]string, *refusal) {
+func isResource(v any) bool {
+	s, _ := v.(string)
+	u, err := url.Parse(s)
+	if err != nil || !absoluteURI.MatchString(s) {
+		return false
+	}
+	return u.Host != "" || u.Scheme != "https" && u.Scheme != "http"
+}
+
+// verifyAccess checks what an assertion asks for against what the client may have,
+// as [Client] describes.
+func (s *Server) verifyAccess(a assertion, client registration) ([]string, *refusal) {
 	scope, ok := a.claims["scope"].(string)
 	if !ok {
 		return nil, malformed("The claim scope must be a string")
 	}
 	scopes := strings.Split(scope, " ")
 	for _, one := range scopes {
-		if !slices.Contains(client.Scopes, one) || one == "" {
-			return nil, &refusal{http.StatusBadRequest, "invalid_scope", "MP-200", "Invalid scope. Token request contains invalid scopes for client"}
+		switch {
+		case slices.Contains(client.Scopes, one) && one != "":
+		case s.scopeExists(one):
+			return nil, &refusal{http.StatusBadRequest, "invalid_scope", "MP-201", "Token request contains scopes not allowed for maskinporten"}
+		default:
+			return nil, &refusal{http.StatusBadRequest, "invalid_scope", "MP-200", "Token request contains invalid scopes for client, " + one}
 		}
 	}
-	consumer, given := a.claims["consumer_org"].(string)
-	switch {
-	case !given:
-	case consumer == client.OrgNo:
+	forbidden := func(mp, text string) *refusal { return &refusal{http.StatusForbidden, "forbidden", mp, text} }
+	consumer, delegated := a.claims["consumer_org"].(string)
+	if !delegated {
+		for _, one := range scopes {
+			if client.Granted != nil && !slices.Contains(client.Granted, one) {
+				return nil, forbidden("MP-250", "Consumer has not been granted access to the scope "+one)
+			}
+		}
+		return scopes, nil
+	}
+	if consumer == client.OrgNo {
 		return nil, &refusal{http.StatusBadRequest, "invalid_request", "", "Validation of JWT claim failed: The combination consumer_org in claim and delegation scope on client is invalid"}
-	case client.ConsumerOrgs != nil && !slices.Contains(client.ConsumerOrgs, consumer):
-		return nil, &refusal{http.StatusForbidden, "access_denied", "MP-251", "Forbidden. Consumer " + consumer + " has not delegated access to the scope " + scopes[0] + " to supplier " + client.OrgNo}
+	}
+	if client.ConsumerOrgs != nil && !slices.Contains(client.ConsumerOrgs, consumer) {
+		return nil, forbidden("MP-251", "Consumer "+consumer+" has not delegated access to the scope "+scopes[0]+" to supplier "+client.organisation())
 	}
 	return scopes, nil
 }
@@ -122,7 +138,7 @@ type member struct {
 
 // detailMembers are the two types of authorization detail that are known.
 var detailMembers = map[string]map[string]member{
-	"urn:altinn:systemuser": {
+	systemUserType: {
 		"systemuser_org": {valid: validSystemUserOrg},
 		"externalRef":    {valid: func(v any) bool { return matches(externalRef, v) }, optional: true},
 	},

@@ -22,7 +22,7 @@ func ExampleNewServer() {
 
 	// A client under test is built from the section, over the transport.
 	section := srv.Section()
-	client := &http.Client{Transport: srv.Transport()}
+	client := srv.Client()
 	resp, err := client.Get(section["Environment"].(string) + "instances")
 	if err != nil {
 		fmt.Println(err)
@@ -39,13 +39,13 @@ func ExampleNewServer() {
 	// [api: 401 no bearer token]
 }
 
-// What the server refuses, it explains as Maskinporten does.
+// The server explains a refusal as Maskinporten does.
 func ExampleServer_Refusals() {
 	srv := maskinportentest.NewServer(maskinportentest.WithKey(key()))
 	defer srv.Close()
 
-	client := &http.Client{Transport: srv.Transport()}
-	resp, err := client.PostForm(srv.Issuer()+"token", url.Values{
+	client := srv.Client()
+	resp, err := client.PostForm(srv.TokenURL(), url.Values{
 		"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"},
 		"assertion":  {"not an assertion"},
 	})
@@ -77,9 +77,9 @@ func ExampleServer_faults() {
 		Header: http.Header{"Retry-After": {"1"}},
 	})
 
-	client := &http.Client{Transport: srv.Transport()}
+	client := srv.Client()
 	for range 3 {
-		resp, err := client.PostForm(srv.Issuer()+"token", nil)
+		resp, err := client.PostForm(srv.TokenURL(), nil)
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -99,7 +99,7 @@ func ExampleWithClock() {
 	srv := maskinportentest.NewServer(maskinportentest.WithKey(key()), maskinportentest.WithClock(ahead))
 	defer srv.Close()
 
-	client := &http.Client{Transport: srv.Transport()}
+	client := srv.Client()
 	resp, err := client.Get(srv.Issuer() + ".well-known/oauth-authorization-server")
 	if err != nil {
 		fmt.Println(err)
@@ -132,4 +132,28 @@ func ExampleServer_AddKey() {
 	// true
 	// true
 	// false
+}
+
+// A client whose organisation was granted one of its two scopes.
+func ExampleClient() {
+	srv := maskinportentest.NewServer(maskinportentest.WithClient(maskinportentest.Client{
+		ID:      "my-client",
+		Scopes:  []string{"skatteetaten:read", "skatteetaten:write"},
+		Granted: []string{"skatteetaten:read"},
+		OrgNo:   "123456789",
+		Keys:    []maskinportentest.Key{key()},
+	}))
+	defer srv.Close()
+	fmt.Println(srv.Section()["ClientId"], srv.Section()["Scope"])
+	// Output:
+	// my-client skatteetaten:read skatteetaten:write
+}
+
+// A new key takes up to two minutes to work, as at Maskinporten.
+func ExampleServer_AddKeyAfter() {
+	srv := maskinportentest.NewServer(maskinportentest.WithKey(key()))
+	defer srv.Close()
+	fmt.Println(srv.AddKeyAfter(srv.ClientID(), other(), 2*time.Minute))
+	// Output:
+	// true
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"mime"
 	"net/http"
 	"strings"
@@ -36,9 +37,7 @@ func (s *Server) serveExchange(w http.ResponseWriter, r *http.Request) {
 		why = "not a Maskinporten token"
 	}
 	if why != "" {
-		s.refused("exchange", http.StatusUnauthorized, why)
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		w.WriteHeader(http.StatusUnauthorized)
+		s.problem(w, http.StatusUnauthorized, why)
 		return
 	}
 	token := s.exchange(from, test)
@@ -51,12 +50,28 @@ func (s *Server) serveExchange(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(token))
 }
 
-// problem answers with ProblemDetails (RFC 9457), as ASP.NET does.
-func (s *Server) problem(w http.ResponseWriter, status int, detail string) {
-	s.refused("exchange", status, detail)
-	writeJSON(w, status, "application/problem+json", map[string]any{
-		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail,
-	})
+// problemTypes are the sections of RFC 9110 that ASP.NET names as a problem's type.
+var problemTypes = map[int]string{
+	http.StatusBadRequest:       "15.5.1",
+	http.StatusUnauthorized:     "15.5.2",
+	http.StatusMethodNotAllowed: "15.5.6",
+	http.StatusGone:             "15.5.11",
+}
+
+// problem answers with ProblemDetails (RFC 9457), as ASP.NET does. Altinn does not
+// say what is wrong with a token, so a 401 has no detail.
+func (s *Server) problem(w http.ResponseWriter, status int, why string) {
+	s.refused("exchange", status, why)
+	answer := map[string]any{
+		"type":    "https://tools.ietf.org/html/rfc9110#section-" + problemTypes[status],
+		"title":   http.StatusText(status),
+		"status":  status,
+		"traceId": "00-" + hexText(16) + "-" + hexText(8) + "-00",
+	}
+	if status != http.StatusUnauthorized {
+		answer["detail"] = why
+	}
+	writeJSON(w, status, "application/problem+json; charset=utf-8", answer)
 }
 
 func acceptsJSON(h http.Header) bool {
@@ -68,47 +83,47 @@ func acceptsJSON(h http.Header) bool {
 	return false
 }
 
-// exchange makes an Altinn token. Clients read iat and exp from it; that it is
-// signed with a secret of this server's keeps anything else from accepting it.
+// exchange makes an Altinn token. It takes over the Maskinporten token's claims as
+// Altinn does, and is signed with a secret of this server's, so that nothing else
+// accepts it.
 func (s *Server) exchange(from Token, test bool) string {
 	now := s.now()
 	t := from
 	t.Altinn = true
 	t.IssuedAt = time.Unix(now.Unix(), 0)
 	t.ExpiresAt = time.Unix(now.Add(s.cfg.altinnLife).Unix(), 0)
-	owner, _ := from.Grant["consumer_org"].(string)
-	if owner == "" {
+	owner, delegated := from.Assertion["consumer_org"].(string)
+	if !delegated {
 		owner = from.orgNo
 	}
-	claims := map[string]any{
-		"iss":                  s.PlatformURL() + "/authentication/api/v1/openid/",
-		"iat":                  t.IssuedAt.Unix(),
-		"nbf":                  t.IssuedAt.Unix(),
-		"exp":                  t.ExpiresAt.Unix(),
-		"jti":                  randomText(),
-		"client_id":            t.ClientID,
-		"scope":                strings.Join(t.Scopes, " "),
-		"token_type":           "Bearer",
-		"consumer":             map[string]any{"authority": "iso6523-actorid-upis", "ID": "0192:" + owner},
-		"urn:altinn:orgNumber": owner,
-	}
+	claims := maps.Clone(from.claims)
+	delete(claims, "aud")
+	delete(claims, "client_amr")
+	maps.Copy(claims, map[string]any{
+		"iss":                           s.PlatformURL() + "/authentication/api/v1/openid/",
+		"iat":                           t.IssuedAt.Unix(),
+		"nbf":                           t.IssuedAt.Unix(),
+		"exp":                           t.ExpiresAt.Unix(),
+		"jti":                           randomText(),
+		"urn:altinn:orgNumber":          owner,
+		"urn:altinn:authenticatemethod": "maskinporten",
+		"urn:altinn:authlevel":          3,
+	})
 	if test && owner == s.cfg.testOrg {
 		claims["urn:altinn:org"] = "ttd"
 	}
-	if details, given := from.Grant["authorization_details"]; given {
-		claims["authorization_details"] = details
-	}
-	token := s.sign(claims)
+	t.claims = claims
+	token := s.signAltinn(claims)
 	s.keep(token, t)
 	s.add(func(st *Stats) { st.AltinnTokensIssued++ })
 	return token
 }
 
-func (s *Server) sign(claims map[string]any) string {
+func (s *Server) signAltinn(claims map[string]any) string {
 	raw, _ := json.Marshal(claims) // strings, numbers and decoded JSON always encode
 	b64 := base64.RawURLEncoding.EncodeToString
 	signed := b64([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + b64(raw)
-	mac := hmac.New(sha256.New, []byte(s.signing))
+	mac := hmac.New(sha256.New, []byte(s.altinnSecret))
 	mac.Write([]byte(signed))
 	return signed + "." + b64(mac.Sum(nil))
 }

@@ -1,10 +1,10 @@
 package maskinportentest_test
 
 import (
-	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
-	"strings"
+	"regexp"
 	"testing"
 	"time"
 
@@ -13,38 +13,31 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
-func payload(t *testing.T, jwt string) map[string]any {
-	t.Helper()
-	parts := strings.Split(jwt, ".")
-	if len(parts) != 3 {
-		t.Fatalf("not a JWT: %d parts", len(parts))
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	var claims map[string]any
-	if err := json.Unmarshal(raw, &claims); err != nil {
-		t.Fatal(err)
-	}
-	delete(claims, "jti")
-	return claims
-}
-
 func TestExchange(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		query  string
-		edits  []func(map[string]any)
-		org    any // urn:altinn:org
-		owner  string
-		detail any
+		query string
+		edits []func(map[string]any)
+		org   any // urn:altinn:org
+		owner string
+		more  map[string]any // claims
 	}{
-		"plain":               {owner: "991825827"},
-		"test organisation":   {query: "?test=true", org: "ttd", owner: "991825827"},
-		"test of another org": {query: "?test=true", edits: []func(map[string]any){set("consumer_org", "123456789")}, owner: "123456789"},
-		"consumer":            {edits: []func(map[string]any){set("consumer_org", "123456789")}, owner: "123456789"},
-		"system user":         {edits: []func(map[string]any){set("authorization_details", systemUser())}, owner: "991825827", detail: systemUser()},
+		"plain":             {owner: org},
+		"test organisation": {query: "?test=true", org: "ttd", owner: org},
+		"test of another org": {
+			query: "?test=true", edits: []func(map[string]any){set("consumer_org", "123456789")}, owner: "123456789",
+			more: map[string]any{"supplier": organisation(org), "delegation_source": "https://www.altinn.no/"},
+		},
+		"resource": {edits: []func(map[string]any){set("resource", "https://api.example")}, owner: org},
+		"pid":      {edits: []func(map[string]any){set("pid", "12345678901")}, owner: org, more: map[string]any{"pid": "12345678901"}},
+		"consumer": {
+			edits: []func(map[string]any){set("consumer_org", "123456789")}, owner: "123456789",
+			more: map[string]any{"supplier": organisation(org), "delegation_source": "https://www.altinn.no/"},
+		},
+		"system user": {
+			edits: []func(map[string]any){set("authorization_details", systemUser())}, owner: org,
+			more: map[string]any{"authorization_details": answeredSystemUser()},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -54,20 +47,18 @@ func TestExchange(t *testing.T) {
 				"iss": w.PlatformURL() + "/authentication/api/v1/openid/",
 				"iat": float64(epoch.Unix()), "nbf": float64(epoch.Unix()), "exp": float64(epoch.Unix() + 1800),
 				"client_id": w.ClientID(), "scope": scope, "token_type": "Bearer",
-				"consumer":             map[string]any{"authority": "iso6523-actorid-upis", "ID": "0192:" + tc.owner},
-				"urn:altinn:orgNumber": tc.owner,
+				"consumer":             organisation(tc.owner),
+				"urn:altinn:orgNumber": tc.owner, "urn:altinn:authenticatemethod": "maskinporten", "urn:altinn:authlevel": 3.0,
 			}
 			if tc.org != nil {
 				want["urn:altinn:org"] = tc.org
 			}
-			if tc.detail != nil {
-				want["authorization_details"] = tc.detail
-			}
+			maps.Copy(want, tc.more)
 			if diff := cmp.Diff(want, payload(t, got.raw)); got.status != http.StatusOK || diff != "" {
-				t.Errorf("%d\n%s", got.status, diff)
+				t.Errorf("got status %d, want 200; -want +got:\n%s", got.status, diff)
 			}
 			if ct := got.header.Get("Content-Type"); ct != "text/plain; charset=utf-8" {
-				t.Errorf("Content-Type %q", ct)
+				t.Errorf("got Content-Type %q, want plain text", ct)
 			}
 		})
 	}
@@ -83,10 +74,10 @@ func TestExchangeAsJSON(t *testing.T) {
 	}
 	claims := payload(t, token)
 	if claims["exp"].(float64)-claims["iat"].(float64) != 60 {
-		t.Errorf("life of %v", claims)
+		t.Errorf("got iat and exp of %v, want 60 s between them", claims)
 	}
-	if _, given := claims["urn:altinn:org"]; given {
-		t.Error("test=true had effect for an organisation that it is not for")
+	if org, given := claims["urn:altinn:org"]; given {
+		t.Errorf("got organisation %v, want none: test=true is for another one", org)
 	}
 }
 
@@ -98,19 +89,20 @@ func TestExchangeRefused(t *testing.T) {
 		bearer  func(w *world) string
 		prepare func(w *world)
 		status  int
-		told    string
+		detail  string
+		listed  string // by Refusals
 	}{
-		"no token":      {bearer: func(*world) string { return "" }, status: 401, told: "exchange: 401 no bearer token"},
-		"unknown token": {bearer: func(*world) string { return "x" }, status: 401, told: "exchange: 401 unknown token"},
+		"no token":      {bearer: func(*world) string { return "" }, status: 401, listed: "exchange: 401 no bearer token"},
+		"unknown token": {bearer: func(*world) string { return "x" }, status: 401, listed: "exchange: 401 unknown token"},
 		"Altinn token": {
 			bearer: func(w *world) string { return w.get(w.exchangeURL(), w.token()).raw },
-			status: 401, told: "exchange: 401 not a Maskinporten token",
+			status: 401, listed: "exchange: 401 not a Maskinporten token",
 		},
-		"expired":         {prepare: func(w *world) { w.advance(120 * time.Second) }, status: 401, told: "exchange: 401 token expired"},
-		"revoked":         {prepare: func(w *world) { w.RevokeAll() }, status: 401, told: "exchange: 401 token revoked"},
-		"other query":     {query: "?test=false", status: 400, told: "exchange: 400 The only query allowed is test=true"},
-		"cookie":          {pairs: []string{"Cookie", "a=b"}, status: 400, told: "exchange: 400 Cookies must be absent"},
-		"enterprise user": {pairs: []string{"X-Altinn-EnterpriseUser-Authentication", "dTpw"}, status: 410, told: "exchange: 410 Enterprise users are no longer supported"},
+		"expired":         {prepare: func(w *world) { w.advance(120 * time.Second) }, status: 401, listed: "exchange: 401 token expired"},
+		"revoked":         {prepare: func(w *world) { w.RevokeAll() }, status: 401, listed: "exchange: 401 token revoked"},
+		"other query":     {query: "?test=false", status: 400, detail: "The only query allowed is test=true", listed: "exchange: 400 The only query allowed is test=true"},
+		"cookie":          {pairs: []string{"Cookie", "a=b"}, status: 400, detail: "Cookies must be absent", listed: "exchange: 400 Cookies must be absent"},
+		"enterprise user": {pairs: []string{"X-Altinn-EnterpriseUser-Authentication", "dTpw"}, status: 410, detail: "Enterprise users are no longer supported", listed: "exchange: 410 Enterprise users are no longer supported"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -123,22 +115,34 @@ func TestExchangeRefused(t *testing.T) {
 				tc.prepare(w)
 			}
 			got := w.get(w.exchangeURL()+tc.query, bearer, tc.pairs...)
-			if got.status != tc.status {
-				t.Errorf("%d %s", got.status, got.raw)
+			if diff := cmp.Diff([]string{tc.listed}, w.Refusals()); diff != "" {
+				t.Errorf("refusals, -want +got:\n%s", diff)
 			}
-			if diff := cmp.Diff([]string{tc.told}, w.Refusals()); diff != "" {
-				t.Error(diff)
-			}
-			if tc.status == http.StatusUnauthorized {
-				if got.raw != "" || got.header.Get("WWW-Authenticate") != "Bearer" {
-					t.Errorf("401 with %q and %v", got.raw, got.header)
-				}
-				return
-			}
-			if ct := got.header.Get("Content-Type"); ct != "application/problem+json" || got.json["status"] != float64(tc.status) {
-				t.Errorf("%s %s", ct, got.raw)
-			}
+			checkProblem(t, got, tc.status, tc.detail)
 		})
+	}
+}
+
+// checkProblem compares a whole answer with ProblemDetails.
+func checkProblem(t *testing.T, got answer, status int, detail string) {
+	t.Helper()
+	trace, _ := got.json["traceId"].(string)
+	if !regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-00$`).MatchString(trace) {
+		t.Errorf("got traceId %q, want that of a W3C trace context", trace)
+	}
+	section := map[int]string{400: "15.5.1", 401: "15.5.2", 405: "15.5.6", 410: "15.5.11"}[status]
+	want := map[string]any{
+		"type": "https://tools.ietf.org/html/rfc9110#section-" + section, "title": http.StatusText(status),
+		"status": float64(status), "traceId": trace,
+	}
+	if detail != "" {
+		want["detail"] = detail
+	}
+	if diff := cmp.Diff(want, got.json); got.status != status || diff != "" {
+		t.Errorf("got status %d, want %d; -want +got:\n%s", got.status, status, diff)
+	}
+	if ct := got.header.Get("Content-Type"); ct != "application/problem+json; charset=utf-8" {
+		t.Errorf("got Content-Type %q, want application/problem+json", ct)
 	}
 }
 
@@ -146,7 +150,8 @@ func TestExchangeWantsGet(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	got := w.do(http.NewRequestWithContext(t.Context(), http.MethodPost, w.exchangeURL(), http.NoBody))
-	if got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != "GET" {
-		t.Errorf("%d %v", got.status, got.header)
+	checkProblem(t, got, http.StatusMethodNotAllowed, "Method must be GET")
+	if allow := got.header.Get("Allow"); allow != "GET" {
+		t.Errorf("got Allow %q, want GET", allow)
 	}
 }

@@ -11,34 +11,28 @@ import (
 	"github.com/portnokkel/portnokkel/faulttest"
 )
 
-// maxForm is far more than a token request takes.
-const maxForm = 64 << 10
-
 type replayedKey struct{}
 
-// count stands before the faults, so that every arriving request is counted and
-// every assertion's jti is used up, whatever becomes of the request: a client
-// cannot know whether a request that failed had been worked on, and must not
-// send its assertion again.
+// count stands before the faults: it counts every request on arrival, and every
+// assertion's jti counts as used, whatever becomes of the request. A client cannot
+// know whether the server processed a request that failed, and must not send its
+// assertion again.
 func (s *Server) count(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch _, pattern := s.mux.Handler(r); pattern {
-		case s.tokenPattern:
-			s.add(func(st *Stats) { st.TokenRequests++ })
-			r = s.arrive(r)
-		case s.exchangePattern:
-			s.add(func(st *Stats) { st.Exchanges++ })
-		case s.metadataPattern:
-			s.add(func(st *Stats) { st.Metadata++ })
-		case s.jwksPattern, "":
-		default:
+		_, pattern := s.mux.Handler(r)
+		if counter, own := s.counters[pattern]; own {
+			s.add(counter)
+		} else if pattern != "" {
 			s.add(func(st *Stats) { st.APIRequests++ })
+		}
+		if pattern == s.tokenPattern {
+			r = s.arrive(r)
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// arrive notes a token request's assertion.
+// arrive notes a token request's assertion, and whether it came before.
 func (s *Server) arrive(r *http.Request) *http.Request {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
 	r.Body = io.NopCloser(bytes.NewReader(body))
@@ -60,42 +54,42 @@ func (s *Server) delayed(next http.HandlerFunc) http.Handler {
 	return latency.Wrap(next)
 }
 
-// dateHeader stamps answers with the given clock; net/http would take its own.
+// dateHeader sets answers' Date by the given clock; net/http would use its own.
 func dateHeader(now func() time.Time, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d := &dated{ResponseWriter: w, now: now}
 		next.ServeHTTP(d, r)
-		d.stamp()
+		d.setDate()
 	})
 }
 
-// dated stamps at the last moment, because a fault may delay the answer.
+// dated sets Date at the last moment, because a fault may delay the answer.
 type dated struct {
 	http.ResponseWriter
-	now     func() time.Time
-	stamped bool
+	now func() time.Time
+	set bool
 }
 
-func (d *dated) stamp() {
-	if !d.stamped {
-		d.stamped = true
+func (d *dated) setDate() {
+	if !d.set {
+		d.set = true
 		d.Header().Set("Date", d.now().UTC().Format(http.TimeFormat))
 	}
 }
 
 func (d *dated) WriteHeader(status int) {
-	d.stamp()
+	d.setDate()
 	d.ResponseWriter.WriteHeader(status)
 }
 
 func (d *dated) Write(b []byte) (int, error) {
-	d.stamp()
+	d.setDate()
 	return d.ResponseWriter.Write(b)
 }
 
-// Flush sends the header, so it has to be stamped here too.
+// Flush sends the header, so Date must be set by then.
 func (d *dated) Flush() {
-	d.stamp()
+	d.setDate()
 	_ = http.NewResponseController(d.ResponseWriter).Flush()
 }
 

@@ -14,12 +14,9 @@ var (
 	errRepeated  = errors.New("a member is repeated")
 )
 
-// maxDepth is deeper than any claim goes, and keeps hostile nesting harmless.
-const maxDepth = 16
-
-// decodeObject decodes one JSON object and nothing after it. Where
-// encoding/json silently takes the last of two members of one name, this
-// refuses, at any depth, as RFC 7515 section 4 allows. Numbers stay json.Number.
+// decodeObject decodes one JSON object and nothing after it. It refuses two members
+// of one name at any depth, as RFC 7515 section 4 allows; encoding/json takes the
+// last one. Numbers stay json.Number.
 func decodeObject(raw []byte) (map[string]any, error) {
 	if !utf8.Valid(raw) {
 		return nil, errNotObject
@@ -46,7 +43,7 @@ func decodeValue(dec *json.Decoder, depth int) (any, error) {
 	case json.Delim('{'):
 		object := map[string]any{}
 		for dec.More() {
-			// The decoder lets no member name be anything but a string.
+			// The decoder accepts only strings as member names.
 			tok, err := dec.Token()
 			name, ok := tok.(string)
 			if err != nil || !ok {
@@ -75,7 +72,7 @@ func decodeValue(dec *json.Decoder, depth int) (any, error) {
 	}
 }
 
-// closed takes the closing bracket; the decoder lets nothing else stand there.
+// closed reads the closing bracket. The decoder accepts nothing else there.
 func closed(dec *json.Decoder) error {
 	if _, err := dec.Token(); err != nil {
 		return errNotObject
@@ -83,9 +80,9 @@ func closed(dec *json.Decoder) error {
 	return nil
 }
 
-// wholeSeconds reads a NumericDate, which this server wants as a plain integer
-// within a range that leaves room for arithmetic.
-func wholeSeconds(v any) (int64, bool) {
+// numericDate reads a NumericDate. This server wants a plain integer, in a range
+// that leaves room for arithmetic.
+func numericDate(v any) (int64, bool) {
 	n, ok := v.(json.Number)
 	if !ok {
 		return 0, false

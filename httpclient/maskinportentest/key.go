@@ -23,7 +23,6 @@ type Key struct {
 	Algorithm string
 
 	private *rsa.PrivateKey
-	expired bool
 }
 
 // NewKey generates a 2048-bit key for RS256 with the given kid, for tests only.

@@ -1,33 +1,40 @@
 package maskinportentest
 
 import (
+	"encoding/base64"
 	"maps"
+	"math/big"
 	"net/http"
 	"slices"
 )
 
-// serveMetadata is the RFC 8414 document.
+// serveMetadata is the RFC 8414 document, with what test.maskinporten.no has in it.
 func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	if !s.isGet(w, r) {
 		return
 	}
-	algorithms := slices.Sorted(maps.Keys(hashes))
 	writeJSON(w, http.StatusOK, "application/json", map[string]any{
 		"issuer":                                s.Issuer(),
-		"token_endpoint":                        s.Issuer() + "token",
-		"jwks_uri":                              s.Issuer() + "jwk",
+		"token_endpoint":                        s.TokenURL(),
+		"jwks_uri":                              s.base() + "jwk",
 		"grant_types_supported":                 []string{grantType},
 		"token_endpoint_auth_methods_supported": []string{"private_key_jwt"},
-		"token_endpoint_auth_signing_alg_values_supported": algorithms,
+		"token_endpoint_auth_signing_alg_values_supported": slices.Sorted(maps.Keys(hashes)),
 		"authorization_details_types_supported":            slices.Sorted(maps.Keys(detailMembers)),
 	})
 }
 
-// serveJWKS holds no keys: this server's Maskinporten tokens are not signed.
+// serveJWKS is the public half of the key that signs Maskinporten tokens.
 func (s *Server) serveJWKS(w http.ResponseWriter, r *http.Request) {
-	if s.isGet(w, r) {
-		writeJSON(w, http.StatusOK, "application/json", map[string]any{"keys": []any{}})
+	if !s.isGet(w, r) {
+		return
 	}
+	public := s.signingKey().PublicKey
+	b64 := base64.RawURLEncoding.EncodeToString
+	writeJSON(w, http.StatusOK, "application/json", map[string]any{"keys": []any{map[string]string{
+		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": signingKeyID,
+		"n": b64(public.N.Bytes()), "e": b64(big.NewInt(int64(public.E)).Bytes()),
+	}}})
 }
 
 func (s *Server) isGet(w http.ResponseWriter, r *http.Request) bool {

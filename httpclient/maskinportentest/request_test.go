@@ -18,7 +18,7 @@ func TestRequestRefused(t *testing.T) {
 		form   func(url.Values)
 		body   string // instead of the form
 		edit   func(*http.Request)
-		status int // 400 where zero
+		status int // 400 if zero
 		code   string
 		mp     string
 		text   string
@@ -53,7 +53,7 @@ func TestRequestRefused(t *testing.T) {
 			if tc.body == "" {
 				tc.body = form.Encode()
 			}
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.Issuer()+"token", strings.NewReader(tc.body))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.TokenURL(), strings.NewReader(tc.body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,7 +112,7 @@ func TestMalformedAssertion(t *testing.T) {
 	}
 }
 
-// The signature is over the bytes that were sent, not over what they mean.
+// The signature is over the bytes that were sent, not over their meaning.
 func TestSignatureIsOverTheExactBytes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -125,7 +125,7 @@ func TestSignatureIsOverTheExactBytes(t *testing.T) {
 		"a short one":    first[0] + "." + first[1] + "." + first[2][:100],
 	} {
 		if got := w.post(assertion); !strings.Contains(got.raw, "Invalid JWT signature") {
-			t.Errorf("%s: %d %s", name, got.status, got.raw)
+			t.Errorf("%s: got %d %s, want that the signature is invalid", name, got.status, got.raw)
 		}
 	}
 }
@@ -137,7 +137,7 @@ func TestReplay(t *testing.T) {
 		t.Helper()
 		got := w.post(a)
 		if d, _ := got.json["error_description"].(string); got.status != http.StatusBadRequest || !strings.HasPrefix(d, used) {
-			t.Errorf("%d %s", got.status, got.raw)
+			t.Errorf("got %d %s, want that it was used before", got.status, got.raw)
 		}
 	}
 	t.Run("after success", func(t *testing.T) {
@@ -145,12 +145,12 @@ func TestReplay(t *testing.T) {
 		w := newWorld(t)
 		a := sign(t, key(), header(), w.claims(at(0, 120)))
 		if got := w.post(a); got.status != http.StatusOK {
-			t.Fatal(got.raw)
+			t.Fatalf("got %d %s, want 200", got.status, got.raw)
 		}
 		w.advance(119 * time.Second)
 		replay(t, w, a)
 		if st := w.Stats(); st.JTIs != 1 || st.TokensIssued != 1 {
-			t.Errorf("%+v", st)
+			t.Errorf("got %+v, want 1 assertion, 1 token", st)
 		}
 	})
 	t.Run("same jti in another assertion", func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestReplay(t *testing.T) {
 		w.Faults.Add(faulttest.Fault{Status: http.StatusServiceUnavailable})
 		a := sign(t, key(), header(), w.claims())
 		if got := w.post(a); got.status != http.StatusServiceUnavailable {
-			t.Fatal(got.raw)
+			t.Fatalf("got %d %s, want 503", got.status, got.raw)
 		}
 		replay(t, w, a)
 	})
@@ -183,7 +183,7 @@ func TestReplay(t *testing.T) {
 		w.token(set("jti", "same"))
 		w.token(set("jti", "same"), set("iss", "two"))
 		if st := w.Stats(); st.JTIs != 2 {
-			t.Errorf("%+v", st)
+			t.Errorf("got %+v, want 2 assertions", st)
 		}
 	})
 }

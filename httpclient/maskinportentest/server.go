@@ -1,9 +1,11 @@
 package maskinportentest
 
 import (
+	"crypto/rsa"
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -15,27 +17,28 @@ import (
 const exchangePath = "/authentication/api/v1/exchange/maskinporten"
 
 // Server is Maskinporten, the Altinn exchange and a protected API behind one
-// address. Make one with [NewServer] or [NewPipe]; the zero value is of no use.
+// address. Make one with [NewServer] or [NewPipe]. The zero value serves nothing.
 type Server struct {
-	// Faults holds what shall go wrong with coming requests, of any of the
-	// server's parts. A request that a fault hits is counted all the same.
+	// Faults holds what goes wrong with coming requests, to any part of the
+	// server. A request that a fault hits is counted all the same.
 	Faults faulttest.Queue
 
-	cfg     config
-	now     func() time.Time
-	server  *faulttest.Server
-	mux     *http.ServeMux
-	handler http.Handler
-	signing string // the secret that Altinn tokens are signed with
+	cfg          config
+	now          func() time.Time
+	server       *faulttest.Server
+	mux          *http.ServeMux
+	handler      http.Handler
+	signingKey   func() *rsa.PrivateKey // signs Maskinporten tokens
+	altinnSecret string                 // signs Altinn tokens
 
-	// The patterns of the server's own endpoints, for counting.
-	tokenPattern, metadataPattern, exchangePattern, jwksPattern string
+	tokenPattern string
+	counters     map[string]func(*Stats) // of the server's own endpoints, by pattern
 
 	generate  sync.Once
-	generated Key // the default client's, where none was given
+	generated Key // the default client's, if no key was given
 
 	mu       sync.Mutex
-	clients  map[string]*Client
+	clients  map[string]*registration
 	tokens   map[string]*issued
 	jtis     map[jti]bool // never forgotten
 	stats    Stats
@@ -43,17 +46,18 @@ type Server struct {
 	refusals []string
 }
 
-// NewServer starts a server behind TLS on a free loopback port. It panics when
-// the machine has none, as [net/http/httptest] does.
+// NewServer starts a server behind TLS on a free loopback port. Like
+// [net/http/httptest.NewServer], it panics when the machine has no such port, and
+// when no certificate can name the host of [WithIssuer] or [WithPlatform].
 func NewServer(opts ...Option) *Server {
 	return start(opts, func(h http.Handler, hosts []string) *faulttest.Server {
 		return faulttest.StartTLS(h, hosts...)
 	})
 }
 
-// NewPipe starts a server in memory, without socket or TLS, though its URLs are
-// https. It works inside a testing/synctest bubble, where it must be started and
-// closed. Generate its key outside and pass it [WithKey].
+// NewPipe starts a server in memory, without a socket or TLS, though its URLs are
+// https. It is made for testing/synctest: start and close it inside the bubble.
+// Generate its key outside the bubble and give it by [WithKey].
 func NewPipe(opts ...Option) *Server {
 	return start(opts, func(h http.Handler, _ []string) *faulttest.Server {
 		return faulttest.StartPipe(h)
@@ -63,13 +67,15 @@ func NewPipe(opts ...Option) *Server {
 func start(opts []Option, listen func(http.Handler, []string) *faulttest.Server) *Server {
 	cfg := newConfig(opts)
 	s := &Server{
-		cfg:     cfg,
-		now:     time.Now,
-		mux:     http.NewServeMux(),
-		clients: map[string]*Client{},
-		tokens:  map[string]*issued{},
-		jtis:    map[jti]bool{},
-		signing: randomText(),
+		cfg:          cfg,
+		now:          time.Now,
+		mux:          http.NewServeMux(),
+		signingKey:   sync.OnceValue(newSigningKey),
+		altinnSecret: randomText(),
+		counters:     map[string]func(*Stats){},
+		clients:      map[string]*registration{},
+		tokens:       map[string]*issued{},
+		jtis:         map[jti]bool{},
 	}
 	for _, c := range cfg.clients {
 		s.AddClient(c)
@@ -79,98 +85,152 @@ func start(opts []Option, listen func(http.Handler, []string) *faulttest.Server)
 		s.now = cfg.clock
 		s.handler = dateHeader(cfg.clock, s.handler)
 	}
+	s.server = listen(s.handler, s.mount())
+	return s
+}
 
-	issuerHost, issuerPath := split(cfg.issuer)
-	platformHost, platformPath := split(cfg.platform)
+// mount puts the server's own endpoints on its mux, and returns their hosts.
+func (s *Server) mount() (hosts []string) {
+	issuerHost, issuerPath := split(s.cfg.issuer)
+	platformHost, platformPath := split(s.cfg.platform)
+	endpoint := func(pattern string, serve http.HandlerFunc, count func(*Stats)) {
+		s.mux.Handle(pattern, s.delayed(serve))
+		s.counters[pattern] = count
+	}
+	countMetadata := func(st *Stats) { st.Metadata++ }
 	s.tokenPattern = issuerHost + issuerPath + "token"
-	s.metadataPattern = issuerHost + issuerPath + ".well-known/oauth-authorization-server"
-	s.jwksPattern = issuerHost + issuerPath + "jwk"
-	s.exchangePattern = platformHost + strings.TrimSuffix(platformPath, "/") + exchangePath
-	s.mux.Handle(s.tokenPattern, s.delayed(s.serveToken))
-	s.mux.Handle(s.metadataPattern, s.delayed(s.serveMetadata))
-	s.mux.Handle(s.jwksPattern, s.delayed(s.serveJWKS))
-	s.mux.Handle(s.exchangePattern, s.delayed(s.serveExchange))
+	endpoint(s.tokenPattern, s.serveToken, func(st *Stats) { st.TokenRequests++ })
+	endpoint(issuerHost+issuerPath+"jwk", s.serveJWKS, func(*Stats) {})
+	if !s.cfg.noOAuthMetadata {
+		endpoint(issuerHost+issuerPath+".well-known/oauth-authorization-server", s.serveMetadata, countMetadata)
+	}
+	if !s.cfg.noOpenIDMetadata {
+		endpoint(issuerHost+issuerPath+".well-known/openid-configuration", s.serveMetadata, countMetadata)
+	}
+	endpoint(platformHost+strings.TrimSuffix(platformPath, "/")+exchangePath, s.serveExchange, func(st *Stats) { st.Exchanges++ })
 
-	var hosts []string
 	for _, h := range []string{issuerHost, platformHost} {
 		if h != "" {
 			hosts = append(hosts, h)
 		}
 	}
-	s.server = listen(s.handler, hosts)
-	return s
+	return hosts
 }
 
-// split divides a base URL into the host (without port, as ServeMux matches it)
-// and the path, "/" for none. Without a URL the endpoints answer on any host.
-func split(base string) (host, path string) {
+// split divides a base URL into what a pattern of [http.ServeMux] holds: the host
+// without its port, and the path with a slash at both ends. An empty or malformed
+// URL has no host, so its endpoints answer on any.
+func split(base string) (host, dir string) {
 	u, err := url.Parse(base)
 	if err != nil {
 		return "", "/"
 	}
-	return u.Hostname(), "/" + strings.TrimPrefix(u.Path, "/")
+	// ServeMux panics on a path that is not clean, and braces are its wildcards.
+	return u.Hostname(), strings.TrimSuffix(path.Clean("/"+u.EscapedPath()), "/") + "/"
 }
 
-// Close ends the server and every request under way.
-func (s *Server) Close() { s.server.Close() }
+// works tells a server that was started from a nil or zero one.
+func (s *Server) works() bool { return s != nil && s.clients != nil }
 
-// Issuer is Maskinporten's issuer with its trailing slash, which assertions must
-// name as aud: the server's own address unless [WithIssuer] says otherwise.
+// Close ends the server and every request under way.
+func (s *Server) Close() {
+	if s.works() {
+		s.server.Close()
+	}
+}
+
+// Issuer is Maskinporten's issuer, which assertions must name as aud exactly as
+// it is spelt. See [WithIssuer].
 func (s *Server) Issuer() string {
-	if s.cfg.issuer != "" {
+	switch {
+	case !s.works():
+		return ""
+	case s.cfg.issuer != "":
 		return s.cfg.issuer
 	}
 	return s.server.URL + "/"
 }
 
-// PlatformURL is the base URL of Altinn's exchange without a trailing slash: the
-// server's own address unless [WithPlatform] says otherwise.
+// base is the issuer with a trailing slash, for the URLs below it.
+func (s *Server) base() string { return strings.TrimSuffix(s.Issuer(), "/") + "/" }
+
+// TokenURL is the address of Maskinporten's token endpoint.
+func (s *Server) TokenURL() string {
+	if !s.works() {
+		return ""
+	}
+	return s.base() + "token"
+}
+
+// PlatformURL is the base URL of Altinn's exchange without a trailing slash. See
+// [WithPlatform].
 func (s *Server) PlatformURL() string {
-	if s.cfg.platform != "" {
+	switch {
+	case !s.works():
+		return ""
+	case s.cfg.platform != "":
 		return s.cfg.platform
 	}
 	return s.server.URL
 }
 
-// Handler is everything the server answers, faults included, for mounting
-// elsewhere.
-func (s *Server) Handler() http.Handler { return s.handler }
-
-// Transport reaches this server, under the hosts of its issuer and its platform
-// as well, and nothing else. Each call returns the same transport.
-func (s *Server) Transport() http.RoundTripper { return s.server.Transport() }
-
-// ClientID is the id of the default client.
-func (s *Server) ClientID() string { return s.cfg.clients[0].ID }
-
-// Key is the default client's first key, such as for [Server.RemoveKey] by its
-// KeyID, or for a [Client] of your own.
-func (s *Server) Key() Key {
-	if keys := s.cfg.clients[0].Keys; len(keys) > 0 {
-		return keys[0]
+// Handler is everything that the server answers, faults included, for use in
+// another server.
+func (s *Server) Handler() http.Handler {
+	if !s.works() {
+		return http.NotFoundHandler()
 	}
-	s.EncodedJWK()
-	return s.generated
+	return s.handler
 }
 
-// EncodedJWK is the default client's first key as the setting EncodedJwk holds
-// it. It stays the same when that key is removed or others are added.
-func (s *Server) EncodedJWK() string {
+// Transport reaches this server, and nothing else. The hosts of its issuer and its
+// platform lead to it too. Each call returns the same transport, so connections
+// are shared. That of a nil or zero Server fails every request.
+func (s *Server) Transport() *http.Transport {
+	if !s.works() {
+		return (*faulttest.Server)(nil).Transport()
+	}
+	return s.server.Transport()
+}
+
+// Client is a new [http.Client] over [Server.Transport].
+func (s *Server) Client() *http.Client { return &http.Client{Transport: s.Transport()} }
+
+// ClientID is the default client's ID.
+func (s *Server) ClientID() string {
+	if !s.works() {
+		return ""
+	}
+	return s.cfg.clients[0].ID
+}
+
+// Key is the default client's first key. It stays the same when that key is
+// removed or others are added.
+func (s *Server) Key() Key {
+	if !s.works() {
+		return Key{}
+	}
 	if keys := s.cfg.clients[0].Keys; len(keys) > 0 {
-		return keys[0].EncodedJWK()
+		return keys[0]
 	}
 	s.generate.Do(func() {
 		s.generated = NewKey("maskinportentest-only-for-tests")
 		s.AddKey(s.ClientID(), s.generated)
 	})
-	return s.generated.EncodedJWK()
+	return s.generated
 }
+
+// EncodedJWK is [Server.Key] as the setting EncodedJwk holds it.
+func (s *Server) EncodedJWK() string { return s.Key().EncodedJWK() }
 
 // Section is the settings of the default client, as they stand under
 // MaskinportenSettings: Environment, ClientId, Scope, EncodedJwk and
-// TokenExchangeEnvironment, all strings. Each call returns a new map: add
-// ExhangeToAltinnToken to have tokens exchanged.
+// TokenExchangeEnvironment, all strings. Add ExhangeToAltinnToken to have tokens
+// exchanged. Each call returns a new map, empty for a nil or zero Server.
 func (s *Server) Section() map[string]any {
+	if !s.works() {
+		return map[string]any{}
+	}
 	return map[string]any{
 		"Environment":              s.Issuer(),
 		"ClientId":                 s.ClientID(),

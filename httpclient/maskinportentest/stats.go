@@ -6,33 +6,26 @@ import (
 	"slices"
 )
 
-// maxRefusals bounds the log, so that a soak does not grow it without end.
-const maxRefusals = 1000
-
-// pruneEvery is how many tokens are recorded between two sweeps that forget the
-// expired ones.
-const pruneEvery = 256
-
 // Stats is what a server has seen since it started. Requests count on arrival,
 // also those that a fault hit or that were refused.
 type Stats struct {
 	// TokenRequests arrived at the token endpoint.
 	TokenRequests int
-	// TokensIssued are the Maskinporten tokens given out.
+	// TokensIssued are the Maskinporten tokens that it issued.
 	TokensIssued int
 	// Exchanges are requests that arrived at the Altinn exchange.
 	Exchanges int
-	// AltinnTokensIssued are the tokens that the exchange gave out.
+	// AltinnTokensIssued are the tokens that the exchange issued.
 	AltinnTokensIssued int
-	// Metadata are requests for the RFC 8414 metadata.
+	// Metadata are requests for the issuer's metadata, at either of its addresses.
 	Metadata int
 	// APIRequests arrived at handlers of [Server.Handle] and
 	// [Server.RequireToken].
 	APIRequests int
-	// Refused are the requests turned away for what they were, at any of the
-	// above. Answers that a fault gave are not among them.
+	// Refused are the requests that any of these refused. Answers of a fault are not
+	// among them.
 	Refused int
-	// JTIs are the different assertions, told apart by iss and jti.
+	// JTIs are the different assertions by iss and jti.
 	JTIs int
 	// LastAssertion is the latest readable assertion, accepted or not.
 	LastAssertion Assertion
@@ -51,6 +44,9 @@ type jti struct{ iss, id string }
 
 // Stats returns the counts so far. The result is the caller's to keep.
 func (s *Server) Stats() Stats {
+	if !s.works() {
+		return Stats{}
+	}
 	s.mu.Lock()
 	st, last := s.stats, s.last
 	s.mu.Unlock()
@@ -60,22 +56,31 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-// Refusals tells, oldest first, which requests were refused and why, such as
-// "token: 400 invalid_grant: ... Expired key". The last 1000 are kept. None
-// holds an assertion or a token.
+// Refusals lists which requests were refused and why, oldest first, such as
+// "token: 400 invalid_grant MP-121: ... Expired key". The last 1000 are kept. They
+// hold no assertion and no token.
 func (s *Server) Refusals() []string {
+	if !s.works() {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.refusals)
 }
 
 func (s *Server) add(change func(*Stats)) {
+	if !s.works() {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&s.stats)
 }
 
 func (s *Server) refused(where string, status int, why string) {
+	if !s.works() {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Refused++

@@ -10,12 +10,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 )
 
 const grantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
-// issued is a token that this server gave out.
+// issued is a token that this server issued.
 type issued struct {
 	Token
 	revoked bool
@@ -26,7 +25,7 @@ type refusal struct {
 	status int
 	code   string // OAuth's error
 	mp     string // Maskinporten's code, often absent
-	text   string
+	text   string // without a full stop
 }
 
 // authFailed refuses an assertion for who signed it or how.
@@ -39,7 +38,7 @@ func notValid(mp, why string) *refusal {
 	return &refusal{http.StatusBadRequest, "invalid_grant", mp, "Invalid assertion. Validation of JWT failed. " + why}
 }
 
-// malformed refuses what is no well-formed grant.
+// malformed refuses what does not follow the format of the JWT bearer grant.
 func malformed(why string) *refusal {
 	return &refusal{http.StatusBadRequest, "invalid_request", "MP-011", "Invalid assertion. Invalid parameter value. " + why}
 }
@@ -49,30 +48,28 @@ func badRequest(why string) *refusal {
 }
 
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
-	assertion, bad := readGrant(r)
-	var granted Token
+	assertion, bad := readAssertion(r)
+	var allowed Token
 	if bad == nil {
 		replayed, _ := r.Context().Value(replayedKey{}).(bool)
-		granted, bad = s.verify(assertion, replayed)
+		allowed, bad = s.verify(assertion, replayed)
 	}
 	if bad != nil {
 		s.refuseToken(w, bad)
 		return
 	}
-	granted.ExpiresAt = granted.IssuedAt.Add(s.cfg.tokenLife)
-	token := randomText()
-	s.keep(token, granted)
+	token := s.issue(allowed)
 	s.add(func(st *Stats) { st.TokensIssued++ })
 	writeJSON(w, http.StatusOK, "application/json", map[string]any{
 		"access_token": token,
 		"token_type":   "Bearer",
-		"expires_in":   int64(s.cfg.tokenLife / time.Second),
-		"scope":        strings.Join(granted.Scopes, " "),
+		"expires_in":   s.expiresIn(),
+		"scope":        strings.Join(allowed.Scopes, " "),
 	})
 }
 
-// readGrant takes the assertion out of a request that is exactly as documented.
-func readGrant(r *http.Request) (string, *refusal) {
+// readAssertion takes the assertion from a request that is exactly as documented.
+func readAssertion(r *http.Request) (string, *refusal) {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case r.Method != http.MethodPost:
@@ -111,12 +108,16 @@ func readGrant(r *http.Request) (string, *refusal) {
 
 func (s *Server) refuseToken(w http.ResponseWriter, bad *refusal) {
 	s.refused("token", bad.status, strings.TrimSpace(bad.code+" "+bad.mp)+": "+bad.text)
+	stop := "."
+	if bad.mp == "MP-200" { // recorded answers end with the scope
+		stop = ""
+	}
 	answer := map[string]any{
 		"error":             bad.code,
-		"error_description": bad.text + ". (trace_id: " + traceID() + ")",
+		"error_description": bad.text + stop + " (trace_id: " + hexText(16) + ")",
 	}
 	if bad.mp != "" {
-		answer["error_uri"] = s.Issuer() + "errors/" + bad.mp
+		answer["error_uri"] = s.base() + "errors/" + bad.mp
 	}
 	if bad.status == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", http.MethodPost)
@@ -144,8 +145,9 @@ func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
 
 func randomText() string { return rand.Text() + rand.Text() }
 
-func traceID() string {
-	b := make([]byte, 16)
+// hexText is n random bytes, as trace ids have them.
+func hexText(n int) string {
+	b := make([]byte, n)
 	_, _ = rand.Read(b)
 	return hex.EncodeToString(b)
 }

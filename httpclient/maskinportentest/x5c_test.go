@@ -15,7 +15,7 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
-// issue makes a certificate for tests, self-signed where parent is nil.
+// issue makes a certificate for tests. A nil parent makes it self-signed.
 func issue(t *testing.T, k, parentKey maskinportentest.Key, parent *x509.Certificate, edit func(*x509.Certificate)) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
@@ -71,7 +71,7 @@ func TestCertificates(t *testing.T) {
 		text string // empty: accepted
 	}{
 		"chain":                   {x5c: der(bySerial, root)},
-		"leaf alone":              {x5c: der(bySerial)},
+		"leaf only":               {x5c: der(bySerial)},
 		"organization identifier": {x5c: der(byIdentifier, root)},
 		"another organisation":    {x5c: der(stranger, root), mp: "MP-122", text: failed + "Invalid JWT. Invalid organization number for client. Does not match certificate orgno"},
 		"expired":                 {x5c: der(old, root), mp: "MP-120", text: failed + "The JWT is signed with an invalid certificate"},
@@ -90,7 +90,7 @@ func TestCertificates(t *testing.T) {
 			if tc.text != "" {
 				checkRefusal(t, w, got, http.StatusBadRequest, "invalid_grant", tc.mp, tc.text)
 			} else if got.status != http.StatusOK {
-				t.Errorf("%d %s", got.status, got.raw)
+				t.Errorf("got %d %s, want 200", got.status, got.raw)
 			}
 		})
 	}
@@ -102,13 +102,13 @@ func TestCertificateMustSign(t *testing.T) {
 	w := newWorld(t, maskinportentest.WithClient(maskinportentest.Client{Roots: []*x509.Certificate{self}}))
 	h := map[string]any{"alg": "RS256", "x5c": der(self)}
 	if got := w.post(sign(t, key(), h, w.claims())); got.status != http.StatusOK {
-		t.Errorf("%d %s", got.status, got.raw)
+		t.Errorf("got %d %s, want 200", got.status, got.raw)
 	}
 	forged := newWorld(t, maskinportentest.WithClient(maskinportentest.Client{Roots: []*x509.Certificate{self}}))
 	got := forged.post(sign(t, other(), h, forged.claims()))
 	checkRefusal(t, forged, got, http.StatusBadRequest, "invalid_grant", "MP-124",
 		"Invalid assertion. Client authentication failed. Invalid JWT signature")
 	if _, ok := self.PublicKey.(*rsa.PublicKey); !ok {
-		t.Error("not an RSA certificate")
+		t.Errorf("got a certificate of %T, want RSA", self.PublicKey)
 	}
 }
