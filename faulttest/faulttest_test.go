@@ -2,6 +2,8 @@ package faulttest_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -85,6 +87,30 @@ func TestReachesNothingElse(t *testing.T) {
 	}
 	if _, _, err := get(t.Context(), &http.Client{Transport: &http.Transport{}}, srv.URL); err == nil {
 		t.Error("a client that does not know the certificate: got an answer, want an error")
+	}
+}
+
+// A client that knows only the certificate, as one in another language does.
+func TestCertificatePEM(t *testing.T) {
+	t.Parallel()
+	srv := faulttest.StartTLS(hello)
+	defer srv.Close()
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(srv.CertificatePEM()) {
+		t.Fatalf("got %q, want a certificate", srv.CertificatePEM())
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
+	defer transport.CloseIdleConnections()
+	if _, body, err := get(t.Context(), &http.Client{Transport: transport}, srv.URL); err != nil || !strings.HasPrefix(body, "hello ") {
+		t.Errorf("got %q, %v, want a greeting", body, err)
+	}
+
+	pipe := faulttest.StartPipe(hello)
+	defer pipe.Close()
+	for name, srv := range map[string]*faulttest.Server{"pipe": pipe, "nil": nil, "zero": {}} {
+		if got := srv.CertificatePEM(); got != nil {
+			t.Errorf("%s: got %q, want nil", name, got)
+		}
 	}
 }
 

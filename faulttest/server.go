@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log"
@@ -27,8 +28,9 @@ type Server struct {
 	// "https://pipe.invalid".
 	URL string
 
-	transport *http.Transport
-	stop      func()
+	transport   *http.Transport
+	certificate []byte // DER; empty for a server without TLS
+	stop        func()
 }
 
 // StartTLS serves handler over HTTP/1.1 and HTTP/2 behind TLS on a free loopback
@@ -72,6 +74,7 @@ func StartTLS(handler http.Handler, hosts ...string) *Server {
 			ForceAttemptHTTP2:   true,
 			MaxIdleConnsPerHost: 64,
 		},
+		certificate: cert.Certificate[0],
 		stop: func() {
 			cancel()
 			srv.Close()
@@ -127,6 +130,16 @@ func (s *Server) Transport() *http.Transport {
 
 // Client is a new [http.Client] over [Server.Transport].
 func (s *Server) Client() *http.Client { return &http.Client{Transport: s.Transport()} }
+
+// CertificatePEM is the server's certificate, for clients that cannot use
+// [Server.Transport], such as programs in other languages. They trust it as a
+// certificate authority. It is nil for a server without TLS.
+func (s *Server) CertificatePEM() []byte {
+	if s == nil || len(s.certificate) == 0 {
+		return nil
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.certificate})
+}
 
 // Close ends the server and every request under way. It may be called more than
 // once.
