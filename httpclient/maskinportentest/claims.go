@@ -95,7 +95,9 @@ func isResource(v any) bool {
 }
 
 // verifyAccess checks what an assertion asks for against what the client may have,
-// as [Client] describes.
+// as [Client] describes. Digdir's page on errors separates MP-200 from MP-201 less
+// clearly, so that a client must understand both.
+// https://docs.digdir.no/docs/Maskinporten/maskinporten_feilsoking
 func (s *Server) verifyAccess(a assertion, client registration) ([]string, *refusal) {
 	scope, ok := a.claims["scope"].(string)
 	if !ok {

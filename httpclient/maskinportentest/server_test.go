@@ -1,6 +1,8 @@
 package maskinportentest_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net/http"
 	"net/url"
@@ -154,6 +156,35 @@ func TestOldThingsAreForgotten(t *testing.T) {
 	refusals = w.Refusals()
 	if got := refusals[len(refusals)-1]; got != "exchange: 401 unknown token" {
 		t.Errorf("an old token: got %q, want that it is unknown", got)
+	}
+}
+
+// A program in another language knows only the certificate.
+func TestCertificatePEM(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(w.CertificatePEM()) {
+		t.Fatalf("got %q, want a certificate", w.CertificatePEM())
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
+	defer transport.CloseIdleConnections()
+	w.client = &http.Client{Transport: transport}
+	w.token()
+
+	pipe := maskinportentest.NewPipe()
+	defer pipe.Close()
+	if got := pipe.CertificatePEM(); got != nil {
+		t.Errorf("pipe: got %q, want nil: it has no TLS", got)
+	}
+}
+
+// All clients share one transport, so they share connections.
+func TestClientsShareTheTransport(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if got := w.Client().Transport; got != w.Transport() || w.Transport() != w.Transport() {
+		t.Errorf("got transport %p, want that of the server: %p", got, w.Transport())
 	}
 }
 

@@ -26,7 +26,7 @@ func TestNilAndZero(t *testing.T) {
 				srv.Issuer(), srv.TokenURL(), srv.PlatformURL(), srv.ClientID(), srv.EncodedJWK(), srv.Key().KeyID,
 				srv.Section(), srv.Stats(), srv.Refusals(),
 				srv.AddKey("a", key()), srv.AddKeyAfter("a", key(), time.Minute), srv.RemoveKey("a", kid), srv.ExpireKey("a", kid),
-				fmt.Sprint(srv),
+				srv.CertificatePEM(), fmt.Sprint(srv),
 			}
 			want := []any{
 				"", "", "", "", "", "",
@@ -34,7 +34,7 @@ func TestNilAndZero(t *testing.T) {
 				maskinportentest.Stats{},
 				[]string(nil),
 				false, false, false, false,
-				"maskinportentest.Server()",
+				[]byte(nil), "maskinportentest.Server()",
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
