@@ -343,7 +343,7 @@ func TestMetadataIsKept(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				srv := newPipe(t, maskinportentest.WithTokenLifetime(10*time.Second))
+				srv := newPipe(t, maskinportentest.WithTokenLifetime(10*time.Second), maskinportentest.WithoutOpenIDMetadata())
 				defer srv.Close()
 				if c.status != 0 {
 					srv.Faults.Add(faulttest.Fault{Status: c.status, Times: -1, Match: func(r *http.Request) bool { return strings.Contains(r.URL.Path, ".well-known") }})

@@ -543,7 +543,7 @@ func TestMetadata(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			srv := newDouble(t)
+			srv := newDouble(t, maskinportentest.WithoutOpenIDMetadata())
 			if c.fault.Status != 0 || c.fault.Drop {
 				c.fault.Match, c.fault.Times = toMetadata, -1
 				c.fault.Body = strings.ReplaceAll(c.fault.Body, "ISSUER", srv.Issuer())

@@ -29,7 +29,7 @@ type assertion struct {
 }
 
 func parseAssertion(compact string) (assertion, *refusal) {
-	// Go's base64 skips line breaks; a JWS has none.
+	// Go's base64 ignores line breaks, which a JWS must not have.
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 || strings.ContainsAny(compact, "\r\n") {
 		return assertion{}, malformed("Not a compact JWS")

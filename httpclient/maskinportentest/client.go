@@ -11,7 +11,7 @@ import (
 // Client is a client as registered with Maskinporten. A token request is refused
 // for a scope as follows:
 //
-//   - MP-200, 400: nobody knows the scope, so it is misspelt;
+//   - MP-200, 400: the scope does not exist;
 //   - MP-201, 400: the scope exists, but is not registered on this client;
 //   - MP-250, 403: it is registered, but its owner has not granted it to OrgNo;
 //   - MP-251, 403: the organisation in consumer_org has not delegated it to OrgNo.

@@ -183,8 +183,14 @@ func TestCertificatePEM(t *testing.T) {
 func TestClientsShareTheTransport(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	if got := w.Client().Transport; got != w.Transport() || w.Transport() != w.Transport() {
-		t.Errorf("got transport %p, want that of the server: %p", got, w.Transport())
+	want := w.Transport()
+	if got := w.Transport(); got != want {
+		t.Errorf("got transport %p, then %p, want the same", want, got)
+	}
+	for range 2 {
+		if got := w.Client().Transport; got != want {
+			t.Errorf("client: got transport %v, want that of the server", got)
+		}
 	}
 }
 
