@@ -127,11 +127,11 @@ func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
 	if open == nil {
 		return nil, ErrClosed
 	}
-	request, err := open.requestOf(ctx)
+	w, err := open.wantedBy(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return open.token(ctx, request)
+	return open.token(ctx, w)
 }
 
 // open is the source behind, nil for the zero value.
@@ -142,24 +142,30 @@ func (s *TokenSource) open() *source {
 	return s.inner()
 }
 
-// requestOf is what the context asks for. It is the settings' own request, by its
-// address, unless the context differs from the settings.
-func (s *source) requestOf(ctx context.Context) (*tokenRequest, error) {
-	o := overridesOf(ctx)
-	if o == nil && s.request.scope != "" {
-		return &s.request, nil
-	}
-	request, err := o.apply(s.request, s.noScope)
-	return &request, err
+// wanted is what a context asks for.
+type wanted struct {
+	own     bool // the settings' own token
+	request tokenRequest
 }
 
-// token gives the token for a request, and counts where it came from.
-func (s *source) token(ctx context.Context, request *tokenRequest) (token *Token, err error) {
+// wantedBy is what the context asks for: the settings' own token, unless it says
+// otherwise.
+func (s *source) wantedBy(ctx context.Context) (wanted, error) {
+	o := overridesOf(ctx)
+	if o == nil && s.request.scope != "" {
+		return wanted{own: true, request: s.request}, nil
+	}
+	request, err := o.apply(s.request, s.noScope)
+	return wanted{request: request}, err
+}
+
+// token gives the token that is wanted, and counts whether it was cached.
+func (s *source) token(ctx context.Context, w wanted) (token *Token, err error) {
 	var cached bool
-	if request == &s.request {
+	if w.own {
 		token, cached, err = s.own.Get(ctx)
 	} else {
-		token, cached, err = s.cache.Get(ctx, *request)
+		token, cached, err = s.cache.Get(ctx, w.request)
 	}
 	if err != nil {
 		err = explained(err)

@@ -61,11 +61,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := s.checkDestination(req); err != nil {
 		return nil, refuse(req, err)
 	}
-	request, err := s.requestOf(req.Context())
+	w, err := s.wantedBy(req.Context())
 	if err != nil {
 		return nil, refuse(req, err)
 	}
-	token, err := s.token(req.Context(), request)
+	token, err := s.token(req.Context(), w)
 	if err != nil {
 		return nil, refuse(req, err)
 	}
@@ -73,7 +73,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	return s.again(t.base, req, resp, request, token)
+	return s.again(t.base, req, resp, w.request, token)
 }
 
 // refuse ends a request that is not sent: a RoundTripper closes the body in any
@@ -209,9 +209,9 @@ func returned(resp *http.Response, err error, original *http.Request) (*http.Res
 
 // again answers a 401. The newer token is fetched before the first response is
 // given up, so that a failed refresh still returns the API's own answer.
-func (s *source) again(base http.RoundTripper, req *http.Request, first *http.Response, request *tokenRequest, rejected *Token) (*http.Response, error) {
+func (s *source) again(base http.RoundTripper, req *http.Request, first *http.Response, request tokenRequest, rejected *Token) (*http.Response, error) {
 	ctx := req.Context()
-	call, err := s.cache.Replace(*request, rejected)
+	call, err := s.cache.Replace(request, rejected)
 	hasBody := req.Body != nil && req.Body != http.NoBody
 	if err == nil && call == nil {
 		err = errRejectedAgain
