@@ -127,11 +127,12 @@ func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
 	if open == nil {
 		return nil, ErrClosed
 	}
-	w, err := open.wantedBy(ctx)
+	var other tokenRequest
+	request, err := open.requestOf(ctx, &other)
 	if err != nil {
 		return nil, err
 	}
-	return open.token(ctx, w)
+	return open.token(ctx, request)
 }
 
 // open is the source behind, nil for the zero value.
@@ -142,30 +143,25 @@ func (s *TokenSource) open() *source {
 	return s.inner()
 }
 
-// wanted is what a context asks for.
-type wanted struct {
-	own     bool // the settings' own token
-	request tokenRequest
-}
-
-// wantedBy is what the context asks for: the settings' own token, unless it says
-// otherwise.
-func (s *source) wantedBy(ctx context.Context) (wanted, error) {
+// requestOf is what the context asks for. It is the settings' own request, by its
+// address, unless the context differs from the settings. Then it is written to other,
+// which need not leave the caller's stack.
+func (s *source) requestOf(ctx context.Context, other *tokenRequest) (_ *tokenRequest, err error) {
 	o := overridesOf(ctx)
 	if o == nil && s.request.scope != "" {
-		return wanted{own: true, request: s.request}, nil
+		return &s.request, nil
 	}
-	request, err := o.apply(s.request, s.noScope)
-	return wanted{request: request}, err
+	*other, err = o.apply(s.request, s.noScope)
+	return other, err
 }
 
-// token gives the token that is wanted, and counts whether it was cached.
-func (s *source) token(ctx context.Context, w wanted) (token *Token, err error) {
+// token gives the token for a request, and counts whether it was cached.
+func (s *source) token(ctx context.Context, request *tokenRequest) (token *Token, err error) {
 	var cached bool
-	if w.own {
+	if request == &s.request {
 		token, cached, err = s.own.Get(ctx)
 	} else {
-		token, cached, err = s.cache.Get(ctx, w.request)
+		token, cached, err = s.cache.Get(ctx, *request)
 	}
 	if err != nil {
 		err = explained(err)

@@ -61,11 +61,12 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := s.checkDestination(req); err != nil {
 		return nil, refuse(req, err)
 	}
-	w, err := s.wantedBy(req.Context())
+	var other tokenRequest
+	request, err := s.requestOf(req.Context(), &other)
 	if err != nil {
 		return nil, refuse(req, err)
 	}
-	token, err := s.token(req.Context(), w)
+	token, err := s.token(req.Context(), request)
 	if err != nil {
 		return nil, refuse(req, err)
 	}
@@ -73,7 +74,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	return s.again(t.base, req, resp, w.request, token)
+	return s.again(t.base, req, resp, *request, token)
 }
 
 // refuse ends a request that is not sent: a RoundTripper closes the body in any
