@@ -44,6 +44,9 @@ func assertion(key *Key, audience, clientID string, request tokenRequest, now ti
 		return "", fmt.Errorf("assertion: %w", err)
 	}
 	signed, err := jose.Sign(payload, key.signer(), key.alg, jose.Header{KeyID: key.kid, Chain: key.chain})
+	if err == nil && key.verify != nil {
+		err = jose.Verify(signed, key.verify, key.alg) // what does not fit is not sent
+	}
 	if err != nil {
 		return "", fmt.Errorf("%s does not sign: %w", key, err)
 	}

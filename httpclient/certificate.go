@@ -1,12 +1,15 @@
 package httpclient
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -47,11 +50,44 @@ func (s *MaskinportenSettings) certificateKey(now time.Time) (*Key, error) {
 	return key, nil
 }
 
+var errArchiveSize = fmt.Errorf("is over %d KB: a PKCS#12 archive of one key and its certificates is smaller", maxArchive>>10)
+
 var errPassword = errors.New("does not open with the password")
+
+const (
+	// maxArchive is far more than a key and its chain take, in bytes.
+	maxArchive = 64 << 10
+	// maxKeyBag is more than an encrypted key of jose.MaxBits takes, which is about
+	// 4,800 bytes.
+	maxKeyBag = 6000
+)
+
+// keyBag is the object identifier of an encrypted key in an archive, as DER.
+var keyBag = []byte{0x06, 0x0b, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x0a, 0x01, 0x02}
+
+// holdsLargeKey reports whether a key in the archive is too large by its length. To
+// decode such a key takes minutes, because package x509 calculates with it.
+func holdsLargeKey(archive []byte) bool {
+	_, rest, found := bytes.Cut(archive, keyBag)
+	for found {
+		var bag asn1.RawValue
+		if _, err := asn1.Unmarshal(rest, &bag); err == nil && len(bag.Bytes) > maxKeyBag {
+			return true
+		}
+		_, rest, found = bytes.Cut(rest, keyBag)
+	}
+	return false
+}
 
 // parsePKCS12's errors complete a sentence that begins with where the archive is
 // from. Its certificates go into the header x5c, the leaf first.
 func parsePKCS12(archive []byte, password string) (*Key, error) {
+	switch {
+	case len(archive) > maxArchive:
+		return nil, errArchiveSize
+	case holdsLargeKey(archive):
+		return nil, fmt.Errorf("holds a key that %w", jose.ErrTooLarge)
+	}
 	private, first, others, err := pkcs12.DecodeChain(archive, password)
 	var unknown pkcs12.NotImplementedError
 	switch {
@@ -91,15 +127,25 @@ func (s *MaskinportenSettings) archive() (setting string, archive []byte, err er
 		return s.name("EncodedX509"), archive, err
 	}
 	path := s.CertificatePKCS12Path
-	archive, err = os.ReadFile(path)
+	archive, err = readArchive(path)
 	if errors.Is(err, fs.ErrNotExist) && s.BaseDir != "" && !filepath.IsAbs(path) {
-		archive, err = os.ReadFile(filepath.Join(s.BaseDir, path))
+		archive, err = readArchive(filepath.Join(s.BaseDir, path))
 	}
 	var failed *fs.PathError
 	if errors.As(err, &failed) {
 		err = fmt.Errorf("cannot be read: %s %s: %w", failed.Op, brief(failed.Path), failed.Err)
 	}
 	return s.name("CertificatePkcs12Path"), archive, err
+}
+
+// readArchive reads a file up to the bound: the path may name anything.
+func readArchive(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	return io.ReadAll(io.LimitReader(file, maxArchive+1))
 }
 
 // chainFrom orders the archive's certificates from the leaf upwards, whatever

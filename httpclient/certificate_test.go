@@ -8,10 +8,12 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -237,5 +239,46 @@ func TestLeafIsTheKeysOwn(t *testing.T) {
 	self := issue(t, "weak, for tests only", nil, weak, weak.Public(), time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
 	if _, err := httpclient.ParsePKCS12(archive(t, pkcs12.Modern, weak, self.cert, nil, ""), ""); !strings.Contains(message(err), "holds a key that is under 2048 bits") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A key that is too large is refused by its length, because decoding it would take
+// minutes. Nothing is read beyond the bound.
+func TestArchivesTooLarge(t *testing.T) {
+	t.Parallel()
+	large, err := os.ReadFile("../testdata/keys/large.p12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// An encrypted key of 16,384 bits, as far as its length tells.
+	keyBag := []byte{0x06, 0x0b, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x0a, 0x01, 0x02}
+	bag, err := asn1.Marshal(asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: make([]byte, 9200)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const tooLarge = "holds a key that is over 8192 bits: make a new key of 2048 to 4096 bits"
+	const tooLong = "is over 64 KB: a PKCS#12 archive of one key and its certificates is smaller"
+	for name, c := range map[string]struct {
+		archive []byte
+		want    string
+	}{
+		"8,256 bits":              {large, tooLarge},
+		"16,384 bits":             {append(append([]byte("x"), keyBag...), bag...), tooLarge},
+		"16,384 bits, the second": {slices.Concat(keyBag, []byte{0xa0, 0}, keyBag, bag), tooLarge},
+		"a name and no key":       {keyBag, "is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key"},
+		"64 KB":                   {make([]byte, 64<<10), "is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key"},
+		"more than 64 KB":         {make([]byte, 64<<10+1), tooLong},
+	} {
+		if _, err := httpclient.ParsePKCS12(c.archive, ""); message(err) != "httpclient: the archive "+c.want {
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
+		}
+	}
+	// A file without an end is not read to its end.
+	s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", CertificatePKCS12Path: "/dev/zero"}
+	if _, err := os.Stat(s.CertificatePKCS12Path); err != nil {
+		t.Skip("this system has no endless file: ", err)
+	}
+	if err := s.Validate(); message(err) != "httpclient: settings: CertificatePkcs12Path "+tooLong {
+		t.Errorf("got %v, want %s", err, tooLong)
 	}
 }

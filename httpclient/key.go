@@ -3,6 +3,7 @@ package httpclient
 import (
 	"bytes"
 	"crypto"
+	"crypto/rsa"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type Key struct {
 	// signer is a function because package fmt prints what other fields hold
 	// without asking, under a verb that does not fit.
 	signer              func() crypto.Signer
+	verify              *rsa.PublicKey // of somebody else's signer; nil for crypto/rsa's, which checks itself
 	alg                 string
 	kid                 string
 	chain               []string  // x5c, leaf first; empty where kid identifies the key

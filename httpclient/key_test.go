@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -61,6 +62,7 @@ func TestEncodedJWKShapes(t *testing.T) {
 		{"an array", map[string]any{"EncodedJwk": encoded(`[` + oneLine + `]`)}},
 		{"extra members", map[string]any{"EncodedJwk": encoded(jwkWith(t, map[string]any{"x-note": "n", "nbf": 1, "key_ops": []string{"sign"}}))}},
 		{"wrong CRT exponents, which are computed anew", map[string]any{"EncodedJwk": encoded(jwkWith(t, map[string]any{"dp": "AQAB", "dq": "AQAB", "qi": "AQAB"}))}},
+		{"an exponent with zeros before it", map[string]any{"EncodedJwk": encoded(jwkWith(t, map[string]any{"e": "AAAAAAAAAAEAAQ"}))}},
 		{"without alg", map[string]any{"EncodedJwk": encoded(jwkWith(t, map[string]any{"alg": nil}))}},
 		{"JwkBase64", map[string]any{"EncodedJwk": "", "JwkBase64": std}},
 		{"Jwk as text", map[string]any{"EncodedJwk": "", "Jwk": oneLine}},
@@ -103,7 +105,23 @@ func TestRefusedKeys(t *testing.T) {
 	t.Parallel()
 	one := compact(t, keyFile(t, "client.jwk.json"))
 	two := compact(t, keyFile(t, "other.jwk.json"))
+	integer := func(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.Bytes()) }
+	bits := func(n int) string { return integer(new(big.Int).Lsh(big.NewInt(1), uint(n-1))) }
+	with := func(name string, value any) string { return encoded(jwkWith(t, map[string]any{name: value})) }
+	const exponent = "has a wrong public exponent (e), which must be odd, over 1 and under 2^31: make a new key"
 	cases := []struct{ name, value, want string }{
+		{"8,193 bits", with("n", bits(8193)), "is over 8192 bits: make a new key of 2048 to 4096 bits"},
+		{"a million bits", with("n", bits(1_000_000)), "is over 8192 bits: make a new key of 2048 to 4096 bits"},
+		{"2,047 bits", with("n", bits(2047)), "is under 2048 bits: make a new key"},
+		{"a prime of a million bits", with("p", bits(1_000_000)), "has numbers that do not fit together: export it again"},
+		{"a private exponent of a million bits", with("d", bits(1_000_000)), "has numbers that do not fit together: export it again"},
+		{"an even exponent", with("e", integer(big.NewInt(65538))), exponent},
+		{"an exponent of 1", with("e", "AQ"), exponent},
+		{"an exponent of 0", with("e", "AA"), exponent},
+		{"no exponent", with("e", nil), "has numbers that do not fit together: export it again"},
+		{"an exponent of 2^31 and 1", with("e", integer(big.NewInt(1<<31+1))), exponent},
+		{"an exponent of 2^32 and 65537", with("e", integer(big.NewInt(1<<32+65537))), exponent},
+		{"an exponent of 2^64 and 65537", with("e", base64.RawURLEncoding.EncodeToString([]byte("\x01\x00\x00\x00\x00\x00\x01\x00\x01"))), exponent},
 		{"not base64", "%%%CANARY%%%", "is not base64: set it to the base64 of the client's private JWK"},
 		{"base64 of something else", encoded("CANARY"), "is base64, but not of JSON: set it to the base64 of the client's private JWK"},
 		{"broken JSON", encoded(`{"kty":"RSA","d":"CANARY"`), "is not whole JSON: it may have been cut; set it again"},

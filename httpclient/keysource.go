@@ -76,11 +76,11 @@ func newKey(signer crypto.Signer, algorithm string) (*Key, error) {
 		return nil, errors.New("httpclient: key: the signer is nil")
 	}
 	public, ok := publicKey(signer).(*rsa.PublicKey)
-	switch {
-	case !ok || public == nil || public.N == nil:
+	if !ok || public == nil || public.N == nil {
 		return nil, fmt.Errorf("httpclient: key: the signer %w", jose.ErrNotRSA)
-	case public.N.BitLen() < jose.MinBits:
-		return nil, fmt.Errorf("httpclient: key: the signer %w", jose.ErrTooSmall)
+	}
+	if err := jose.CheckPublic(public); err != nil {
+		return nil, fmt.Errorf("httpclient: key: the signer %w", err)
 	}
 	if algorithm == "" {
 		algorithm = jose.DefaultAlgorithm
@@ -88,7 +88,11 @@ func newKey(signer crypto.Signer, algorithm string) (*Key, error) {
 	if err := jose.CheckAlgorithm(algorithm); err != nil {
 		return nil, fmt.Errorf("httpclient: key: it %w", err)
 	}
-	return &Key{signer: func() crypto.Signer { return signer }, alg: algorithm, setting: "the key source"}, nil
+	key := &Key{signer: func() crypto.Signer { return signer }, alg: algorithm, setting: "the key source"}
+	if _, own := signer.(*rsa.PrivateKey); !own {
+		key.verify = public
+	}
+	return key, nil
 }
 
 // publicKey asks a signer, which may panic, such as one that embeds nil.

@@ -214,8 +214,8 @@ type consentDetails struct {
 
 // setDetails refuses a second kind of details: a token has one.
 func (o *overrides) setDetails(function string, details any) {
-	encoded, _ := json.Marshal([]any{details}) // of texts, which always encode
-	text := string(encoded)
+	encoded, _ := json.Marshal(details) // of texts, which always encode
+	text := "[" + string(encoded) + "]"
 	kind := func(details string) string { kind, _, _ := strings.Cut(details, ","); return kind }
 	if o.details != nil && kind(*o.details) != kind(text) {
 		o.problem(function, "a token is of a system user or of a consent, not of both")

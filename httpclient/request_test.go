@@ -287,7 +287,9 @@ func instant(t testing.TB, opts ...httpclient.Option) (*httpclient.TokenSource, 
 	}
 	var asked atomic.Int64
 	opts = append([]httpclient.Option{
-		httpclient.WithKeySource(httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return []*httpclient.Key{key}, nil })),
+		httpclient.WithKeySource(httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) {
+			return []*httpclient.Key{httpclient.Unverified(key)}, nil
+		})),
 		httpclient.WithTokenTransport(roundTripper(func(*http.Request) (*http.Response, error) {
 			asked.Add(1)
 			return tokenAnswer("t", 3600), nil

@@ -1,17 +1,24 @@
 // Package jose reads private JSON Web Keys and signs JSON Web Tokens. It is the
-// only package of this project that imports jwx, so that a move to another
-// version of jwx touches this folder alone.
+// only package of this project that imports jwx, so that a move to another version
+// of jwx touches this folder only.
 //
-// jwx prints private key material under %v and in slog records. Nothing of jwx
-// leaves this package: keys come out as *rsa.PrivateKey, errors are our own.
+// Jwx prints private key material under %v and in slog records. Nothing of jwx
+// leaves this package: keys come out as *rsa.PrivateKey, and errors are our own.
 package jose
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rsa"
+	_ "crypto/sha256" // for Verify
+	_ "crypto/sha512"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"math/big"
+	"strings"
 
 	"github.com/lestrrat-go/jwx/v2/cert"
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -19,11 +26,19 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
-// MinBits is the smallest RSA modulus that is accepted, in bits. RFC 7518
-// section 3.3 requires 2048.
-const MinBits = 2048
+// MinBits and MaxBits bound the RSA modulus, in bits. RFC 7518 section 3.3 requires
+// at least 2048. Over 8192 bits a signature takes seconds, and a check of the key
+// takes minutes.
+const (
+	MinBits = 2048
+	MaxBits = 8192
+)
 
-// DefaultAlgorithm signs where the key does not say otherwise.
+// maxExponent is the largest public exponent that crypto/rsa takes. That of nearly
+// every key is 65537.
+const maxExponent = 1<<31 - 1
+
+// DefaultAlgorithm signs if the key does not say otherwise.
 const DefaultAlgorithm = "RS256"
 
 // PrivateKey is a checked RSA key with what its JWK said about it.
@@ -42,6 +57,8 @@ var (
 	ErrSeveralKeys = errors.New("is a set with more than one private key: keep only the one to sign with")
 	ErrNotRSA      = errors.New("is not an RSA key: Maskinporten takes RSA keys only")
 	ErrTooSmall    = fmt.Errorf("is under %d bits: make a new key", MinBits)
+	ErrTooLarge    = fmt.Errorf("is over %d bits: make a new key of 2048 to 4096 bits", MaxBits)
+	ErrExponent    = errors.New("has a wrong public exponent (e), which must be odd, over 1 and under 2^31: make a new key")
 	ErrNumbers     = errors.New("has numbers that do not fit together: export it again")
 	ErrPrimes      = errors.New(`lacks its primes (members "p" and "q"): export the whole key`)
 	ErrAlgorithm   = errors.New("asks for an algorithm that Maskinporten does not take: use RS256, RS384 or RS512")
@@ -82,6 +99,11 @@ func ParsePrivateKey(data []byte) (PrivateKey, error) {
 	if err != nil {
 		return PrivateKey{}, ErrNumbers
 	}
+	// Raw would cut the exponent to an int.
+	private, ok := parsed.(jwk.RSAPrivateKey)
+	if !ok || len(bytes.TrimLeft(private.E(), "\x00")) > 4 {
+		return PrivateKey{}, ErrExponent
+	}
 	var key rsa.PrivateKey
 	if err := parsed.Raw(&key); err != nil {
 		return PrivateKey{}, ErrNumbers
@@ -92,14 +114,35 @@ func ParsePrivateKey(data []byte) (PrivateKey, error) {
 	return PrivateKey{Key: &key, KeyID: head.Kid, Algorithm: alg}, nil
 }
 
-// Check refuses an RSA key that is too small or whose numbers do not fit
-// together, and prepares it for fast signing.
+// CheckPublic refuses an RSA key of a size or exponent that is not accepted. It
+// looks at lengths only and calculates nothing.
+func CheckPublic(key *rsa.PublicKey) error {
+	switch {
+	case key == nil || key.N == nil:
+		return ErrNumbers
+	case key.N.BitLen() < MinBits:
+		return ErrTooSmall
+	case key.N.BitLen() > MaxBits:
+		return ErrTooLarge
+	case key.E <= 1 || key.E > maxExponent || key.E%2 == 0:
+		return ErrExponent
+	}
+	return nil
+}
+
+// Check refuses what CheckPublic does, and an RSA key whose numbers do not fit
+// together. It prepares the key for fast signing.
 func Check(key *rsa.PrivateKey) error {
 	if key.N == nil || key.D == nil || len(key.Primes) < 2 {
 		return ErrNumbers
 	}
-	if key.N.BitLen() < MinBits {
-		return ErrTooSmall
+	if err := CheckPublic(&key.PublicKey); err != nil {
+		return err
+	}
+	for _, number := range append([]*big.Int{key.D}, key.Primes...) {
+		if number == nil || number.BitLen() > MaxBits {
+			return ErrNumbers // before anything is calculated with it
+		}
 	}
 	// The JWK's own CRT numbers are not trusted: they are computed anew.
 	key.Precomputed = rsa.PrecomputedValues{}
@@ -187,6 +230,30 @@ func Sign(payload []byte, signer crypto.Signer, alg string, header Header) (stri
 		return "", err
 	}
 	return string(signed), nil
+}
+
+// ErrSignature says that a signer signed with another key than its public key says,
+// or by another algorithm.
+var ErrSignature = errors.New("its signature does not fit its public key: check which key the signer uses")
+
+// Verify checks the signature of a token that Sign made with a signer of somebody
+// else's.
+func Verify(token string, public *rsa.PublicKey, alg string) error {
+	if _, err := algorithm(alg); err != nil {
+		return err
+	}
+	i := strings.LastIndexByte(token, '.')
+	signature, err := base64.RawURLEncoding.DecodeString(token[i+1:])
+	if i < 0 || err != nil {
+		return ErrSignature
+	}
+	hash := map[string]crypto.Hash{"RS256": crypto.SHA256, "RS384": crypto.SHA384, "RS512": crypto.SHA512}[alg]
+	digest := hash.New()
+	_, _ = io.WriteString(digest, token[:i])
+	if rsa.VerifyPKCS1v15(public, hash, digest.Sum(nil), signature) != nil {
+		return ErrSignature
+	}
+	return nil
 }
 
 // CheckAlgorithm refuses what Maskinporten does not take.

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"math/big"
 	"strings"
 	"sync"
 	"testing"
@@ -87,12 +88,46 @@ func TestCheck(t *testing.T) {
 		"as it is":         {func(*rsa.PrivateKey) {}, nil},
 		"nothing":          {func(k *rsa.PrivateKey) { *k = rsa.PrivateKey{} }, jose.ErrNumbers},
 		"without primes":   {func(k *rsa.PrivateKey) { k.Primes = nil }, jose.ErrNumbers},
-		"a wrong exponent": {func(k *rsa.PrivateKey) { k.E = 3 }, jose.ErrNumbers},
+		"another exponent": {func(k *rsa.PrivateKey) { k.E = 3 }, jose.ErrNumbers},
+		"a wrong exponent": {func(k *rsa.PrivateKey) { k.E = 4 }, jose.ErrExponent},
+		"too large":        {func(k *rsa.PrivateKey) { k.N = new(big.Int).Lsh(k.N, jose.MaxBits) }, jose.ErrTooLarge},
+		"a large prime":    {func(k *rsa.PrivateKey) { k.Primes = []*big.Int{k.Primes[0], new(big.Int).Lsh(k.N, jose.MaxBits)} }, jose.ErrNumbers},
+		"a prime of none":  {func(k *rsa.PrivateKey) { k.Primes = []*big.Int{k.Primes[0], nil} }, jose.ErrNumbers},
 	} {
 		k := whole
 		c.change(&k)
 		if err := jose.Check(&k); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	for _, alg := range []string{"RS256", "RS384", "RS512"} {
+		signed, err := jose.Sign([]byte("{}"), key(), alg, jose.Header{KeyID: "k"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := strings.LastIndexByte(signed, '.')
+		other := map[string]string{"RS256": "RS384", "RS384": "RS512", "RS512": "RS256"}[alg]
+		for name, c := range map[string]struct {
+			token, alg string
+			want       error
+		}{
+			"as signed":           {signed, alg, nil},
+			"another algorithm":   {signed, other, jose.ErrSignature},
+			"no algorithm":        {signed, "none", jose.ErrAlgorithm},
+			"another payload":     {"x" + signed, alg, jose.ErrSignature},
+			"another signature":   {signed[:i+1] + "AAAA" + signed[i+5:], alg, jose.ErrSignature},
+			"no signature":        {signed[:i+1], alg, jose.ErrSignature},
+			"not a signature":     {signed[:i+1] + "%", alg, jose.ErrSignature},
+			"nothing":             {"", alg, jose.ErrSignature},
+			"a text without dots": {"e30", alg, jose.ErrSignature},
+		} {
+			if err := jose.Verify(c.token, &key().PublicKey, c.alg); !errors.Is(err, c.want) || (c.want == nil) != (err == nil) {
+				t.Errorf("%s, %s: got %v, want %v", alg, name, err, c.want)
+			}
 		}
 	}
 }
