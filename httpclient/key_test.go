@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
 )
 
 // jwkWith is the test key with members replaced, or removed where nil.
@@ -154,6 +156,9 @@ func TestRefusedKeys(t *testing.T) {
 			if want := "httpclient: settings: EncodedJwk " + c.want; message(err) != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
+			if quote := quotes(message(err), c.value, c.want); quote != "" {
+				t.Errorf("the error quotes %q of the setting: %v", quote, err)
+			}
 			if strings.Contains(prints(err), "CANARY") {
 				t.Error("the error quotes the key")
 			}
@@ -170,22 +175,94 @@ func member(t testing.TB, jwk, name string) any {
 	return members[name]
 }
 
-// Whatever stands in EncodedJwk: an error or a source, no panic, and nothing of
-// the key in the error.
+// longestQuote is how much of a setting an error may share with it by accident, in bytes.
+const longestQuote = 15
+
+// quotes finds a longer piece of the input in a text, unless one of the fixed texts
+// has it too. It is "" if there is none.
+func quotes(text, input string, fixed ...string) string {
+	for i := 0; i+longestQuote < len(input); i++ {
+		piece := input[i : i+longestQuote+1]
+		isFixed := slices.ContainsFunc(fixed, func(f string) bool { return strings.Contains(f, piece) })
+		if strings.Contains(text, piece) && !isFixed {
+			return piece
+		}
+	}
+	return ""
+}
+
+func TestQuotes(t *testing.T) {
+	t.Parallel()
+	const input = "0123456789abcdefghij"
+	for name, c := range map[string]struct{ text, fixed, want string }{
+		"the whole":          {"x " + input, "", "0123456789abcdef"},
+		"16 at the end":      {"x 456789abcdefghij", "", "456789abcdefghij"},
+		"16 in the middle":   {"x 23456789abcdefgh y", "", "23456789abcdefgh"},
+		"15":                 {"x 3456789abcdefgh y", "", ""},
+		"16 of a fixed text": {"x 23456789abcdefgh y", "a 23456789abcdefgh b", ""},
+		"nothing":            {"x", "", ""},
+	} {
+		if got := quotes(c.text, input, c.fixed); got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// keyTexts are all that an error may say about EncodedJwk.
+var keyTexts = []string{
+	"httpclient: settings: EncodedJwk is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)",
+	"httpclient: settings: EncodedJwk is not base64: set it to the base64 of the client's private JWK",
+	"httpclient: settings: EncodedJwk is base64, but not of JSON: set it to the base64 of the client's private JWK",
+	"httpclient: settings: EncodedJwk is a token (JWT), not a key: set it to the base64 of the client's private JWK",
+	"httpclient: settings: EncodedJwk is a key in PEM or DER form: convert it to a JWK",
+	"httpclient: settings: EncodedJwk is base64 twice: encode the JWK once",
+	`httpclient: settings: EncodedJwk has no key id (member "kid"): set Kid to the id that the key is registered under`,
+	"httpclient: settings: EncodedJwk " + jose.ErrNotJSON.Error(),
+	"httpclient: settings: EncodedJwk " + jose.ErrMember.Error(),
+	"httpclient: settings: EncodedJwk " + jose.ErrNoKey.Error(),
+	"httpclient: settings: EncodedJwk " + jose.ErrPublicOnly.Error(),
+	"httpclient: settings: EncodedJwk " + jose.ErrSeveralKeys.Error(),
+	"httpclient: settings: EncodedJwk " + jose.ErrNotRSA.Error(),
+	"httpclient: settings: EncodedJwk " + jose.ErrTooSmall.Error(),
+	"httpclient: settings: EncodedJwk " + jose.ErrTooLarge.Error(),
+	"httpclient: settings: EncodedJwk " + jose.ErrExponent.Error(),
+	"httpclient: settings: EncodedJwk " + jose.ErrNumbers.Error(),
+	"httpclient: settings: EncodedJwk " + jose.ErrPrimes.Error(),
+	"httpclient: settings: EncodedJwk " + jose.ErrAlgorithm.Error(),
+}
+
+// Whatever stands in EncodedJwk, there is an error or there are sound settings, and
+// no panic. An error quotes nothing of the setting, nor does anything printed.
 func FuzzEncodedJWK(f *testing.F) {
 	one := keyFile(f, "client.jwk.json")
-	for _, seed := range []string{one, encoded(one), encoded(`{"keys":[` + one + `]}`), encoded(`[{}]`), "eyJ.a.b", "", "\ufeff{", "null"} {
+	for _, seed := range []string{
+		one, encoded(one), encoded(`{"keys":[` + one + `]}`), encoded(`[{}]`), "eyJ.a.b", "", "\ufeff{", "null",
+		"%a long text that is not base64%", encoded("a long text that is not JSON"), encoded(encoded(one)),
+		"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcw", "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJlLW9mLWEtdG9rZW4",
+		one[:len(one)/2], encoded(jwkWith(f, publicOnly)), encoded(jwkWith(f, map[string]any{"n": "AQABAQABAQABAQABAQABAQAB"})),
+		encoded(jwkWith(f, map[string]any{"kid": nil})), encoded(jwkWith(f, map[string]any{"alg": "a long name of an algorithm"})),
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", EncodedJWK: httpclient.NewSecret(value)}
 		err := s.Validate()
 		if again := s.Validate(); message(err) != message(again) {
-			t.Errorf("two answers: %v, %v", err, again)
+			t.Errorf("got two answers: %v, %v", err, again)
 		}
-		if err != nil && len(value) > 40 && strings.Contains(err.Error(), value) {
-			t.Error("the error quotes the setting")
+		if quote := quotes(message(err), value, keyTexts...); quote != "" {
+			t.Errorf("the error quotes %q of the setting: %v", quote, err)
 		}
-		_ = fmt.Sprint(s)
+		if decoded, e := base64.StdEncoding.DecodeString(value); e == nil {
+			if quote := quotes(message(err), string(decoded), keyTexts...); quote != "" {
+				t.Errorf("the error quotes %q of the decoded setting: %v", quote, err)
+			}
+		}
+		another := s
+		another.EncodedJWK = httpclient.NewSecret("x")
+		printed := func(s httpclient.MaskinportenSettings) string { return fmt.Sprintf("%v %+v %#v", s, s, &s) }
+		if quote := quotes(printed(s), value, printed(another)); quote != "" {
+			t.Errorf("printed settings show %q", quote)
+		}
 	})
 }

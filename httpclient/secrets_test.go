@@ -127,6 +127,7 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 		"echoes":            {Match: toToken, Status: 400, Body: `{"error":"invalid_request","error_description":"MP-011 Invalid parameter value pid: 01017012345, from: 02029054321"}`, Times: -1},
 		"exchange echoes":   {Match: toExchange, Status: 400, Body: `{"error":"x","error_description":"01017012345"}`, Times: -1},
 		"echoes the header": {Match: toExchange, Status: 400, Body: `{"error":"x","error_description":"X-Altinn-EnterpriseUser-Authentication: ` + enterpriseUser + `"}`, Times: -1},
+		"echoes the name":   {Match: toExchange, Status: 400, Body: `{"error":"x","error_description":"there is no user CANARY-user"}`, Times: -1},
 		"echoes the user":   {Match: toExchange, Status: 400, Body: `{"error":"CANARY-secret","error_description":"CANARY-user:CANARY-secret"}`, Times: -1},
 		"not JSON":          {Match: toToken, Status: 200, Body: "<html>CANARY", Times: -1},
 		"no token":          {Match: toToken, Status: 200, Body: `{"access_token":"CANARY"}`, Times: -1},
