@@ -9,8 +9,8 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
 )
 
-// claims is the assertion's payload: what Maskinporten's documentation of the
-// JWT grant lists, and nothing more, since it answers other claims with 400.
+// claims is the assertion's payload. It has only the claims that Maskinporten
+// documents, because Maskinporten answers others with 400.
 // https://docs.digdir.no/docs/Maskinporten/maskinporten_protocol_jwtgrant
 type claims struct {
 	Audience    string `json:"aud"`
@@ -26,7 +26,7 @@ type claims struct {
 	Details json.RawMessage `json:"authorization_details,omitempty"`
 }
 
-// assertion signs a grant of its own for every attempt: a jti is good for one.
+// assertion signs a new assertion for every attempt: a jti works once.
 func assertion(key *Key, audience, clientID string, request tokenRequest, now time.Time) (string, error) {
 	payload, err := json.Marshal(claims{
 		Audience:    audience,

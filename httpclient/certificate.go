@@ -79,8 +79,8 @@ func holdsLargeKey(archive []byte) bool {
 	return false
 }
 
-// parsePKCS12's errors complete a sentence that begins with where the archive is
-// from. Its certificates go into the header x5c, the leaf first.
+// parsePKCS12's errors complete a sentence that begins with the source of the
+// archive. Its certificates go into the header x5c, the leaf first.
 func parsePKCS12(archive []byte, password string) (*Key, error) {
 	switch {
 	case len(archive) > maxArchive:

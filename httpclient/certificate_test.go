@@ -185,7 +185,7 @@ func TestRefusedCertificates(t *testing.T) {
 	}{
 		{"not base64", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret("%CANARY%")}, "EncodedX509 is not base64: set it to the base64 of a PKCS#12 archive (.p12, .pfx)"},
 		{"not an archive", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(encoded("CANARY"))}, "EncodedX509 is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key"},
-		{"a password where none can be given", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(b64(archive(t, pkcs12.Modern, leaf.key, leaf.cert, nil, "pw")))}, "EncodedX509 has a password: export it without one, or use CertificatePkcs12Path and CertificatePkcs12Password"},
+		{"a password that cannot be given", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(b64(archive(t, pkcs12.Modern, leaf.key, leaf.cert, nil, "pw")))}, "EncodedX509 has a password: export it without one, or use CertificatePkcs12Path and CertificatePkcs12Password"},
 		{"a wrong password", httpclient.MaskinportenSettings{CertificatePKCS12Path: path, CertificatePKCS12Password: httpclient.NewSecret("CANARY")}, "CertificatePkcs12Path does not open with CertificatePkcs12Password"},
 		{"no file", httpclient.MaskinportenSettings{CertificatePKCS12Path: filepath.Join("no", "such.p12")}, "CertificatePkcs12Path cannot be read: open " + filepath.Join("no", "such.p12") + ": no such file or directory"},
 		{"expired", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(b64(archive(t, pkcs12.Modern, old.key, old.cert, nil, "")))}, "EncodedX509: the certificate expired on " + old.cert.NotAfter.Format(day) + ": order a new one"},

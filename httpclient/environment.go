@@ -16,8 +16,8 @@ type environment struct {
 	name     string
 	issuer   string
 	platform string // the Altinn platform that takes its tokens
-	// tokenEndpoint is where its tokens are; empty means {issuer}token, or for an
-	// issuer without a name what its metadata says.
+	// tokenEndpoint gives its tokens. Empty means {issuer}token. For an issuer
+	// without a name, empty means the endpoint in its metadata.
 	tokenEndpoint string
 	retired       bool // shut down on 2024-06-10
 }
@@ -120,8 +120,8 @@ func (s *MaskinportenSettings) platform(env environment) (string, error) {
 	return strings.TrimSuffix(value, "/"), nil
 }
 
-// crossed reports whether one of the two is production's and the other, as far as
-// they are known, is not.
+// crossed reports whether production is mixed with a test environment. It is false
+// for an issuer or platform that is not known.
 func (s *MaskinportenSettings) crossed(env environment, platform string) bool {
 	const production = "https://platform.altinn.no"
 	known := platform == production
@@ -156,8 +156,8 @@ func isPort(port string) bool {
 	return err == nil && n > 0
 }
 
-// brief is a short text as it is, and of a long one, which may be a key that was put
-// into the wrong setting, the length alone.
+// brief is a short text as it is, and only the length of a long one: it may be a key
+// in the wrong setting.
 func brief(text string) string {
 	if n := len([]rune(text)); n > 200 {
 		return fmt.Sprintf("a text of %d characters", n)

@@ -13,7 +13,7 @@ import (
 )
 
 // A client without fx and without koanf: a section becomes settings, settings
-// become a client, and every request of the client carries a token. The stand-in
+// become a client, and every request of the client carries a token. The test server
 // plays Maskinporten, Altinn's exchange and the API.
 func Example() {
 	srv := maskinportentest.NewServer()
@@ -37,7 +37,7 @@ func Example() {
 	}
 	client, err := httpclient.New(settings,
 		httpclient.WithTokenTransport(srv.Transport()), // these two only because
-		httpclient.WithBaseTransport(srv.Transport()),  // the servers are stand-ins
+		httpclient.WithBaseTransport(srv.Transport()),  // the servers are for tests
 	)
 	if err != nil {
 		fmt.Println(err)

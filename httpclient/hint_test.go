@@ -163,11 +163,11 @@ func TestOtherTypes(t *testing.T) {
 	_, err = httpclient.ParseSettings(map[string]any{
 		"ClientId": []byte("x"), "Kid": map[any]any{}, "Resource": map[string]string{}, "UseAltinnTestOrg": uint8(1), "Scope": []any{true},
 	})
-	const want = "httpclient: settings: ClientId is a []uint8 where a text is wanted\n" +
-		"Kid is a map[interface {}]interface {} where a text is wanted\n" +
-		"Resource is a map[string]string where a text is wanted\n" +
-		"Scope has a boolean as element 0, where a text is wanted\n" +
-		"UseAltinnTestOrg is a number where true or false is wanted"
+	const want = "httpclient: settings: ClientId is a []uint8, not a text\n" +
+		"Kid is a map[interface {}]interface {}, not a text\n" +
+		"Resource is a map[string]string, not a text\n" +
+		"Scope has a boolean as element 0, not a text\n" +
+		"UseAltinnTestOrg is a number: write true or false"
 	if message(err) != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}

@@ -15,25 +15,27 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
 )
 
-// Key is a private key with what its signatures' header says about it. It does
-// not change and may be shared; it prints nothing of the key. Settings hold one;
-// programs make one with [NewKey], [NewCertificateKey], [ParseJWK] or
-// [ParsePKCS12] for a [KeySource]. The zero Key signs nothing.
+// Key is a private key, with its id or certificate and its algorithm. It does not
+// change and may be shared. Nothing prints the private key.
+//
+// Settings hold a key. A program that has a [KeySource] makes one with [NewKey],
+// [NewCertificateKey], [ParseJWK] or [ParsePKCS12]. The zero Key signs nothing.
 type Key struct {
-	// signer is a function because package fmt prints what other fields hold
-	// without asking, under a verb that does not fit.
-	signer              func() crypto.Signer
-	verify              *rsa.PublicKey // of somebody else's signer; nil for crypto/rsa's, which checks itself
+	// signer is a function, because reflection reads fields and calls nothing.
+	signer func() crypto.Signer
+	// verify checks the signatures of a signer that is not this program's. It is nil
+	// for a *rsa.PrivateKey: package rsa checks its own signatures.
+	verify              *rsa.PublicKey
 	alg                 string
 	kid                 string
-	chain               []string  // x5c, leaf first; empty where kid identifies the key
-	setting             string    // where it came from, for hints
-	kidSetting          string    // where its id came from, if not from there
+	chain               []string  // x5c, leaf first; empty if kid identifies the key
+	setting             string    // the source of the key, for hints
+	kidSetting          string    // the source of its id, if that is another one
 	notBefore, notAfter time.Time // of the leaf certificate
 }
 
-// KeyID is the id that the key is registered under; empty where a certificate
-// identifies it.
+// KeyID is the id that the key is registered under. It is empty if a certificate
+// identifies the key.
 func (k *Key) KeyID() string {
 	if k == nil {
 		return ""
@@ -41,8 +43,8 @@ func (k *Key) KeyID() string {
 	return k.kid
 }
 
-// String tells the key's id and algorithm, as in "key my-key (RS256)", or that it is
-// a certificate's.
+// String tells the key's id and algorithm, as in "key my-key (RS256)". For a
+// certificate's key it is "certificate key (RS256)".
 func (k *Key) String() string {
 	if k == nil || k.signer == nil {
 		return "no key"
@@ -56,7 +58,7 @@ func (k *Key) String() string {
 // Format implements [fmt.Formatter]: every verb prints what String returns.
 func (k *Key) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, k.String()) }
 
-// LogValue implements [slog.LogValuer]: what String returns.
+// LogValue implements [slog.LogValuer]: it returns what String returns.
 func (k *Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // namedBy is the setting that says what the key is registered under.
@@ -172,7 +174,7 @@ func (s *MaskinportenSettings) jwkKey() (*Key, error) {
 	return key, nil
 }
 
-// parseJWK's errors complete a sentence that begins with where the JWK is from.
+// parseJWK's errors complete a sentence that begins with the source of the JWK.
 func parseJWK(encoded, keyID string) (*Key, error) {
 	data, err := decodeJWK(encoded)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
 )
 
-// jwkWith is the test key with members replaced, or removed where nil.
+// jwkWith is the test key with members replaced, or removed if they are nil.
 func jwkWith(t testing.TB, changes map[string]any) string {
 	t.Helper()
 	var jwk map[string]any
@@ -143,7 +143,7 @@ func TestRefusedKeys(t *testing.T) {
 		{"too small", encoded(keyFile(t, "small.jwk.json")), "is under 2048 bits: make a new key"},
 		{"no primes", encoded(jwkWith(t, map[string]any{"p": nil, "q": nil})), `lacks its primes (members "p" and "q"): export the whole key`},
 		{"numbers of two keys", encoded(jwkWith(t, map[string]any{"n": member(t, two, "n")})), "has numbers that do not fit together: export it again"},
-		{"numbers that are none", encoded(jwkWith(t, map[string]any{"d": "!CANARY!"})), "has numbers that do not fit together: export it again"},
+		{"a number that is not base64", encoded(jwkWith(t, map[string]any{"d": "!CANARY!"})), "has numbers that do not fit together: export it again"},
 		{"a kid that is no text", encoded(jwkWith(t, map[string]any{"kid": 3})), "has a member that is not a text"},
 		{"no kid", encoded(jwkWith(t, map[string]any{"kid": nil})), `has no key id (member "kid"): set Kid to the id that the key is registered under`},
 		{"another algorithm", encoded(jwkWith(t, map[string]any{"alg": "PS256"})), "asks for an algorithm that Maskinporten does not take: use RS256, RS384 or RS512"},

@@ -13,17 +13,19 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
 )
 
-// KeySource gives the keys to sign with, newest first. It is asked at each fetch
-// of a token, concurrently, and not in between; what takes long to read should be
-// kept. While Maskinporten does not know the first key yet (a new one takes up to
-// two minutes to work), when it has expired, or where it does not sign, the next is
-// tried. At least one key, or an error, whose text must hold no secret. It should
-// heed the context: a fetch ends without it otherwise, and leaves it behind.
+// KeySource gives the keys to sign with, newest first.
 type KeySource interface {
+	// Keys returns at least one key, or an error whose text holds no secret. Each
+	// fetch of a token calls it, and several may do so at the same time. It should
+	// keep what takes long to read. If it ignores the context, the fetch ends
+	// without it.
+	//
+	// The next key is tried if the one before does not sign, has expired, or is not
+	// known to Maskinporten. A new key takes up to two minutes to work.
 	Keys(ctx context.Context) ([]*Key, error)
 }
 
-// KeySourceFunc is a function as a [KeySource].
+// KeySourceFunc lets a function be a [KeySource].
 type KeySourceFunc func(ctx context.Context) ([]*Key, error)
 
 // Keys calls f. A nil f gives an error.
@@ -34,10 +36,12 @@ func (f KeySourceFunc) Keys(ctx context.Context) ([]*Key, error) {
 	return f(ctx)
 }
 
-// NewKey makes a key of any signer, such as one in an HSM or in Key Vault, whose
-// private half never enters the process. Its public key must be RSA of at least
-// 2048 bits. keyID is what the key is registered under at Maskinporten; algorithm
-// is RS256, RS384 or RS512, and empty means RS256.
+// NewKey makes a key of any signer. A signer in an HSM or in Key Vault keeps its
+// private key there. keyID is the id that the key is registered under at
+// Maskinporten. algorithm is RS256, RS384 or RS512, and empty means RS256.
+//
+// The public key must be RSA of 2048 to 8192 bits. Each signature is verified with
+// it before it is sent.
 func NewKey(signer crypto.Signer, keyID, algorithm string) (*Key, error) {
 	if keyID == "" {
 		return nil, errors.New("httpclient: key: the key id is empty")
@@ -50,9 +54,9 @@ func NewKey(signer crypto.Signer, keyID, algorithm string) (*Key, error) {
 	return key, nil
 }
 
-// NewCertificateKey makes a key that is known by its enterprise certificate. The
-// chain goes into each assertion's header x5c: the certificate itself first, and
-// then, in their order, those that issued it (RFC 7515 section 4.1.6).
+// NewCertificateKey makes a key that its enterprise certificate identifies. Otherwise
+// it is as [NewKey]. The chain goes into each assertion's header x5c: the certificate
+// first, and then those that issued it, in their order (RFC 7515 section 4.1.6).
 func NewCertificateKey(signer crypto.Signer, chain []*x509.Certificate, algorithm string) (*Key, error) {
 	if len(chain) == 0 || slices.Contains(chain, nil) {
 		return nil, errors.New("httpclient: key: the certificate chain is empty, or a certificate of it is nil")
@@ -95,15 +99,16 @@ func newKey(signer crypto.Signer, algorithm string) (*Key, error) {
 	return key, nil
 }
 
-// publicKey asks a signer, which may panic, such as one that embeds nil.
+// publicKey asks a signer, which may panic. One that embeds nil does.
 func publicKey(signer crypto.Signer) (public crypto.PublicKey) {
 	defer func() { _ = recover() }()
 	return signer.Public()
 }
 
-// ParseJWK makes a key of what EncodedJwk may hold: the base64 of a private RSA
-// JWK, in any alphabet, of a set or array with one private key, or the JSON
-// itself. keyID overrides the JWK's own; empty does not. Errors never quote it.
+// ParseJWK makes a key of what the setting EncodedJwk may hold: a private RSA JWK, or
+// a set or array with one private key. It may be JSON, or base64 of JSON in any
+// alphabet. keyID replaces the JWK's own id, unless it is empty. Errors never quote
+// the JWK.
 func ParseJWK(encoded, keyID string) (*Key, error) {
 	key, err := parseJWK(encoded, keyID)
 	if err != nil {
@@ -113,8 +118,9 @@ func ParseJWK(encoded, keyID string) (*Key, error) {
 	return key, nil
 }
 
-// ParsePKCS12 makes a key of a PKCS#12 archive (.p12, .pfx) of an enterprise
-// certificate and its key, with the chain that the archive holds.
+// ParsePKCS12 makes a key of a PKCS#12 archive (.p12, .pfx). The archive holds an
+// enterprise certificate, its key, and the certificates that issued it. Errors never
+// quote the password.
 func ParsePKCS12(archive []byte, password string) (*Key, error) {
 	key, err := parsePKCS12(archive, password)
 	if err != nil {

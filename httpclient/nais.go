@@ -12,9 +12,11 @@ const tokenEndpointSetting = "MASKINPORTEN_TOKEN_ENDPOINT"
 
 // FromNAIS makes settings of the variables that the NAIS platform gives a service
 // with a Maskinporten client: MASKINPORTEN_CLIENT_ID, _CLIENT_JWK, _SCOPES,
-// _ISSUER, _TOKEN_ENDPOINT and _WELL_KNOWN_URL. getenv is [os.Getenv], which nil
-// stands for, or a function like it. The result may be changed before it is used; errors about it
-// name the variables. https://doc.nais.io/auth/maskinporten/reference/
+// _ISSUER, _TOKEN_ENDPOINT and _WELL_KNOWN_URL. getenv is [os.Getenv] or a function
+// like it, and nil means os.Getenv. A program may change the result before it uses
+// it. Errors name the variables.
+//
+// https://doc.nais.io/auth/maskinporten/reference/
 func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 	if getenv == nil {
 		getenv = os.Getenv
@@ -29,7 +31,7 @@ func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 	s.Scope = get("MASKINPORTEN_SCOPES", "Scope")
 	s.Authority = get("MASKINPORTEN_ISSUER", "Authority")
 	s.tokenEndpoint = get(tokenEndpointSetting, tokenEndpointSetting)
-	// Without any key, the variable to look at is this one.
+	// Errors about a missing key or issuer name these variables.
 	s.spelt["EncodedJwk"], s.spelt["Environment"] = "MASKINPORTEN_CLIENT_JWK", "MASKINPORTEN_ISSUER"
 
 	s.tokenIssuer = issuerOf(s.Authority)

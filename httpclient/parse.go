@@ -128,7 +128,7 @@ func (f settingField) text(value any) (string, error) {
 	return v, err
 }
 
-// textValue accepts what a configuration file may hold where a text is meant.
+// textValue accepts what a configuration file may hold for a text.
 func textValue(canonical string, value any) (string, error) {
 	switch v := value.(type) {
 	case string:
@@ -158,7 +158,7 @@ func textValue(canonical string, value any) (string, error) {
 			return strings.Join(v, " "), nil
 		}
 	}
-	return "", fmt.Errorf("is %s where a text is wanted", kindOf(value))
+	return "", fmt.Errorf("is %s, not a text", kindOf(value))
 }
 
 func scopeList(list []any) (string, error) {
@@ -166,7 +166,7 @@ func scopeList(list []any) (string, error) {
 	for i, v := range list {
 		scope, ok := v.(string)
 		if !ok {
-			return "", fmt.Errorf("has %s as element %d, where a text is wanted", kindOf(v), i)
+			return "", fmt.Errorf("has %s as element %d, not a text", kindOf(v), i)
 		}
 		scopes = append(scopes, scope)
 	}
@@ -189,7 +189,7 @@ func boolValue(value any) (v, set bool, err error) {
 		}
 		return false, false, errors.New(`is neither "true" nor "false"`)
 	}
-	return false, false, fmt.Errorf("is %s where true or false is wanted", kindOf(value))
+	return false, false, fmt.Errorf("is %s: write true or false", kindOf(value))
 }
 
 func kindOf(value any) string {

@@ -31,8 +31,8 @@ func (r tokenRequest) secrets() []string {
 type SystemUser struct {
 	// OrgNo is the organisation, nine digits, with or without "0192:" before it.
 	OrgNo string
-	// ExternalRef tells several system users of one organisation apart. Empty
-	// for none; at most 255 of letters (æøå included), digits, "_" and "-".
+	// ExternalRef tells several system users of one organisation apart. It has at
+	// most 255 letters (æøå included), digits, "_" and "-", and may be empty.
 	ExternalRef string
 }
 
@@ -94,11 +94,16 @@ func (o *overrides) problem(function, what string) {
 	o.problems = append(o.problems, problem{function, fmt.Errorf("httpclient: %s: %s", function, what)})
 }
 
-// ContextWithScope asks for these scopes, separated by spaces or commas or one by one,
-// in place of the settings'. Like the other functions of this kind it concerns
-// the token of the requests made with the context, and the last call of one
-// function counts. What it gets wrong is an error of those requests and of Token,
-// and no [*TokenError]. Tokens of different requests are kept apart.
+// ContextWithScope asks for these scopes in place of the settings' Scope. They may be
+// separated by spaces or commas, or be one by one.
+//
+// What is true of this function is true of the other ContextWith functions, too:
+//
+//   - It concerns the token of the requests that are made with the context.
+//   - If a function is called twice, the last call counts.
+//   - A wrong value is an error of those requests and of [TokenSource.Token]. It is
+//     not a [*TokenError].
+//   - Tokens of different requests are kept apart.
 func ContextWithScope(ctx context.Context, scopes ...string) context.Context {
 	return with(ctx, "ContextWithScope", func(o *overrides) {
 		scope := normalizeScope(strings.Join(scopes, " "))
@@ -111,8 +116,8 @@ func ContextWithScope(ctx context.Context, scopes ...string) context.Context {
 	})
 }
 
-// ContextWithResource asks for a token that is meant for this API alone (claim
-// "resource"), in place of the settings' Resource. Empty asks for one that is not.
+// ContextWithResource asks for a token that only this API accepts (claim "resource"),
+// in place of the settings' Resource. Empty asks for a token without a resource.
 func ContextWithResource(ctx context.Context, resource string) context.Context {
 	return with(ctx, "ContextWithResource", func(o *overrides) {
 		if !isResource(resource) {
@@ -122,8 +127,10 @@ func ContextWithResource(ctx context.Context, resource string) context.Context {
 	})
 }
 
-// ContextWithConsumerOrg asks on behalf of this organisation (claim "consumer_org"), nine
-// digits with or without "0192:" before them, in place of the settings' ConsumerOrgNo. Empty asks on the client's own.
+// ContextWithConsumerOrg asks on behalf of this organisation (claim "consumer_org"),
+// in place of the settings' ConsumerOrgNo. The number is nine digits, with or without
+// "0192:" before them. Empty asks on behalf of the client's own organisation.
+//
 // https://docs.digdir.no/docs/Maskinporten/maskinporten_func_delegering
 func ContextWithConsumerOrg(ctx context.Context, orgNo string) context.Context {
 	return with(ctx, "ContextWithConsumerOrg", func(o *overrides) {
@@ -136,7 +143,8 @@ func ContextWithConsumerOrg(ctx context.Context, orgNo string) context.Context {
 }
 
 // ContextWithPerson asks for a token that concerns this person (claim "pid"), by the
-// eleven digits of the national identity number. It appears in no error or log.
+// eleven digits of the national identity number. The number appears in no error or
+// log.
 func ContextWithPerson(ctx context.Context, identityNo Secret) context.Context {
 	return with(ctx, "ContextWithPerson", func(o *overrides) {
 		person := identityNo.Reveal()

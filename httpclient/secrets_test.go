@@ -123,7 +123,7 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 	enterpriseUser := base64.StdEncoding.EncodeToString([]byte("CANARY-user:CANARY-secret"))
 	faults := map[string]faulttest.Fault{
 		"none":              {Match: func(*http.Request) bool { return false }},
-		"refused":           {Match: toToken, Status: 400, Body: `{"error":"invalid_grant","error_description":"CANARY is no word of this"}`, Times: -1},
+		"refused":           {Match: toToken, Status: 400, Body: `{"error":"invalid_grant","error_description":"CANARY is the server's own word"}`, Times: -1},
 		"echoes":            {Match: toToken, Status: 400, Body: `{"error":"invalid_request","error_description":"MP-011 Invalid parameter value pid: 01017012345, from: 02029054321"}`, Times: -1},
 		"exchange echoes":   {Match: toExchange, Status: 400, Body: `{"error":"x","error_description":"01017012345"}`, Times: -1},
 		"echoes the header": {Match: toExchange, Status: 400, Body: `{"error":"x","error_description":"X-Altinn-EnterpriseUser-Authentication: ` + enterpriseUser + `"}`, Times: -1},

@@ -101,12 +101,12 @@ func TestParseSettings(t *testing.T) {
 			section: map[string]any{
 				"ClientId": map[string]any{}, "EnableDebugLog": "maybe", "Scope": []any{1}, "UseAltinnTestOrg": 3, "Resource": true, "Kid": []any{},
 			},
-			err: "httpclient: settings: ClientId is a section where a text is wanted\n" +
+			err: "httpclient: settings: ClientId is a section, not a text\n" +
 				"EnableDebugLog is neither \"true\" nor \"false\"\n" +
-				"Kid is a list where a text is wanted\n" +
-				"Resource is a boolean where a text is wanted\n" +
-				"Scope has a number as element 0, where a text is wanted\n" +
-				"UseAltinnTestOrg is a number where true or false is wanted",
+				"Kid is a list, not a text\n" +
+				"Resource is a boolean, not a text\n" +
+				"Scope has a number as element 0, not a text\n" +
+				"UseAltinnTestOrg is a number: write true or false",
 		},
 	}
 	for _, c := range cases {
@@ -151,7 +151,7 @@ func TestGuideSection(t *testing.T) {
 	}
 }
 
-// Errors and hints tell where a setting came from, where that is known.
+// Errors and hints tell where a setting came from, if that is known.
 func TestErrorsNameTheOrigin(t *testing.T) {
 	t.Parallel()
 	origin := func(key string) string {
@@ -160,7 +160,7 @@ func TestErrorsNameTheOrigin(t *testing.T) {
 	typed := httpclient.MaskinportenSettings{Origin: origin}
 	err := typed.Parse(map[string]any{"environment": []any{}, "Scope": "a", "scope": "b", "EncodedJwk": 1.5, "Scopes": "c"})
 	const wrong = `httpclient: settings: EncodedJwk (secret Client--EncodedJwk of a vault) is a number: write it as a text` + "\n" +
-		"environment (appsettings.json) is a list where a text is wanted\n" +
+		"environment (appsettings.json) is a list, not a text\n" +
 		"Scope (environment variable S) and scope contradict one another: keep one of them"
 	if message(err) != wrong || !slices.Equal(httpclient.Warnings(typed), []string{"Scopes: unknown setting, ignored; did you mean Scope?"}) {
 		t.Errorf("got\n%v\n%q\nwant\n%s", err, httpclient.Warnings(typed), wrong)
@@ -213,12 +213,12 @@ func TestWarnings(t *testing.T) {
 		changes map[string]any
 		want    string
 	}{
-		"production's tokens at a test platform": {map[string]any{"Environment": "prod", "TokenExchangeEnvironment": "tt02", "ExhangeToAltinnToken": true}, "Environment and TokenExchangeEnvironment are not of the same kind"},
-		"test's tokens in production":            {map[string]any{"Environment": "test", "TokenExchangeEnvironment": "prod", "ExhangeToAltinnToken": true}, "Environment and TokenExchangeEnvironment are not of the same kind"},
+		"production's tokens at a test platform": {map[string]any{"Environment": "prod", "TokenExchangeEnvironment": "tt02", "ExhangeToAltinnToken": true}, "Environment and TokenExchangeEnvironment do not belong together"},
+		"test's tokens in production":            {map[string]any{"Environment": "test", "TokenExchangeEnvironment": "prod", "ExhangeToAltinnToken": true}, "Environment and TokenExchangeEnvironment do not belong together"},
 		"a password for nothing":                 {map[string]any{"Environment": "test", "CertificatePkcs12Password": "CANARY"}, "CertificatePkcs12Password has no effect without CertificatePkcs12Path"},
 		"a test organisation for nothing":        {map[string]any{"Environment": "test", "UseAltinnTestOrg": true}, "UseAltinnTestOrg has no effect without ExhangeToAltinnToken"},
 		"nothing":                                {map[string]any{"Environment": "test", "TokenExchangeEnvironment": "at22", "ExhangeToAltinnToken": true}, ""},
-		"a platform of one's own":                {map[string]any{"Environment": "prod", "TokenExchangeEnvironment": "https://p.example", "ExhangeToAltinnToken": true}, ""},
+		"another platform":                       {map[string]any{"Environment": "prod", "TokenExchangeEnvironment": "https://p.example", "ExhangeToAltinnToken": true}, ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// Validate checks everything that can be checked without the network and
-// reports all problems at once, each with the setting's name as the
-// configuration spelt it and the cure. It reads the file that
-// CertificatePkcs12Path names. [NewTokenSource] does the same; settings for a
-// [WithKeySource] hold no key, which Validate calls missing.
+// Validate checks everything that can be checked without the network, and reports
+// all problems at once. Each one names the setting as the configuration spells it,
+// and says what to do. It reads the file that CertificatePkcs12Path names.
+//
+// [NewTokenSource] does the same. Settings for a [WithKeySource] hold no key, so
+// Validate calls the key missing. Scope is not required, because requests may name it.
 func (s *MaskinportenSettings) Validate() error {
 	if s == nil {
 		return errNilSettings
@@ -22,8 +23,7 @@ func (s *MaskinportenSettings) Validate() error {
 	return err
 }
 
-// plan is what the settings amount to once they are checked: everything that a
-// token source needs, in the form in which it is used.
+// plan is the checked form of the settings: everything that a token source needs.
 type plan struct {
 	environment environment
 	clientID    string
@@ -40,11 +40,11 @@ type exchangePlan struct {
 	platform       string
 	testOrg        bool
 	enterpriseUser string // base64 of user:password; secret
-	// secrets are what no error may show, in whichever form an answer echoes it.
+	// secrets are what no error may show, in each form that an answer may echo.
 	secrets []string
 }
 
-// Format implements [fmt.Formatter]: every verb prints the platform alone.
+// Format implements [fmt.Formatter]: every verb prints the platform only.
 func (p *exchangePlan) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, p.platform) }
 
 // plan checks the settings. keys takes the place of a key in them, unless nil.
@@ -103,7 +103,7 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 		p.warnings = append(p.warnings, s.idle()...)
 	}
 	if p.exchange != nil && s.crossed(p.environment, p.exchange.platform) {
-		p.warnings = append(p.warnings, fmt.Sprintf("%s and %s are not of the same kind: Altinn's production takes tokens of Maskinporten's alone, and its test environments those of test",
+		p.warnings = append(p.warnings, fmt.Sprintf("%s and %s do not belong together: Altinn's production takes tokens of \"prod\" only, and its test environments take tokens of \"test\"",
 			s.issuerSetting(), s.name("TokenExchangeEnvironment")))
 	}
 	if !s.CertificatePKCS12Password.IsZero() && s.CertificatePKCS12Path == "" {
@@ -115,7 +115,7 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	return p, nil
 }
 
-// idle warns about settings of the exchange where there is none.
+// idle warns about settings of the exchange if there is no exchange.
 func (s *MaskinportenSettings) idle() []string {
 	var warnings []string
 	for _, setting := range []struct {
@@ -147,7 +147,7 @@ func (s *MaskinportenSettings) keyWarnings(key *Key, now time.Time) []string {
 	return warnings
 }
 
-// request is the token request that the settings make on their own.
+// request is the token request that the settings make. Its scope may be empty.
 func (s *MaskinportenSettings) request() (tokenRequest, error) {
 	scope := normalizeScope(s.Scope)
 	var problems []error
@@ -164,8 +164,8 @@ func (s *MaskinportenSettings) request() (tokenRequest, error) {
 	return tokenRequest{scope: scope, resource: s.Resource, consumerOrg: consumer}, errors.Join(problems...)
 }
 
-// exchange checks the settings of the exchange. Without a known environment its
-// default is not known either, and not asked for.
+// exchange checks the settings of the exchange. If the environment is not known, its
+// platform is not known either, and the error is about the environment only.
 func (s *MaskinportenSettings) exchange(env environment, known bool) (*exchangePlan, error) {
 	p := &exchangePlan{testOrg: s.UseAltinnTestOrg}
 	var problems []error

@@ -92,7 +92,7 @@ func TestCheck(t *testing.T) {
 		"a wrong exponent": {func(k *rsa.PrivateKey) { k.E = 4 }, jose.ErrExponent},
 		"too large":        {func(k *rsa.PrivateKey) { k.N = new(big.Int).Lsh(k.N, jose.MaxBits) }, jose.ErrTooLarge},
 		"a large prime":    {func(k *rsa.PrivateKey) { k.Primes = []*big.Int{k.Primes[0], new(big.Int).Lsh(k.N, jose.MaxBits)} }, jose.ErrNumbers},
-		"a prime of none":  {func(k *rsa.PrivateKey) { k.Primes = []*big.Int{k.Primes[0], nil} }, jose.ErrNumbers},
+		"a nil prime":      {func(k *rsa.PrivateKey) { k.Primes = []*big.Int{k.Primes[0], nil} }, jose.ErrNumbers},
 	} {
 		k := whole
 		c.change(&k)
