@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"reflect"
 	"strings"
@@ -104,7 +106,24 @@ func secretHolders(t *testing.T, canary string) map[string]any {
 		t.Fatal(err)
 	}
 	consent := httpclient.Consent{ID: consentID, From: secret}
+	ctx := httpclient.ContextWithPerson(t.Context(), secret)
+	source, _ := instant(t, httpclient.WithTokenTransport(roundTripper(func(*http.Request) (*http.Response, error) { return tokenAnswer(canary, 60), nil })))
+	token, err := source.Token(ctx)
+	if err != nil || token.AccessToken() != canary {
+		t.Fatalf("got %v and error %v, want a token", token, err)
+	}
+	refused, _ := instant(t, httpclient.WithTokenTransport(roundTripper(func(*http.Request) (*http.Response, error) {
+		resp := answer(http.StatusBadRequest, nil)
+		resp.Body = io.NopCloser(strings.NewReader(`{"error":"x","error_description":"no person ` + canary + `","error_uri":"https://e.example/` + canary + `"}`))
+		return resp, nil
+	})))
+	_, refusal := refused.Token(ctx)
 	return map[string]any{
+		"TokenSource":                  source,
+		"Token":                        token,
+		"a client":                     source.Client(),
+		"a transport":                  source.Transport(nil),
+		"TokenError":                   refusal,
 		"Secret":                       secret,
 		"settings":                     settings,
 		"parsed settings":              parsed,

@@ -36,6 +36,23 @@ func TestPrintersFindNoSecret(t *testing.T) {
 	exponent := key.Signer().(*rsa.PrivateKey).D
 	forbidden := []string{canary, "31323334", exponent.String()[:40], fmt.Sprint(exponent.Bits()[0])}
 
+	srv := maskinportentest.NewServer()
+	defer srv.Close()
+	clientSettings, err := httpclient.ParseSettings(srv.Section())
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := httpclient.NewTokenSource(clientSettings, httpclient.WithTokenTransport(srv.Transport()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	token, err := source.Token(person)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forbidden = append(forbidden, token.AccessToken(), srv.EncodedJWK())
+
 	type holder struct {
 		secret   httpclient.Secret
 		settings httpclient.MaskinportenSettings
@@ -43,12 +60,18 @@ func TestPrintersFindNoSecret(t *testing.T) {
 		consent  httpclient.Consent
 		ctx      context.Context
 		key      *httpclient.Key
+		source   *httpclient.TokenSource
+		token    *httpclient.Token
 	}
 	values := map[string]any{
 		"Secret": secret, "settings": settings, "a pointer to settings": &settings, "Consent": consent, "Key": own,
 		"a context with a person":  person,
 		"a context with a consent": httpclient.ContextWithConsent(context.Background(), consent),
-		"unexported fields":        holder{secret, settings, &settings, consent, person, own},
+		"unexported fields":        holder{secret, settings, &settings, consent, person, own, source, token},
+		"settings in use":          clientSettings,
+		"TokenSource":              source,
+		"Token":                    token,
+		"a client":                 source.Client(),
 	}
 	printers := map[string]func(any) string{
 		"spew":                  func(v any) string { return spew.Sdump(v) },
