@@ -21,9 +21,6 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
 )
 
-// certificateWarning is how long before its end a certificate is warned about.
-const certificateWarning = 30 * 24 * time.Hour
-
 // certificateKey makes a signing key of the PKCS#12 archive that the settings hold.
 func (s *MaskinportenSettings) certificateKey(now time.Time) (*Key, error) {
 	setting, archive, err := s.archive()
@@ -53,14 +50,6 @@ func (s *MaskinportenSettings) certificateKey(now time.Time) (*Key, error) {
 var errArchiveSize = fmt.Errorf("is over %d KB: a PKCS#12 archive of one key and its certificates is smaller", maxArchive>>10)
 
 var errPassword = errors.New("does not open with the password")
-
-const (
-	// maxArchive is far more than a key and its chain take, in bytes.
-	maxArchive = 64 << 10
-	// maxKeyBag is more than an encrypted key of jose.MaxBits takes, which is about
-	// 4,800 bytes.
-	maxKeyBag = 6000
-)
 
 // keyBag is the object identifier of an encrypted key in an archive, as DER.
 var keyBag = []byte{0x06, 0x0b, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x0a, 0x01, 0x02}

@@ -159,7 +159,7 @@ func isPort(port string) bool {
 // brief is a short text as it is, and only the length of a long one: it may be a key
 // in the wrong setting.
 func brief(text string) string {
-	if n := len([]rune(text)); n > 200 {
+	if n := len([]rune(text)); n > maxBrief {
 		return fmt.Sprintf("a text of %d characters", n)
 	}
 	return text

@@ -31,17 +31,17 @@ func badAnswer(at asked, a *answer, err error, cure string) *TokenError {
 		Step: at.step, URL: at.url, ClientID: at.clientID,
 		StatusCode: a.status, Err: err, Hint: cure, Temporary: true,
 	}
-	var wrong *wrongAnswer
+	var wrong *wrongAnswerError
 	if errors.As(err, &wrong) {
 		failed.Hint, failed.Temporary, failed.clientWide = wrong.cure, false, true
 	}
 	return failed
 }
 
-// wrongAnswer is what parse found in an answer that trying again does not mend.
-type wrongAnswer struct{ what, cure string }
+// wrongAnswerError is what parse found in an answer that trying again does not mend.
+type wrongAnswerError struct{ what, cure string }
 
-func (e *wrongAnswer) Error() string { return e.what }
+func (e *wrongAnswerError) Error() string { return e.what }
 
 // refused is what an answer says that is a refusal.
 type refused struct {

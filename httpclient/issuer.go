@@ -102,7 +102,7 @@ func (i *issuer) lookUp(ctx context.Context) (found endpoints, err error) {
 
 // isWrongMetadata tells metadata that must not be used from none.
 func isWrongMetadata(failed *TokenError) bool {
-	var wrong *wrongAnswer
+	var wrong *wrongAnswerError
 	return errors.As(failed.Err, &wrong)
 }
 
@@ -138,14 +138,14 @@ func parseMetadata(body []byte, issuer string) (endpoints, error) {
 		return endpoints{}, errors.New("the answer is not an issuer's metadata")
 	}
 	if issuerOf(fields.Issuer) != issuerOf(issuer) {
-		return endpoints{}, &wrongAnswer{
+		return endpoints{}, &wrongAnswerError{
 			"the metadata is of another issuer",
 			"set Environment or Authority to the issuer exactly as its metadata spells it",
 		}
 	}
 	// Plain http is for an issuer that itself is one on this machine.
 	if checkURL(fields.TokenEndpoint) != nil || isHTTPS(issuer) && !isHTTPS(fields.TokenEndpoint) {
-		return endpoints{}, &wrongAnswer{
+		return endpoints{}, &wrongAnswerError{
 			"its token_endpoint is not an https URL without a query",
 			"ask the issuer's owner to correct the metadata",
 		}

@@ -30,6 +30,20 @@ const (
 	// Date is as likely to be wrong as this machine's clock.
 	maxSkew = time.Hour
 
+	// certificateWarning is how long before its end a certificate is warned about.
+	certificateWarning = 30 * 24 * time.Hour
+	// maxArchive is far more than a key and its chain take, in bytes.
+	maxArchive = 64 << 10
+	// maxKeyBag is more than an encrypted key of jose.MaxBits takes, which is about
+	// 4,800 bytes.
+	maxKeyBag = 6000
+	// maxText is more than an id or a resource takes, and maxScopes more than a list of
+	// scopes, in characters. Longer ones may be a key in the wrong place.
+	maxText   = 2000
+	maxScopes = 8000
+	// maxBrief is the longest value of a setting that an error quotes, in characters.
+	maxBrief = 200
+
 	// attempts is how often one fetch asks an endpoint before it gives up.
 	attempts = 3
 	// attemptTimeout bounds each attempt.

@@ -264,11 +264,11 @@ func isOrgNo(value string) bool { return isDigits(value, 9) }
 
 // isScope checks a list of scopes, by RFC 6749 section 3.3 and a bound of ours.
 func isScope(list string) bool {
-	return len(list) <= 8000 && strings.IndexFunc(list, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) < 0
+	return len(list) <= maxScopes && strings.IndexFunc(list, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) < 0
 }
 
 func isResource(resource string) bool {
-	return len(resource) <= 2000 && strings.IndexFunc(resource, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
+	return len(resource) <= maxText && strings.IndexFunc(resource, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
 }
 
 func isPersonNo(value string) bool { return isDigits(value, 11) }
