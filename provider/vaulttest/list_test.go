@@ -1,6 +1,7 @@
 package vaulttest_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/url"
 	"slices"
@@ -131,11 +132,14 @@ func TestVersions(t *testing.T) {
 	if _, err := client.GetSecret(t.Context(), "Many", "", nil); err == nil || !strings.Contains(err.Error(), "SecretDisabled") {
 		t.Errorf("latest: got %v, want SecretDisabled", err)
 	}
+	if got := get(t, srv, "/secrets?api-version=7.6").items(t); len(got) != 2 || got[0].Attributes["enabled"] != false {
+		t.Errorf("the list: got %v, want the latest version of Many first, which is disabled", got)
+	}
 	if none := secretIDs(t, client.NewListSecretPropertiesVersionsPager("Nobody", nil)); len(none) != 0 {
 		t.Errorf("got %v, want no versions of a secret that does not exist", none)
 	}
-	if got := srv.Stats(); got.VersionLists != 3 || got.Lists != 0 || got.Gets != 31 {
-		t.Errorf("got %d version lists, %d lists, %d gets, want 3, 0, 31", got.VersionLists, got.Lists, got.Gets)
+	if got := srv.Stats(); got.VersionLists != 3 || got.Lists != 1 || got.Gets != 31 {
+		t.Errorf("got %d version lists, %d lists, %d gets, want 3, 1, 31", got.VersionLists, got.Lists, got.Gets)
 	}
 }
 
@@ -254,8 +258,9 @@ func TestSkipTokens(t *testing.T) {
 	for path := range tokens {
 		tokens[path] = skip(path)
 	}
+	tokens["another server's"] = "&$skiptoken=" + base64.RawURLEncoding.EncodeToString([]byte("other::0:A"))
 	tokens["/secrets/a/versions"] = tokens["/secrets/A/versions"] // names have no case
-	for path := range tokens {
+	for _, path := range []string{"/secrets", "/secrets/A/versions", "/secrets/a/versions", "/secrets/B/versions"} {
 		for of, token := range tokens {
 			want := 400
 			if strings.EqualFold(path, of) {

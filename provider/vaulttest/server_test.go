@@ -33,6 +33,11 @@ func TestHostsAreApart(t *testing.T) {
 	if got := do(t, srv, http.MethodGet, "/"+srv.TenantID()+"/v2.0/.well-known/openid-configuration", "", nil); got.status != 404 {
 		t.Errorf("metadata at the vault's host: got %d, want 404", got.status)
 	}
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://my-VAULT.vault.azure.net:8443/secrets", nil)
+	w := httptest.NewRecorder()
+	if srv.Handler().ServeHTTP(w, req); w.Code != 401 {
+		t.Errorf("another spelling of the vault's host, with a port: got %d, want the challenge", w.Code)
+	}
 	options := srv.ClientOptions()
 	if options.DisableChallengeResourceVerification {
 		t.Error("the resource check is off for a host of Azure's")
@@ -103,33 +108,38 @@ func TestRefusals(t *testing.T) {
 	do(t, srv, http.MethodGet, "/secrets"+version, token, nil)
 	do(t, srv, http.MethodGet, "/secrets/None"+version, token, nil)
 	do(t, srv, http.MethodGet, "/secrets"+version, other, nil)
+	do(t, srv, http.MethodGet, "/secrets"+version, "a-made-up-token", nil)
 	form := grantForm(srv)
 	form.Set("client_secret", "a-wrong-secret")
 	do(t, srv, http.MethodPost, srv.AuthorityURL()+"/"+srv.TenantID()+"/oauth2/v2.0/token", "", form)
 	do(t, srv, http.MethodGet, "/secrets/"+strings.Repeat("long", 200)+"/æ"+version, token, nil)
+	// The second is cut in the middle of a letter, if the first is not.
 	do(t, srv, http.MethodGet, "/secrets/Secret/"+strings.Repeat("å", 400)+version, token, nil)
+	do(t, srv, http.MethodGet, "/secrets/Secret/x"+strings.Repeat("å", 400)+version, token, nil)
 
 	got := srv.Refusals()
 	for i, want := range []string{
 		"vault: 403 ForbiddenByRbac: Caller is not authorized to perform action on resource. If role assignments",
 		"vault: 404 SecretNotFound: A secret with (name/id) None was not found in this key vault.",
 		"vault: 401 Unauthorized: AKV10022: Invalid audience. Expected https://vault.azure.net, found: https://graph.microsoft.com.",
+		"vault: 401 Unauthorized: the token was not issued by this tenant",
 		"entra: 401 invalid_client: AADSTS7000215: Invalid client secret provided.",
 		"vault: 400 BadParameter: the secret's name is malformed",
 		"vault: 404 SecretNotFound: A secret with (name/id) Secret/ååå",
+		"vault: 404 SecretNotFound: A secret with (name/id) Secret/xååå",
 	} {
 		if i >= len(got) || !strings.HasPrefix(got[i], want) {
 			t.Fatalf("got %q, want refusal %d to begin with %q", got, i, want)
 		}
 	}
-	if n := srv.Stats().Refused; len(got) != 6 || n != 6 {
-		t.Errorf("got %d refusals and a count of %d, want 6 of both", len(got), n)
+	if n := srv.Stats().Refused; len(got) != 8 || n != 8 {
+		t.Errorf("got %d refusals and a count of %d, want 8 of both", len(got), n)
 	}
 	for _, line := range got {
 		if len(line) > 610 || strings.ContainsAny(line, "\r\n") || strings.ToValidUTF8(line, "") != line {
 			t.Errorf("got %q, want one line of at most 610 bytes", line)
 		}
-		for _, hidden := range []string{"value-of-a-secret", token, other, srv.ClientSecret(), "a-wrong-secret"} {
+		for _, hidden := range []string{"value-of-a-secret", token, other, srv.ClientSecret(), "a-wrong-secret", "a-made-up-token"} {
 			if strings.Contains(line, hidden) {
 				t.Errorf("%q shows %q", line, hidden)
 			}
