@@ -4,7 +4,7 @@
 
 # How long each fuzz target runs, or how many times: 20000x.
 FUZZTIME ?= 30s
-# Which fuzz targets run. To match none is an error.
+# Which fuzz targets run. It must match at least one.
 FUZZ ?= ^Fuzz
 # A module of its own, so that users do not get the linter's dependencies.
 GOLANGCI_LINT = go tool -modfile=tools/go.mod golangci-lint

@@ -26,7 +26,7 @@ need() {
 }
 
 # need_compiler COMPILER CGO_ENABLED fails if programs for the race detector cannot
-# be built. A compiler without the C library's files is as good as none.
+# be built. A compiler without the C library's files does not help.
 need_compiler() {
 	if [ "$2" = 0 ] && command -v "$1" >/dev/null; then
 		fail "CGO_ENABLED is 0, and the race detector needs cgo: unset it"
@@ -78,8 +78,8 @@ check_coverage() {
 	return "$low"
 }
 
-# fuzz PATTERN TIME runs each fuzz target of the module whose name matches. To find
-# none is a failure: a target that was renamed must not go missing quietly.
+# fuzz PATTERN TIME runs each fuzz target of the module whose name matches. It fails
+# if it finds no target: one that was renamed must not go missing quietly.
 fuzz() {
 	local list targets package target
 	list=$(go test -list "$1" ./...) || fail "$list"

@@ -99,6 +99,8 @@ targets() {
 }
 expect 'a target runs' 0 'ran test -run ^$ -fuzz ^FuzzA$ -fuzztime 5x m/a' targets 'FuzzA\nok  \tm/a\t0.1s\n?   \tm/c\t[no test files]\nok  \tm/b\t0.1s\n'
 expect 'each target runs in its package' 0 'ran test -run ^$ -fuzz ^FuzzC$ -fuzztime 5x m/b' targets 'FuzzA\nok  \tm/a\t0.1s\nFuzzB\nFuzzC\nok  \tm/b\t0.1s\n'
+runs() { targets "$1" | grep -c '^ran'; }
+expect 'no target runs twice' 0 '3' runs 'FuzzA\nok  \tm/a\t0.1s\nFuzzB\nFuzzC\nok  \tm/b\t0.1s\n'
 expect 'a target that fails' 1 'FuzzBad' targets 'FuzzBad\nFuzzA\nok  \tm/a\t0.1s\n'
 expect 'no target' 1 'no fuzz target matches ^Fuzz' targets 'ok  \tm/a\t0.1s\n'
 expect 'tests that do not compile' 1 'undefined: x' targets 'm/a_test.go:1: undefined: x\nFAIL\tm/a [build failed]\nFuzzA\nok  \tm/b\t0.1s\n' 1

@@ -25,7 +25,7 @@ const (
 // Refusals tells, oldest first, which requests the server refused and why, such as
 // "vault: 403 ForbiddenByRbac: Caller is not authorized to perform action on
 // resource. ..." or "entra: 401 invalid_client: AADSTS7000215: Invalid client
-// secret provided ...". It keeps the last 1000, and none holds a secret or a token.
+// secret provided ...". It keeps the last 1000. They hold no secret and no token.
 func (s *Server) Refusals() []string {
 	if s == nil {
 		return nil

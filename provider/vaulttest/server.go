@@ -14,7 +14,7 @@ import (
 	"github.com/portnokkel/portnokkel/faulttest"
 )
 
-// The one identity that exists here. None of it means anything elsewhere.
+// The one identity that exists here. It means nothing elsewhere.
 const (
 	tenantID     = "00000000-0000-4000-8000-00000000aaaa"
 	tenantDomain = "vaulttest.onmicrosoft.com"

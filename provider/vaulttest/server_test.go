@@ -216,7 +216,7 @@ func TestNilOption(t *testing.T) {
 	}
 }
 
-// Every exported method can be called on a server that nobody made: no panic.
+// Every exported method can be called on a server that was not made by NewServer: no panic.
 func TestNilAndZeroServer(t *testing.T) {
 	t.Parallel()
 	for name, srv := range map[string]*vaulttest.Server{"nil": nil, "zero": new(vaulttest.Server)} {
