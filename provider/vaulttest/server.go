@@ -90,7 +90,7 @@ func (s *Server) hosts() []string {
 
 // Close ends the server and the requests that are still under way.
 func (s *Server) Close() {
-	if s != nil && s.srv != nil {
+	if s != nil {
 		s.srv.Close()
 	}
 }
@@ -154,7 +154,7 @@ func (s *Server) Client() *http.Client { return &http.Client{Transport: s.Transp
 // [Server.Transport], such as those in other languages. They trust it as a
 // certificate authority. It is nil for a server of [NewPipe].
 func (s *Server) CertificatePEM() []byte {
-	if s == nil || s.srv == nil {
+	if s == nil {
 		return nil
 	}
 	return s.srv.CertificatePEM()
