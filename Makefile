@@ -4,7 +4,10 @@
 
 # How long each fuzz target runs, or how many times: 20000x.
 FUZZTIME ?= 30s
-GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# Which fuzz targets run. It must match at least one.
+FUZZ ?= ^Fuzz
+# A module of its own, so that users do not get the linter's dependencies.
+GOLANGCI_LINT = go tool -modfile=tools/go.mod golangci-lint
 
 all: test lint
 
@@ -32,12 +35,7 @@ bench: ## side by side with peers, in under five minutes: writes benchmarks/RESU
 	cd benchmarks && go run ./cmd/bench
 
 fuzz: ## each fuzz target for FUZZTIME
-	@set -e; for package in $$(go list ./...); do \
-		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-			echo "$$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
-		done; \
-	done
+	@bash -c '. .ci/functions.sh && fuzz "$$1" "$$2"' fuzz '$(FUZZ)' '$(FUZZTIME)'
 
 ci:
 	.ci/run

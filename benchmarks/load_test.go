@@ -72,7 +72,7 @@ var protocols = []string{"http2", "http1"}
 
 // newVault is the server for one load.
 func newVault(srv *vaulttest.Server, protocol string, concurrency int) vault {
-	known := srv.Transport().(*http.Transport)
+	known := srv.Transport()
 	var speaks http.Protocols
 	speaks.SetHTTP1(protocol == "http1")
 	speaks.SetHTTP2(protocol == "http2")

@@ -2,7 +2,6 @@ package benchmarks
 
 import (
 	"fmt"
-	"net/http"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -40,7 +39,7 @@ func roundTrips(t *testing.T, n int, mode string, l loader) {
 	srv := vaulttest.NewPipe(vaulttest.WithLatency(latency), vaulttest.WithSecrets(secretsOf(names)))
 	defer srv.Close()
 	start := time.Now()
-	if _, err := l.load(t.Context(), vault{srv, srv.Transport().(*http.Transport), concurrencyFor(mode, n)}, namesFor(mode, names)); err != nil {
+	if _, err := l.load(t.Context(), vault{srv, srv.Transport(), concurrencyFor(mode, n)}, namesFor(mode, names)); err != nil {
 		t.Fatal(err)
 	}
 	inARow := float64(time.Since(start)) / float64(latency)

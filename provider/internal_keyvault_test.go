@@ -77,11 +77,7 @@ func TestOwnHTTPClient(t *testing.T) {
 	if transport.MaxIdleConns != 7 || transport.MaxIdleConnsPerHost != 7 || transport.TLSClientConfig.MinVersion != tls.VersionTLS12 || transport.Proxy == nil {
 		t.Errorf("got %+v", transport)
 	}
-	taught, ok := srv.Transport().(*http.Transport)
-	if !ok {
-		t.Fatalf("got %T", srv.Transport())
-	}
-	transport.TLSClientConfig.RootCAs = taught.TLSClientConfig.RootCAs
+	transport.TLSClientConfig.RootCAs = srv.Transport().TLSClientConfig.RootCAs
 	resp, err := client.Get(srv.VaultURL() + "/secrets")
 	if err != nil {
 		t.Fatal(err)

@@ -61,15 +61,15 @@ func TestRequestCounts(t *testing.T) {
 					limit = provider.DefaultConcurrency
 				}
 				stats := srv.Stats()
-				if most := min(limit, 25+1); stats.MaxInFlight > most || (c.secrets > 50 && stats.MaxInFlight != most) {
-					t.Errorf("%d requests in flight, want %d", stats.MaxInFlight, most)
+				if most := min(limit, 25+1); stats.MaxConcurrent > most || (c.secrets > 50 && stats.MaxConcurrent != most) {
+					t.Errorf("%d requests at once, want %d", stats.MaxConcurrent, most)
 				}
 				for name, n := range stats.GetsByName {
 					if n != 1 {
 						t.Errorf("%s was read %d times", name, n)
 					}
 				}
-				stats.MaxInFlight, stats.GetsByName = 0, nil
+				stats.MaxConcurrent, stats.GetsByName = 0, nil
 				if diff := cmp.Diff(vaulttest.Stats{Challenges: 1, Lists: c.lists, Gets: c.secrets, Metadata: 1, Tokens: 1}, stats); diff != "" {
 					t.Error(diff)
 				}
@@ -105,7 +105,7 @@ func TestExactNames(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 		want := vaulttest.Stats{
-			Challenges: 1, Gets: 2, Metadata: 1, Tokens: 1, MaxInFlight: 2,
+			Challenges: 1, Gets: 2, Metadata: 1, Tokens: 1, MaxConcurrent: 2,
 			GetsByName: map[string]int{"S--ClientId": 1, "S--EncodedJwk": 1},
 		}
 		if diff := cmp.Diff(want, srv.Stats()); diff != "" {
@@ -144,14 +144,13 @@ func TestExactNamesAskForOneToken(t *testing.T) {
 func TestWhatIsLoaded(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	yes, no := true, false
 	fill := func(srv *vaulttest.Server) {
 		srv.Set("On", "on")
 		srv.SetSecret(vaulttest.Secret{Name: "Unsaid", Value: "unsaid"})
-		srv.SetSecret(vaulttest.Secret{Name: "Off", Value: "off", Enabled: &no})
-		srv.SetSecret(vaulttest.Secret{Name: "Old--Key", Value: "old", Enabled: &yes, Expires: now.Add(-time.Hour)})
-		srv.SetSecret(vaulttest.Secret{Name: "Old--Young", Value: "young", Enabled: &yes, NotBefore: now.Add(time.Hour)})
-		srv.SetSecret(vaulttest.Secret{Name: "Older", Value: "cert", Enabled: &yes, Managed: true, ContentType: "application/x-pkcs12"})
+		srv.SetSecret(vaulttest.Secret{Name: "Off", Value: "off", Disabled: true})
+		srv.SetSecret(vaulttest.Secret{Name: "Old--Key", Value: "old", Expires: now.Add(-time.Hour)})
+		srv.SetSecret(vaulttest.Secret{Name: "Old--Young", Value: "young", NotBefore: now.Add(time.Hour)})
+		srv.SetSecret(vaulttest.Secret{Name: "Older", Value: "cert", Managed: true, ContentType: "application/x-pkcs12"})
 	}
 	cases := []struct {
 		name   string

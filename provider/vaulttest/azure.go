@@ -1,7 +1,6 @@
 package vaulttest
 
 import (
-	"net/http"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -22,26 +21,27 @@ func (s *Server) KVSetting() map[string]any {
 }
 
 // ClientOptions are the options with which an azsecrets client reaches the vault.
-// The check that the vault's host belongs to Azure is off when it does not.
+// The check that the vault's host belongs to Azure is off if it does not.
 func (s *Server) ClientOptions() azsecrets.ClientOptions {
 	return azsecrets.ClientOptions{
 		ClientOptions:                        s.clientOptions(),
-		DisableChallengeResourceVerification: !strings.HasSuffix(s.vaultHost, ".vault.azure.net"),
+		DisableChallengeResourceVerification: s == nil || !strings.HasSuffix(s.cfg.vaultHost, ".vault.azure.net"),
 	}
 }
 
 // CredentialOptions are the options with which a client secret credential reaches
-// Entra here.
+// Entra here. Instance discovery is off unless [WithAuthorityHost] gave Entra a
+// name that it has in Azure's public cloud: Entra calls other hosts invalid.
 func (s *Server) CredentialOptions() azidentity.ClientSecretCredentialOptions {
 	return azidentity.ClientSecretCredentialOptions{
 		ClientOptions:            s.clientOptions(),
-		DisableInstanceDiscovery: true,
+		DisableInstanceDiscovery: !s.isPublicCloud(),
 	}
 }
 
 func (s *Server) clientOptions() azcore.ClientOptions {
 	return azcore.ClientOptions{
-		Transport: &http.Client{Transport: s.Transport()},
+		Transport: s.Client(),
 		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: s.AuthorityURL()},
 	}
 }

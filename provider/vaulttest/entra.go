@@ -1,37 +1,29 @@
 package vaulttest
 
 import (
-	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
-	"time"
 )
 
 const (
-	metadataPath = "/v2.0/.well-known/openid-configuration"
-	tokenPath    = "/oauth2/v2.0/token"
+	discoveryPath = "/common/discovery/instance"
+	metadataPath  = "/v2.0/.well-known/openid-configuration"
+	tokenPath     = "/oauth2/v2.0/token"
 )
 
-// token is what the server remembers of a token that it issued.
-type token struct {
-	audience string
-	expires  time.Time
-}
-
-// IssueToken makes a token for an audience, such as "https://vault.azure.net",
-// that lives as long as said. A vault's client does not need it: it is for tests
-// of what the vault refuses.
-func (s *Server) IssueToken(audience string, life time.Duration) string {
-	value := "vaulttest-token-for-tests-only-" + rand.Text()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tokens[value] = token{audience: audience, expires: s.now().Add(life)}
-	return value
-}
+// publicCloud is the names of Entra in Azure's public cloud. Microsoft's libraries
+// take instance discovery's word that they are one.
+var publicCloud = []string{"login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"}
 
 // ExpireClientSecret makes Entra refuse the client's secret as expired.
 func (s *Server) ExpireClientSecret() {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.secretExpired = true
@@ -40,14 +32,21 @@ func (s *Server) ExpireClientSecret() {
 func (s *Server) serveEntra(w http.ResponseWriter, r *http.Request) {
 	tenant, route, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	route = "/" + route
+	discovery := r.URL.Path == discoveryPath
+	wantMethod := http.MethodGet
+	if route == tokenPath {
+		wantMethod = http.MethodPost
+	}
 	known := strings.EqualFold(tenant, tenantID) || strings.EqualFold(tenant, tenantDomain)
 	switch {
-	case route != metadataPath && route != tokenPath:
-		s.refuse(w, http.StatusNotFound, entraError("invalid_request", 90100, "no such endpoint"))
-	case (route == metadataPath) != (r.Method == http.MethodGet) || (route == tokenPath) != (r.Method == http.MethodPost):
-		s.refuse(w, http.StatusMethodNotAllowed, entraError("invalid_request", 900561, "the endpoint does not accept "+r.Method+" requests"))
+	case !discovery && route != metadataPath && route != tokenPath:
+		s.refuseEntra(w, http.StatusNotFound, "invalid_request", 90100, "no such endpoint")
+	case r.Method != wantMethod:
+		s.refuseEntra(w, http.StatusMethodNotAllowed, "invalid_request", 900561, "the endpoint does not accept "+r.Method+" requests")
+	case discovery:
+		s.discover(w, r)
 	case !known:
-		s.refuse(w, http.StatusBadRequest, entraError("invalid_request", 90002, fmt.Sprintf("Tenant %q not found", tenant)))
+		s.refuseEntra(w, http.StatusBadRequest, "invalid_request", 90002, fmt.Sprintf("Tenant %q not found", tenant))
 	case route == metadataPath:
 		base := s.AuthorityURL() + "/" + tenantID
 		writeJSON(w, http.StatusOK, map[string]any{
@@ -62,16 +61,58 @@ func (s *Server) serveEntra(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// discover answers the question that Microsoft's libraries ask before they trust
+// an authority: is this host one of Entra's, and which others are the same?
+func (s *Server) discover(w http.ResponseWriter, r *http.Request) {
+	text := r.URL.Query().Get("authorization_endpoint")
+	if text == "" {
+		s.refuseEntra(w, http.StatusBadRequest, "invalid_request", 900144, `The request must contain the parameter "authorization_endpoint"`)
+		return
+	}
+	asked, err := url.Parse(text)
+	aliases := s.aliases()
+	if err != nil || asked.Scheme != "https" || !slices.Contains(aliases, strings.ToLower(asked.Host)) {
+		s.refuseEntra(w, http.StatusBadRequest, "invalid_instance", 50049, "Unknown or invalid instance")
+		return
+	}
+	tenant, _, _ := strings.Cut(strings.TrimPrefix(asked.Path, "/"), "/")
+	cache := aliases[0]
+	if len(aliases) > 1 {
+		cache = aliases[1] // login.windows.net, as Entra says
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"tenant_discovery_endpoint": "https://" + asked.Host + "/" + tenant + metadataPath,
+		"api-version":               "1.1",
+		"metadata": []map[string]any{{
+			"preferred_network": aliases[0],
+			"preferred_cache":   cache,
+			"aliases":           aliases,
+		}},
+	})
+}
+
+// aliases are the hosts under which this Entra is known, the preferred one first.
+func (s *Server) aliases() []string {
+	if s.isPublicCloud() {
+		return publicCloud
+	}
+	return []string{strings.TrimPrefix(s.AuthorityURL(), "https://")}
+}
+
+func (s *Server) isPublicCloud() bool {
+	return s != nil && slices.Contains(publicCloud, strings.ToLower(s.cfg.authorityHost))
+}
+
 // grant answers the client credentials grant, in the order of Entra's checks.
 func (s *Server) grant(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		s.refuse(w, http.StatusBadRequest, entraError("invalid_request", 900144, "the body is not a form"))
+		s.refuseEntra(w, http.StatusBadRequest, "invalid_request", 900144, "the body is not a form")
 		return
 	}
 	form := r.PostForm
 	for _, name := range []string{"grant_type", "client_id", "client_secret", "scope"} {
 		if form.Get(name) == "" {
-			s.refuse(w, http.StatusBadRequest, entraError("invalid_request", 900144, fmt.Sprintf("The request body must contain the parameter %q", name)))
+			s.refuseEntra(w, http.StatusBadRequest, "invalid_request", 900144, fmt.Sprintf("The request body must contain the parameter %q", name))
 			return
 		}
 	}
@@ -79,31 +120,35 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request) {
 	expired := s.secretExpired
 	s.mu.Unlock()
 	scope := scopeOfResource(form.Get("scope"))
+	claims, readable := requestedClaims(form.Get("claims"))
 	switch {
 	case form.Get("grant_type") != "client_credentials":
-		s.refuse(w, http.StatusBadRequest, entraError("unsupported_grant_type", 70003, "unsupported grant type"))
+		s.refuseEntra(w, http.StatusBadRequest, "unsupported_grant_type", 70003, "unsupported grant type")
 	case !strings.EqualFold(form.Get("client_id"), clientID):
-		s.refuse(w, http.StatusBadRequest, entraError("unauthorized_client", 700016, "Application was not found in the directory"))
+		s.refuseEntra(w, http.StatusBadRequest, "unauthorized_client", 700016, "Application was not found in the directory")
 	case form.Get("client_secret") != clientSecret:
-		s.refuse(w, http.StatusUnauthorized, entraError("invalid_client", 7000215, "Invalid client secret provided"))
+		s.refuseEntra(w, http.StatusUnauthorized, "invalid_client", 7000215, "Invalid client secret provided")
 	case expired:
-		s.refuse(w, http.StatusUnauthorized, entraError("invalid_client", 7000222, "The provided client secret keys are expired"))
+		s.refuseEntra(w, http.StatusUnauthorized, "invalid_client", 7000222, "The provided client secret keys are expired")
 	case !strings.HasSuffix(scope, "/.default"):
-		s.refuse(w, http.StatusBadRequest, entraError("invalid_scope", 1002012, "the scope must end with /.default"))
+		s.refuseEntra(w, http.StatusBadRequest, "invalid_scope", 1002012, "the scope must end with /.default")
 	case scope != vaultAudience+"/.default":
-		s.refuse(w, http.StatusBadRequest, entraError("invalid_resource", 500011, "The resource principal was not found in the tenant"))
+		s.refuseEntra(w, http.StatusBadRequest, "invalid_resource", 500011, "The resource principal was not found in the tenant")
+	case !readable:
+		s.refuseEntra(w, http.StatusBadRequest, "invalid_request", 90023, "the parameter claims is not a JSON object")
 	default:
+		life := int(s.cfg.tokenLife.Seconds())
 		writeJSON(w, http.StatusOK, map[string]any{
 			"token_type":     "Bearer",
-			"expires_in":     int(s.lifetime.Seconds()),
-			"ext_expires_in": int(s.lifetime.Seconds()),
-			"access_token":   s.IssueToken(vaultAudience, s.lifetime),
+			"expires_in":     life,
+			"ext_expires_in": life,
+			"access_token":   s.issue(vaultAudience, s.cfg.tokenLife, claims),
 		})
 	}
 }
 
 // scopeOfResource drops the OpenID scopes that Microsoft's libraries add to each
-// request and that mean nothing to this grant.
+// request. They mean nothing to this grant.
 func scopeOfResource(scopes string) string {
 	var kept []string
 	for _, scope := range strings.Fields(scopes) {
@@ -114,13 +159,11 @@ func scopeOfResource(scopes string) string {
 	return strings.Join(kept, " ")
 }
 
-// entraError is the body of Entra's errors.
-func entraError(kind string, code int, text string) map[string]any {
-	return map[string]any{
-		"error":             kind,
-		"error_description": fmt.Sprintf("AADSTS%d: %s. Trace ID: %s Correlation ID: %s", code, text, tenantID, clientID),
-		"error_codes":       []int{code},
-		"trace_id":          tenantID,
-		"correlation_id":    clientID,
+// requestedClaims reads the parameter claims of a token request.
+func requestedClaims(text string) (claims map[string]any, readable bool) {
+	if text == "" {
+		return nil, true
 	}
+	err := json.Unmarshal([]byte(text), &claims)
+	return claims, err == nil && claims != nil
 }

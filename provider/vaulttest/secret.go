@@ -1,9 +1,11 @@
 package vaulttest
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"regexp"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,94 +15,144 @@ const maxValue = 25 * 1024
 
 var secretName = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
 
-// Secret is what the vault knows of one secret. Only Name is needed; zero times
-// are left out of the answers.
+// Secret is one version of a secret. Only Name is needed.
 type Secret struct {
 	Name  string
 	Value string
-	// Enabled is the attribute as it is sent. Nil leaves it out, which means
-	// enabled, unless Disabled is set.
-	Enabled *bool
-	// Disabled is short for an Enabled that points to false.
+	// Disabled secrets are listed, and getting one is answered 403 SecretDisabled.
 	Disabled bool
-	// NotBefore, Expires, Created and Updated are sent in whole seconds.
-	NotBefore, Expires, Created, Updated time.Time
-	ContentType                          string
-	Tags                                 map[string]string
+	// NotBefore and Expires are sent in whole seconds and left out when zero. As in
+	// Azure they are information: a secret outside them can be read.
+	NotBefore, Expires time.Time
+	// Created and Updated are sent in whole seconds. Zero means now.
+	Created, Updated time.Time
+	ContentType      string
+	Tags             map[string]string
 	// Managed marks the secret behind a certificate.
 	Managed bool
 }
 
-type stored struct {
-	Secret
-	version string
+// secret is a name with its versions, oldest first.
+type secret struct {
+	name     string // as it was spelt first
+	versions []version
 }
 
-func (s stored) disabled() bool { return s.Disabled || (s.Enabled != nil && !*s.Enabled) }
+func (s *secret) latest() version { return s.versions[len(s.versions)-1] }
+
+type version struct {
+	Secret
+	id string // 32 hexadecimal digits
+}
 
 // Set stores an enabled secret, or a new version of one that exists.
-func (s *Server) Set(name, value string) {
-	enabled := true
-	s.SetSecret(Secret{Name: name, Value: value, Enabled: &enabled})
-}
+func (s *Server) Set(name, value string) { s.SetSecret(Secret{Name: name, Value: value}) }
 
 // SetSecret stores a secret, or a new version of one that exists. Names are
-// compared without case; a secret keeps the spelling it was created with.
+// compared without case. A secret keeps the spelling it was created with.
 //
-// A secret that Key Vault would not take (a name that is not 1 to 127 letters,
-// digits and dashes, or a value over 25 KB) is a mistake in the test: the vault
-// then answers 400 to everything and says why.
-func (s *Server) SetSecret(secret Secret) {
+// Storing what Key Vault would not take is a mistake in the test: a name that is
+// not 1 to 127 letters, digits and dashes, or a value over 25 KB. The vault then
+// answers 400 to everything and says why.
+func (s *Server) SetSecret(sec Secret) {
+	if s == nil {
+		return
+	}
+	if !secretName.MatchString(sec.Name) {
+		s.misused(fmt.Sprintf("secret name %q is not 1 to 127 of 0-9, A-Z, a-z and -", sec.Name))
+		return
+	}
+	if len(sec.Value) > maxValue {
+		s.misused(fmt.Sprintf("the value of secret %q is over %d bytes", sec.Name, maxValue))
+		return
+	}
+	now := s.now()
+	if sec.Created.IsZero() {
+		sec.Created = now
+	}
+	if sec.Updated.IsZero() {
+		sec.Updated = now
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !secretName.MatchString(secret.Name) {
-		s.misuse = fmt.Sprintf("secret name %q is not 1 to 127 of 0-9, A-Z, a-z and -", secret.Name)
-		return
+	if s.secrets == nil {
+		s.secrets = map[string]*secret{}
 	}
-	if len(secret.Value) > maxValue {
-		s.misuse = fmt.Sprintf("the value of secret %q is over %d bytes", secret.Name, maxValue)
-		return
+	key := strings.ToLower(sec.Name)
+	if s.secrets[key] == nil {
+		s.secrets[key] = &secret{name: sec.Name}
 	}
-	key := strings.ToLower(secret.Name)
-	if old, ok := s.secrets[key]; ok {
-		secret.Name = old.Name
-	}
-	s.versions++
-	s.secrets[key] = stored{Secret: secret, version: fmt.Sprintf("%032x", s.versions)}
+	stored := s.secrets[key]
+	sec.Name = stored.name
+	stored.versions = append(stored.versions, version{Secret: sec, id: newVersionID()})
 }
 
-// Delete removes a secret, if it is there.
+// newVersionID is random: as in Azure, the order of ids is not the order of time.
+func newVersionID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never returns an error
+	return hex.EncodeToString(id[:])
+}
+
+func (s *Server) misused(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.misuse = why
+}
+
+// Delete removes a secret with all of its versions, if it is there. From then on
+// it is not listed, and getting it is answered 404 SecretNotFound.
 func (s *Server) Delete(name string) {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.secrets, strings.ToLower(name))
 }
 
-// page returns up to limit secrets whose lower-case names come after the given
-// one, and the name to go on after, "" when there are no more.
-func (s *Server) page(after string, limit int) (page []stored, next string) {
+// find returns a version of a secret, the latest if id is "".
+func (s *Server) find(name, id string) (version, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var names []string
-	for name := range s.secrets {
-		if name > after {
-			names = append(names, name)
-		}
+	found := s.secrets[strings.ToLower(name)]
+	if found == nil {
+		return version{}, false
 	}
-	sort.Strings(names)
-	if len(names) > limit {
-		names = names[:limit]
-		next = names[limit-1]
+	if id == "" {
+		return found.latest(), true
 	}
-	for _, name := range names {
-		page = append(page, s.secrets[name])
+	i := slices.IndexFunc(found.versions, func(v version) bool { return strings.EqualFold(v.id, id) })
+	if i < 0 {
+		return version{}, false
 	}
-	return page, next
+	return found.versions[i], true
 }
 
-func (s *Server) find(name string) (stored, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	secret, ok := s.secrets[strings.ToLower(name)]
-	return secret, ok
+// properties is what listing and getting have in common.
+func (v version) properties(id string) map[string]any {
+	attributes := map[string]any{
+		"enabled":         !v.Disabled,
+		"created":         v.Created.Unix(),
+		"updated":         v.Updated.Unix(),
+		"recoveryLevel":   "Recoverable+Purgeable",
+		"recoverableDays": 90,
+	}
+	for name, at := range map[string]time.Time{"nbf": v.NotBefore, "exp": v.Expires} {
+		if !at.IsZero() {
+			attributes[name] = at.Unix()
+		}
+	}
+	tags := v.Tags
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	out := map[string]any{"id": id, "attributes": attributes, "tags": tags}
+	if v.ContentType != "" {
+		out["contentType"] = v.ContentType
+	}
+	if v.Managed {
+		out["managed"] = true
+	}
+	return out
 }

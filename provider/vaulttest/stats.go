@@ -12,34 +12,43 @@ import (
 type Stats struct {
 	// Challenges is the number of requests to the vault without a token.
 	Challenges int
-	// Lists and Gets are the requests with a token, one a page and one a secret.
-	Lists, Gets int
+	// Lists, VersionLists and Gets are the vault's requests with a token: one for
+	// each page of secrets, each page of a secret's versions, and each secret.
+	Lists, VersionLists, Gets int
 	// GetsByName splits Gets by the secret's name as it was requested.
 	GetsByName map[string]int
-	// Metadata and Tokens are the requests to Entra.
-	Metadata, Tokens int
+	// Discoveries, Metadata and Tokens are the requests to Entra: for instance
+	// discovery, for OpenID metadata and for tokens.
+	Discoveries, Metadata, Tokens int
 	// Refused is how many requests the server itself, not a fault, answered with
-	// an error. The challenge to a request without a token is none.
+	// an error. The challenge to a request without a token does not count.
 	Refused int
-	// MaxInFlight is the largest number of requests that the vault had in hand at
-	// the same moment.
-	MaxInFlight int
+	// MaxConcurrent is the largest number of requests that the vault was answering
+	// at the same moment.
+	MaxConcurrent int
 }
 
 // Stats returns a copy of the counts so far.
 func (s *Server) Stats() Stats {
+	if s == nil {
+		return Stats{GetsByName: map[string]int{}}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := s.stats
-	stats.GetsByName = maps.Clone(s.stats.GetsByName)
+	stats.GetsByName = map[string]int{}
+	maps.Copy(stats.GetsByName, s.stats.GetsByName)
 	return stats
 }
 
 // ResetStats sets every count to zero.
 func (s *Server) ResetStats() {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stats = Stats{GetsByName: map[string]int{}}
+	s.stats = Stats{}
 }
 
 // arrived counts a request. The returned function says that its answer begins.
@@ -47,34 +56,41 @@ func (s *Server) arrived(r *http.Request) func() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !isVaultPath(r.URL.Path) {
-		if strings.HasSuffix(r.URL.Path, metadataPath) {
+		switch {
+		case r.URL.Path == discoveryPath:
+			s.stats.Discoveries++
+		case strings.HasSuffix(r.URL.Path, metadataPath):
 			s.stats.Metadata++
-		} else if strings.HasSuffix(r.URL.Path, tokenPath) {
+		case strings.HasSuffix(r.URL.Path, tokenPath):
 			s.stats.Tokens++
 		}
 		return func() {}
 	}
-	name, _, _ := strings.Cut(strings.Trim(strings.TrimPrefix(r.URL.Path, "/secrets"), "/"), "/")
-	switch {
+	switch c := parseCall(r.URL.Path); {
 	case r.Header.Get("Authorization") == "":
 		s.stats.Challenges++
-	case name == "":
+	case c.list && c.name == "":
 		s.stats.Lists++
+	case c.list:
+		s.stats.VersionLists++
 	default:
 		s.stats.Gets++
-		s.stats.GetsByName[name]++
+		if s.stats.GetsByName == nil {
+			s.stats.GetsByName = map[string]int{}
+		}
+		s.stats.GetsByName[c.name]++
 	}
-	s.inFlight++
-	s.stats.MaxInFlight = max(s.stats.MaxInFlight, s.inFlight)
+	s.concurrent++
+	s.stats.MaxConcurrent = max(s.stats.MaxConcurrent, s.concurrent)
 	return sync.OnceFunc(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.inFlight--
+		s.concurrent--
 	})
 }
 
-// firstByte ends a request's time in flight before its answer leaves: a client
-// that has read the answer may send the next request before the handler returns.
+// firstByte ends a request's count before its answer leaves: a client that has read
+// the answer may send the next request before the handler returns.
 type firstByte struct {
 	http.ResponseWriter
 	started func()
