@@ -380,9 +380,6 @@ func TestExchangeThatRefusesForGood(t *testing.T) {
 	}
 }
 
-// epoch is when a bubble's clock begins.
-var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-
 // A Retry-After that is a date is by the server's clock.
 func TestRetryAfterByTheServersClock(t *testing.T) {
 	t.Parallel()

@@ -7,10 +7,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
-	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,61 +21,6 @@ import (
 
 	"github.com/portnokkel/portnokkel/httpclient"
 )
-
-// authority is a certificate with its key, for tests only.
-type authority struct {
-	cert *x509.Certificate
-	key  any
-}
-
-func issue(t testing.TB, name string, parent *authority, key, public any, from, to time.Time) authority {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: to,
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	signer := authority{template, key}
-	if parent != nil {
-		signer = *parent
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, signer.cert, public, signer.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return authority{cert, key}
-}
-
-// enterprise is a chain root, middle, leaf; the leaf's key is the tests' own.
-func enterprise(t testing.TB, from, to time.Time) (leaf authority, authorities []*x509.Certificate) {
-	t.Helper()
-	long := time.Now().Add(24 * 365 * time.Hour)
-	rootKey, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	middleKey, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	leafKey := clientKey(t).Signer().(*rsa.PrivateKey)
-	root := issue(t, "root, for tests only", nil, rootKey, rootKey.Public(), time.Unix(0, 0), long)
-	middle := issue(t, "middle, for tests only", &root, middleKey, middleKey.Public(), time.Unix(0, 0), long)
-	leaf = issue(t, "leaf, for tests only", &middle, leafKey, leafKey.Public(), from, to)
-	return leaf, []*x509.Certificate{root.cert, middle.cert} // not in order
-}
-
-func archive(t testing.TB, encoder *pkcs12.Encoder, key any, cert *x509.Certificate, authorities []*x509.Certificate, password string) []byte {
-	t.Helper()
-	data, err := encoder.Encode(key, cert, authorities, password)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-// certificateSetting is an enterprise certificate as EncodedX509 holds it.
-func certificateSetting(t testing.TB, leaf authority, authorities []*x509.Certificate) string {
-	t.Helper()
-	return base64.StdEncoding.EncodeToString(archive(t, pkcs12.Modern, leaf.key, leaf.cert, authorities, ""))
-}
 
 func chainText(certs ...*x509.Certificate) []any {
 	var chain []any

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/portnokkel/portnokkel/faulttest"
 	"github.com/portnokkel/portnokkel/httpclient"
@@ -22,26 +21,6 @@ const (
 )
 
 func encodedURL(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
-
-// answered asks for a token in a bubble, while the fault lasts, and gives the error.
-func answered(t *testing.T, changes map[string]any, fault faulttest.Fault) (err error) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		srv := newPipe(t, builtIn)
-		defer srv.Close()
-		if fault.Match != nil {
-			fault.Times = -1
-			srv.Faults.Add(fault)
-		}
-		source := sourceOf(t, srv, changes)
-		defer source.Close()
-		_, err = source.Token(t.Context())
-	})
-	if strings.Contains(prints(err), "CANARY") {
-		t.Error("a secret is printed")
-	}
-	return err
-}
 
 // What Maskinporten says, and what the user reads.
 func TestRefusals(t *testing.T) {

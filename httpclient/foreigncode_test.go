@@ -138,14 +138,6 @@ func TestTransportsThatIgnoreTheirContext(t *testing.T) {
 	}
 }
 
-// hanging is a body that gives nothing before it is released.
-type hanging struct{ release chan struct{} }
-
-func (h hanging) Read([]byte) (int, error) {
-	<-h.release
-	return 0, io.EOF
-}
-
 // slowSigner signs nothing before it is released.
 type slowSigner struct {
 	crypto.Signer

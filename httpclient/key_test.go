@@ -1,44 +1,15 @@
 package httpclient_test
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"math/big"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
 )
-
-// jwkWith is the test key with members replaced, or removed if they are nil.
-func jwkWith(t testing.TB, changes map[string]any) string {
-	t.Helper()
-	var jwk map[string]any
-	if err := json.Unmarshal([]byte(keyFile(t, "client.jwk.json")), &jwk); err != nil {
-		t.Fatal(err)
-	}
-	maps.Copy(jwk, changes)
-	maps.DeleteFunc(jwk, func(_ string, v any) bool { return v == nil })
-	data, err := json.Marshal(jwk)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
-func compact(t testing.TB, text string) string {
-	t.Helper()
-	var b bytes.Buffer
-	if err := json.Compact(&b, []byte(text)); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
 
 var publicOnly = map[string]any{"d": nil, "p": nil, "q": nil, "dp": nil, "dq": nil, "qi": nil}
 
@@ -164,31 +135,6 @@ func TestRefusedKeys(t *testing.T) {
 			}
 		})
 	}
-}
-
-func member(t testing.TB, jwk, name string) any {
-	t.Helper()
-	var members map[string]any
-	if err := json.Unmarshal([]byte(jwk), &members); err != nil {
-		t.Fatal(err)
-	}
-	return members[name]
-}
-
-// longestQuote is how much of a setting an error may share with it by accident, in bytes.
-const longestQuote = 15
-
-// quotes finds a longer piece of the input in a text, unless one of the fixed texts
-// has it too. It is "" if there is none.
-func quotes(text, input string, fixed ...string) string {
-	for i := 0; i+longestQuote < len(input); i++ {
-		piece := input[i : i+longestQuote+1]
-		isFixed := slices.ContainsFunc(fixed, func(f string) bool { return strings.Contains(f, piece) })
-		if strings.Contains(text, piece) && !isFixed {
-			return piece
-		}
-	}
-	return ""
 }
 
 func TestQuotes(t *testing.T) {

@@ -2,15 +2,11 @@ package httpclient_test
 
 import (
 	"context"
-	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
-	"io"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,22 +19,6 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
-
-func tokenAnswer(token string, life int) *http.Response {
-	resp := answer(http.StatusOK, nil)
-	resp.Body = io.NopCloser(strings.NewReader(`{"access_token":"` + token + `","expires_in":` + strconv.Itoa(life) + `}`))
-	return resp
-}
-
-func keys(list ...*httpclient.Key) httpclient.KeySource {
-	return httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return list, nil })
-}
-
-// withoutKey are the double's settings with keys from a source.
-func withoutKey(t testing.TB, srv *maskinportentest.Server, source httpclient.KeySource, opts ...httpclient.Option) *httpclient.TokenSource {
-	t.Helper()
-	return sourceOf(t, srv, map[string]any{"EncodedJwk": ""}, append(opts, httpclient.WithKeySource(source))...)
-}
 
 func TestKeyThatNeverEntersTheProcess(t *testing.T) {
 	t.Parallel()
@@ -228,13 +208,6 @@ func TestKeySourcesThatFail(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-type lockedSigner struct {
-	crypto.Signer
-	err error
-}
-
-func (l lockedSigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, l.err }
 
 // A key is rotated under load: the new one is offered before Maskinporten knows
 // it, the old one is removed afterwards, and no request fails.

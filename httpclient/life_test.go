@@ -16,9 +16,6 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
-// builtIn spares a test the look-up of metadata.
-var builtIn = maskinportentest.WithIssuer("https://test.maskinporten.no/")
-
 // A token's life counts from the start of the request for it, and an Altinn token's
 // from a second before, since its claims are in whole seconds.
 func TestLifeCountsFromTheRequest(t *testing.T) {

@@ -8,10 +8,6 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient"
 )
 
-func env(vars map[string]string) func(string) string {
-	return func(name string) string { return vars[name] }
-}
-
 func TestFromNAIS(t *testing.T) {
 	t.Parallel()
 	jwk := compact(t, keyFile(t, "client.jwk.json"))

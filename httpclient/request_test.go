@@ -2,13 +2,11 @@ package httpclient_test
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/http"
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,14 +16,6 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
-
-// supplier is a double whose client may ask on behalf of others.
-func supplier(t testing.TB) *maskinportentest.Server {
-	t.Helper()
-	return newDouble(t, maskinportentest.WithClient(maskinportentest.Client{OrgNo: "974760673", Scopes: []string{scope, "other:scope"}}))
-}
-
-const consentID = "77ed8698-e619-4066-9eb4-5c1eb3f165a1"
 
 // What a request's context asks for stands in its assertion, over the settings.
 func TestRequestOptions(t *testing.T) {
@@ -217,35 +207,6 @@ func TestRequestsDoNotWaitForOneAnother(t *testing.T) {
 		}
 		waiting.Wait()
 	})
-}
-
-// instant is a source whose tokens cost next to nothing.
-func instant(t testing.TB, opts ...httpclient.Option) (*httpclient.TokenSource, *atomic.Int64) {
-	t.Helper()
-	key, err := httpclient.NewKey(fakeSigner{clientKey(t).Signer()}, "for-tests-only", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var asked atomic.Int64
-	opts = append([]httpclient.Option{
-		httpclient.WithKeySource(httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) {
-			return []*httpclient.Key{httpclient.Unverified(key)}, nil
-		})),
-		httpclient.WithTokenTransport(roundTripper(func(*http.Request) (*http.Response, error) {
-			asked.Add(1)
-			return tokenAnswer("t", 3600), nil
-		})),
-	}, opts...)
-	source, err := httpclient.NewTokenSource(httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s"}, opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(source.Close)
-	return source, &asked
-}
-
-func customer(t testing.TB, i int) context.Context {
-	return httpclient.ContextWithConsumerOrg(t.Context(), fmt.Sprintf("%09d", i))
 }
 
 // A hundred thousand customers take no more memory than ten thousand.

@@ -126,13 +126,6 @@ func TestParseSettings(t *testing.T) {
 	}
 }
 
-func message(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
 // The section of Altinn's guide, as it stands there.
 func TestGuideSection(t *testing.T) {
 	t.Parallel()

@@ -17,16 +17,6 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
-// fakeSigner is RSA by its public key, and signs nothing.
-type fakeSigner struct{ crypto.Signer }
-
-func (fakeSigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
-	return make([]byte, 256), nil
-}
-
-// opaque hides a private key behind the interface, as a device does.
-type opaque struct{ crypto.Signer }
-
 func TestRefusedSigners(t *testing.T) {
 	t.Parallel()
 	good := clientKey(t).Signer()
@@ -64,18 +54,6 @@ type resized struct {
 func (s resized) Public() crypto.PublicKey {
 	public := *s.Signer.Public().(*rsa.PublicKey)
 	public.N = new(big.Int).Lsh(big.NewInt(1), s.bits-1)
-	return &public
-}
-
-// exponent says that its key has another public exponent.
-type exponent struct {
-	crypto.Signer
-	e int
-}
-
-func (s exponent) Public() crypto.PublicKey {
-	public := *s.Signer.Public().(*rsa.PublicKey)
-	public.E = s.e
 	return &public
 }
 

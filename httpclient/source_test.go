@@ -21,11 +21,6 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
-// toToken and toExchange choose the double's endpoints for faults.
-func toToken(r *http.Request) bool { return r.URL.Path == "/token" }
-
-func toExchange(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/exchange/maskinporten") }
-
 // The assertion is what Digdir documents, and nothing more.
 func TestAssertion(t *testing.T) {
 	t.Parallel()
@@ -193,12 +188,6 @@ func TestWaitersLeaveOnTheirOwn(t *testing.T) {
 			t.Errorf("a warm token needs no waiting: %v", err)
 		}
 	})
-}
-
-func canceled(t testing.TB) context.Context {
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(errors.New("gone home"))
-	return ctx
 }
 
 func TestCancelledCallerFetchesNothing(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,18 +22,6 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
-
-// roundTripper is a base transport made of a function.
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-func answer(status int, header http.Header) *http.Response {
-	if header == nil {
-		header = http.Header{}
-	}
-	return &http.Response{StatusCode: status, Header: header, Body: http.NoBody}
-}
 
 // Where a token goes, through every kind of redirect, with a base transport
 // that sets resp.Request and one that does not.
@@ -239,16 +226,6 @@ func TestAllowedHostsAreChecked(t *testing.T) {
 	if _, err := httpclient.NewTokenSource(s, nil); err != nil {
 		t.Errorf("a nil option: %v", err)
 	}
-}
-
-type closeCounter struct {
-	io.Reader
-	closed atomic.Int32
-}
-
-func (c *closeCounter) Close() error {
-	c.closed.Add(1)
-	return nil
 }
 
 // A caller's own Authorization stays, unless the settings say otherwise, and

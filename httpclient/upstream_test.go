@@ -3,7 +3,6 @@ package httpclient_test
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -16,13 +15,6 @@ import (
 	"github.com/portnokkel/portnokkel/faulttest"
 	"github.com/portnokkel/portnokkel/httpclient"
 )
-
-// body is an answer with a text.
-func body(status int, text string, header http.Header) *http.Response {
-	resp := answer(status, header)
-	resp.Body = io.NopCloser(strings.NewReader(text))
-	return resp
-}
 
 // A token has the scopes that were granted, which may be fewer than were asked for.
 func TestGrantedScopes(t *testing.T) {
