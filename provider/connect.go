@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
+
+	"github.com/portnokkel/portnokkel/provider/internal/azure"
 )
 
 // ConnectToKeyVault is the second stage of Altinn's guide: it binds the section
@@ -209,36 +210,16 @@ func (kv kvSetting) incomplete(cfg Config, missing []string) error {
 	return nil
 }
 
-var guid = regexp.MustCompile(`(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-
 // credential makes the client secret credential that the section describes, and
-// a function that closes its idle connections.
+// a function that closes its connections.
 func (kv kvSetting) credential(options azidentity.ClientSecretCredentialOptions) (azcore.TokenCredential, func(), error) {
 	if len(kv.byReference) > 0 {
 		return nil, nil, fmt.Errorf("provider: %s: a Key Vault reference cannot be what reaches the vault: set it by other means",
 			strings.Join(kv.byReference, ", "))
 	}
-	tenant := kv.tenantID
-	if guid.MatchString(tenant) {
-		// The SDK compares it, as text, with the GUID in the vault's challenge.
-		tenant = strings.ToLower(tenant)
-	} else {
-		// A domain's GUID is not known beforehand, so any that the vault names
-		// is accepted: the token request goes to the same authority in any case.
-		options.AdditionallyAllowedTenants = append([]string{"*"}, options.AdditionallyAllowedTenants...)
-	}
-	transport, closeIdle := transporter(options.Transport, 1)
-	wire := newWire(transport)
-	options.Transport = wire
-	credential, err := azidentity.NewClientSecretCredential(tenant, kv.clientID, kv.clientSecret, &options)
+	credential, closeAll, err := azure.ClientSecret(kv.tenantID, kv.clientID, kv.clientSecret, options)
 	if err != nil {
 		return nil, nil, fmt.Errorf("provider: %s:TenantId is not a tenant's GUID or domain (or CredentialOptions are wrong): set the directory (tenant) ID of the app registration", kv.name)
 	}
-	return wiredCredential{credential, wire}, closeIdle, nil
-}
-
-// wiredCredential is a credential whose traffic can be asked about.
-type wiredCredential struct {
-	azcore.TokenCredential
-	wire *wire
+	return credential, closeAll, nil
 }

@@ -34,7 +34,7 @@ func TestEntraErrors(t *testing.T) {
 	}{
 		{
 			name: "dropped connection", fault: faulttest.Fault{Drop: true, Times: -1},
-			want: "authenticate: the connection failed; check the network between this machine and Azure (firewall, private endpoint, proxy)",
+			want: "authenticate: EOF; check the network between this machine and Azure (firewall, private endpoint, proxy)",
 		},
 		{
 			name: "an answer that is too large", fault: faulttest.Fault{Status: 200, Body: strings.Repeat("canary", 1<<20), Times: -1},
@@ -46,7 +46,7 @@ func TestEntraErrors(t *testing.T) {
 		},
 		{
 			name: "429 for longer than there is time", fault: faulttest.Fault{Status: 429, Header: http.Header{"Retry-After": {"50"}}, Times: -1},
-			want: "authenticate: no result within the Timeout of 30s, the last answer being 429 Too Many Requests; Entra is asked for too many tokens: start fewer instances at once",
+			want: "authenticate: 429 Too Many Requests; Entra is asked for too many tokens: start fewer instances at once",
 		},
 		{
 			name: "a time-out of the user's client", fault: faulttest.Fault{Hang: true, Times: -1},

@@ -19,9 +19,9 @@ import (
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
 
-// TestErrorsCure plays what goes wrong in practice, and holds what is said of it.
+// TestErrorsSayWhatToDo plays what goes wrong in practice, and holds what is said of it.
 // VAULT stands for the vault's address.
-func TestErrorsCure(t *testing.T) {
+func TestErrorsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	path := func(p string) func(*http.Request) bool {
 		return func(r *http.Request) bool {
@@ -36,41 +36,41 @@ func TestErrorsCure(t *testing.T) {
 		opts   []vaulttest.Option
 		faults []faulttest.Fault
 		change func(*testing.T, *vaulttest.Server, *provider.Config)
-		want   provider.Error // Vault and Cure are left out: text has them
+		want   provider.Error // Vault and Hint are left out: text has them
 		text   string
 	}{
 		{
 			name: "no list permission", opts: []vaulttest.Option{vaulttest.WithoutList()},
-			want: provider.Error{Step: "list", Status: 403, Code: "ForbiddenByRbac"},
+			want: provider.Error{Step: "list", StatusCode: 403, Code: "ForbiddenByRbac"},
 			text: `provider: VAULT: list: 403 Forbidden ForbiddenByRbac; grant the identity the role "Key Vault Secrets User" on the vault (with access policies: the secret permissions Get and List), or name the secrets in Secrets, which takes no permission to list`,
 		},
 		{
 			name: "no get permission", opts: []vaulttest.Option{vaulttest.WithoutGet()},
-			want: provider.Error{Step: "get", Secret: "A", Total: 1, Status: 403, Code: "ForbiddenByRbac"},
+			want: provider.Error{Step: "get", Secret: "A", Total: 1, StatusCode: 403, Code: "ForbiddenByRbac"},
 			text: `provider: VAULT: get A: 403 Forbidden ForbiddenByRbac (0 of 1 secrets read); grant the identity the role "Key Vault Secrets User" on the vault (with access policies: the secret permissions Get and List)`,
 		},
 		{
 			name:   "access policy",
 			faults: []faulttest.Fault{{Status: 403, Body: forbidden("AccessDenied"), Match: path("/secrets")}},
-			want:   provider.Error{Step: "list", Status: 403, Code: "AccessDenied"},
+			want:   provider.Error{Step: "list", StatusCode: 403, Code: "AccessDenied"},
 			text:   `provider: VAULT: list: 403 Forbidden AccessDenied; grant the identity the role "Key Vault Secrets User" on the vault (with access policies: the secret permissions Get and List), or name the secrets in Secrets, which takes no permission to list`,
 		},
 		{
 			name:   "firewall",
 			faults: []faulttest.Fault{{Status: 403, Body: forbidden("ForbiddenByFirewall"), Match: path("/secrets")}},
-			want:   provider.Error{Step: "list", Status: 403, Code: "ForbiddenByFirewall"},
+			want:   provider.Error{Step: "list", StatusCode: 403, Code: "ForbiddenByFirewall"},
 			text:   "provider: VAULT: list: 403 Forbidden ForbiddenByFirewall; let this machine's address through the vault's firewall (Networking), or reach the vault by its private endpoint",
 		},
 		{
 			name:   "tenant that the vault does not trust",
 			faults: []faulttest.Fault{{Status: 401, Body: `{"error":{"code":"Unauthorized","message":"AKV10032: Invalid issuer. canary-body"}}`, Match: path("/secrets")}},
-			want:   provider.Error{Step: "list", Status: 401, Code: "AKV10032"},
+			want:   provider.Error{Step: "list", StatusCode: 401, Code: "AKV10032"},
 			text:   "provider: VAULT: list: 401 Unauthorized AKV10032; use a credential of the tenant that the vault's subscription belongs to: check TenantId",
 		},
 		{
 			name:   "token refused",
 			faults: []faulttest.Fault{{Status: 401, Body: `{"error":{"code":"Unauthorized"}}`, Match: path("/secrets")}},
-			want:   provider.Error{Step: "list", Status: 401, Code: "Unauthorized"},
+			want:   provider.Error{Step: "list", StatusCode: 401, Code: "Unauthorized"},
 			text:   "provider: VAULT: list: 401 Unauthorized Unauthorized; the vault does not accept the credential's token: check its tenant and cloud",
 		},
 		{
@@ -81,30 +81,30 @@ func TestErrorsCure(t *testing.T) {
 		{
 			name:   "no such tenant",
 			faults: []faulttest.Fault{{Status: 400, Body: `{"error":"invalid_request","error_description":"canary-body","error_codes":[90002]}`, Match: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/openid-configuration") }}},
-			want:   provider.Error{Step: "authenticate", Status: 400, Code: "AADSTS90002"},
-			text:   "provider: VAULT: authenticate: 400 Bad Request AADSTS90002; there is no such tenant: check TenantId",
+			want:   provider.Error{Step: "authenticate", StatusCode: 400, Code: "AADSTS90002"},
+			text:   "provider: VAULT: authenticate: 400 Bad Request AADSTS90002; Entra knows no such tenant: TenantId must be the directory (tenant) ID, a GUID, or one of the tenant's domains",
 		},
 		{
 			name: "wrong client id", change: withCredential("", "someone", ""),
-			want: provider.Error{Step: "authenticate", Status: 400, Code: "AADSTS700016"},
+			want: provider.Error{Step: "authenticate", StatusCode: 400, Code: "AADSTS700016"},
 			text: "provider: VAULT: authenticate: 400 Bad Request AADSTS700016; there is no such application in the tenant: check ClientId and TenantId",
 		},
 		{
 			name: "wrong client secret", change: withCredential("", "", "canary-secret"),
-			want: provider.Error{Step: "authenticate", Status: 401, Code: "AADSTS7000215"},
+			want: provider.Error{Step: "authenticate", StatusCode: 401, Code: "AADSTS7000215"},
 			text: "provider: VAULT: authenticate: 401 Unauthorized AADSTS7000215; the client secret is wrong: ClientSecret must be the secret's value, not its ID",
 		},
 		{
 			name:   "expired client secret",
 			change: func(_ *testing.T, srv *vaulttest.Server, _ *provider.Config) { srv.ExpireClientSecret() },
-			want:   provider.Error{Step: "authenticate", Status: 401, Code: "AADSTS7000222"},
+			want:   provider.Error{Step: "authenticate", StatusCode: 401, Code: "AADSTS7000222"},
 			text:   "provider: VAULT: authenticate: 401 Unauthorized AADSTS7000222; the client secret has expired: make a new one for the app registration, and set ClientSecret to its value",
 		},
 		{
 			name:   "vault's service unknown to the tenant",
 			faults: []faulttest.Fault{{Status: 400, Body: `{"error":"invalid_resource","error_codes":[500011]}`, Match: path("/token")}},
-			want:   provider.Error{Step: "authenticate", Status: 400, Code: "AADSTS500011"},
-			text:   "provider: VAULT: authenticate: 400 Bad Request AADSTS500011; the tenant does not know this vault's service: check the cloud in the credential's and ClientOptions",
+			want:   provider.Error{Step: "authenticate", StatusCode: 400, Code: "AADSTS500011"},
+			text:   "provider: VAULT: authenticate: 400 Bad Request AADSTS500011; the tenant does not know this vault's service: check the cloud in the credential's options and in ClientOptions",
 		},
 		{
 			name:   "Entra's answer is not JSON",
@@ -115,7 +115,7 @@ func TestErrorsCure(t *testing.T) {
 		{
 			name:   "Entra is not there",
 			faults: []faulttest.Fault{{Status: 404, Body: `canary-body`, Match: path("/token")}},
-			want:   provider.Error{Step: "authenticate", Status: 404},
+			want:   provider.Error{Step: "authenticate", StatusCode: 404},
 			text:   "provider: VAULT: authenticate: 404 Not Found; check the authority's address and TenantId, and that no proxy or log-in page answers instead",
 		},
 		{
@@ -126,7 +126,7 @@ func TestErrorsCure(t *testing.T) {
 				options.Retry.RetryDelay = time.Millisecond
 				c.Credential = kvCredential(t, srv.TenantID(), srv.ClientID(), srv.ClientSecret(), options)
 			},
-			want: provider.Error{Step: "authenticate", Status: 503, Code: "temporarily_unavailable"},
+			want: provider.Error{Step: "authenticate", StatusCode: 503, Code: "temporarily_unavailable"},
 			text: "provider: VAULT: authenticate: 503 Service Unavailable temporarily_unavailable; the service has a fault of its own: try again later",
 		},
 		{
@@ -159,26 +159,20 @@ func TestErrorsCure(t *testing.T) {
 		{
 			name:   "disabled named secret",
 			change: func(_ *testing.T, _ *vaulttest.Server, c *provider.Config) { c.Secrets = []string{"Off"} },
-			want:   provider.Error{Step: "get", Secret: "Off", Total: 1, Status: 403, Code: "SecretDisabled"},
+			want:   provider.Error{Step: "get", Secret: "Off", Total: 1, StatusCode: 403, Code: "SecretDisabled"},
 			text:   "provider: VAULT: get Off: 403 Forbidden SecretDisabled (0 of 1 secrets read); enable the secret in the vault, or do not name it in Secrets",
 		},
 		{
 			name:   "missing named secret",
 			change: func(_ *testing.T, _ *vaulttest.Server, c *provider.Config) { c.Secrets = []string{"A", "Nope"} },
 			faults: []faulttest.Fault{{Match: path("/Nope/"), Delay: 50 * time.Millisecond}},
-			want:   provider.Error{Step: "get", Secret: "Nope", Read: 1, Total: 2, Status: 404, Code: "SecretNotFound"},
+			want:   provider.Error{Step: "get", Secret: "Nope", Read: 1, Total: 2, StatusCode: 404, Code: "SecretNotFound"},
 			text:   "provider: VAULT: get Nope: 404 Not Found SecretNotFound (1 of 2 secrets read); create the secret in the vault, or correct its name",
-		},
-		{
-			name:   "throttled to the end",
-			faults: []faulttest.Fault{{Status: 429, Body: `{"error":{"code":"Throttled"}}`, Times: -1, Match: path("/A/")}},
-			want:   provider.Error{Step: "get", Secret: "A", Total: 1, Status: 429, Code: "Throttled"},
-			text:   "provider: VAULT: get A: 429 Too Many Requests Throttled (0 of 1 secrets read); the vault is asked for too much: load less with Secrets or Sections, lower Concurrency, or start fewer instances at once",
 		},
 		{
 			name:   "outage",
 			faults: []faulttest.Fault{{Status: 503, Body: `<html>canary-body`, Times: -1, Match: path("/secrets")}},
-			want:   provider.Error{Step: "list", Status: 503},
+			want:   provider.Error{Step: "list", StatusCode: 503},
 			text:   "provider: VAULT: list: 503 Service Unavailable; the service has a fault of its own: try again later",
 		},
 		{
@@ -189,7 +183,7 @@ func TestErrorsCure(t *testing.T) {
 		{
 			name:   "redirect",
 			faults: []faulttest.Fault{{Status: 302, Header: http.Header{"Location": {"https://localhost/"}}, Match: path("/secrets")}},
-			want:   provider.Error{Step: "list", Status: 302},
+			want:   provider.Error{Step: "list", StatusCode: 302},
 			text:   "provider: VAULT: list: 302 Found; check that the address (kvSetting:SecretUri, Config.VaultURL) is a key vault's, and that no proxy or log-in page answers instead",
 		},
 	}
@@ -211,14 +205,14 @@ func TestErrorsCure(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 			c.want.Vault = cfg.VaultURL
-			if diff := cmp.Diff(c.want, *got, cmpopts.IgnoreUnexported(provider.Error{}), cmpopts.IgnoreFields(provider.Error{}, "Cure")); diff != "" {
+			if diff := cmp.Diff(c.want, *got, cmpopts.IgnoreUnexported(provider.Error{}), cmpopts.IgnoreFields(provider.Error{}, "Hint")); diff != "" {
 				t.Error(diff)
 			}
 			if want := strings.ReplaceAll(c.text, "VAULT", cfg.VaultURL); want != "" && err.Error() != want {
 				t.Errorf("got  %s\nwant %s", err, want)
 			}
-			if got.Cure == "" || !strings.HasSuffix(err.Error(), "; "+got.Cure) {
-				t.Errorf("no cure: %s", err)
+			if got.Hint == "" || !strings.HasSuffix(err.Error(), "; "+got.Hint) {
+				t.Errorf("no hint: %s", err)
 			}
 			for e := err; e != nil; e = errors.Unwrap(e) {
 				if strings.Contains(e.Error(), "canary") {
@@ -226,7 +220,7 @@ func TestErrorsCure(t *testing.T) {
 				}
 			}
 			var refused *azcore.ResponseError
-			if got.Step != "authenticate" && got.Status != 0 && (!errors.As(err, &refused) || refused.StatusCode != got.Status || refused.ErrorCode != got.Code) {
+			if got.Step != "authenticate" && got.StatusCode != 0 && (!errors.As(err, &refused) || refused.StatusCode != got.StatusCode || refused.ErrorCode != got.Code) {
 				t.Errorf("no response error in the chain: %v", refused)
 			}
 		})
@@ -265,6 +259,7 @@ func TestIsBounded(t *testing.T) {
 		name    string
 		fault   faulttest.Fault
 		timeout time.Duration
+		retry   time.Duration
 		ctx     time.Duration
 		after   time.Duration
 		want    string
@@ -294,8 +289,9 @@ func TestIsBounded(t *testing.T) {
 			want: "get A: no result within the Timeout of 30s (1 of 2 secrets read); check that this machine",
 		},
 		{
-			name: "patience asked beyond the end", fault: faulttest.Fault{Status: 429, Header: http.Header{"Retry-After": {"50"}}, Match: secret}, after: 30 * time.Second,
-			want: "get A: no result within the Timeout of 30s, the last answer being 429 Too Many Requests (1 of 2 secrets read); the vault is asked for too much",
+			name: "an outage, and the end of the time between two tries", timeout: 5 * time.Second, retry: 4 * time.Second, after: 5 * time.Second,
+			fault: faulttest.Fault{Status: 503, Times: -1, Match: secret},
+			want:  "get A: no result within the Timeout of 5s, the last answer being 503 Service Unavailable (1 of 2 secrets read); the service has a fault of its own",
 		},
 	}
 	for _, c := range cases {
@@ -307,6 +303,7 @@ func TestIsBounded(t *testing.T) {
 				srv.Faults.Add(c.fault)
 				cfg := kvConfig(t, srv)
 				cfg.Timeout = c.timeout
+				cfg.ClientOptions.Retry.RetryDelay = c.retry
 				ctx := t.Context()
 				if c.ctx != 0 {
 					var cancel context.CancelFunc

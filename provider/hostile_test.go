@@ -58,9 +58,9 @@ func TestMalformedAnswers(t *testing.T) {
 		{"page link to itself", listing(properID + `,"nextLink":"/secrets?a=b"}`), "list: the listing does not end"},
 		{"huge page", listing(`{"value":"` + strings.Repeat("x", 26<<20) + `"}`), "list: the answer is larger than a key vault's can be"},
 		{"truncated page", faulttest.Fault{Status: 200, Body: `{"value":[`, Truncate: true, Match: list, Times: -1}, "list: "},
-		{"challenge without a tenant", challenge(`Bearer authorization="login", resource="https://vault.azure.net"`), "authenticate: the answer does not say who issues the token"},
-		{"challenge with its scheme inside", challenge(`authBearer orization="login", resource="https://vault.azure.net"`), "authenticate: the answer does not say who issues the token"},
-		{"challenge without a resource", challenge(`Bearer authorization="https://login/x"`), "authenticate: the answer does not say who issues the token"},
+		{"challenge without a tenant", challenge(`Bearer authorization="login", resource="https://vault.azure.net"`), "authenticate: the answer's challenge is not one of Key Vault's"},
+		{"challenge with its scheme inside", challenge(`authBearer orization="login", resource="https://vault.azure.net"`), "authenticate: the answer's challenge is not one of Key Vault's"},
+		{"challenge without a resource", challenge(`Bearer authorization="https://login/x"`), "authenticate: the answer's challenge is not one of Key Vault's"},
 		{"odd code", faulttest.Fault{Status: 403, Body: `{"error":{"code":"a\nb canary"}}`, Match: list}, "list: 403 Forbidden; "},
 	}
 	for _, c := range cases {
@@ -167,7 +167,7 @@ func TestOddClients(t *testing.T) {
 		}}, "provider: key vault: list: of the client's own"},
 		{"get fails", &kvFake{secrets: []kvSecret{{name: "A"}}, get: func(string) (azsecrets.GetSecretResponse, error) {
 			return azsecrets.GetSecretResponse{}, fmt.Errorf("%s: %w", strings.Repeat("x", 400), odd)
-		}}, "provider: key vault: get A: " + strings.Repeat("x", 300) + " (0 of 1 secrets read)"},
+		}}, "provider: key vault: get A: " + strings.Repeat("x", 299) + "… (0 of 1 secrets read)"},
 		{"get is refused without a body", &kvFake{secrets: []kvSecret{{name: "A"}}, get: func(string) (azsecrets.GetSecretResponse, error) {
 			return azsecrets.GetSecretResponse{}, &azcore.ResponseError{StatusCode: 418, ErrorCode: "Teapot"}
 		}}, "provider: key vault: get A: 418 I'm a teapot Teapot (0 of 1 secrets read)"},

@@ -63,11 +63,11 @@ func resolveReferences(ctx context.Context, k *koanf.Koanf, cfg Config, asIs map
 	if err != nil {
 		return err
 	}
-	bounded, cancel := context.WithTimeout(ctx, checked.Timeout)
+	ctx, cancel := checked.bounded(ctx)
 	defer cancel()
 	values := map[secretID]string{}
 	for _, vault := range vaultsOf(refs) {
-		got, failed := cfg.fetch(bounded, ctx, vault, refs)
+		got, failed := cfg.fetch(ctx, vault, refs)
 		if failed != nil {
 			return failed
 		}
@@ -156,9 +156,8 @@ func vaultsOf(refs []reference) []string {
 	return slices.Sorted(gomaps.Keys(vaults))
 }
 
-// fetch reads from one vault what refs need of it, each secret once. parent is
-// the caller's context and ctx the load's own.
-func (c Config) fetch(ctx, parent context.Context, address string, refs []reference) (map[secretID]string, error) {
+// fetch reads from one vault what refs need of it, each secret once.
+func (c Config) fetch(ctx context.Context, address string, refs []reference) (map[secretID]string, error) {
 	c.VaultURL, c.Secrets, c.Sections, c.Filter = address, nil, nil, nil
 	vault, err := KeyVault(c)
 	if err != nil {
@@ -168,7 +167,7 @@ func (c Config) fetch(ctx, parent context.Context, address string, refs []refere
 	if err != nil {
 		return nil, err
 	}
-	defer r.session.close()
+	defer r.session.Close()
 	values := map[secretID]string{}
 	for _, ref := range refs {
 		if _, again := values[ref.id]; !again && ref.id.vault == address {
@@ -177,7 +176,7 @@ func (c Config) fetch(ctx, parent context.Context, address string, refs []refere
 		}
 	}
 	if failed := r.run(ctx); failed != nil {
-		explained := r.explain(*failed, parent, ctx)
+		explained := r.explain(ctx, *failed)
 		return nil, fmt.Errorf("provider: %s: Key Vault reference: %w", strings.Join(users(refs, address, explained.Secret), ", "), explained)
 	}
 	r.warn(time.Now())
