@@ -59,7 +59,7 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 		_ = resp.Body.Close()
 		return nil, finalError{errChallenge}
 	}
-	resp.Body = &watchedBody{http.MaxBytesReader(nil, resp.Body, maxAnswer), req, w}
+	resp.Body = &watchedBody{http.MaxBytesReader(nil, resp.Body, maxAnswer), resp, w}
 	return resp, nil
 }
 
@@ -94,7 +94,16 @@ func (w *wire) answered(req *http.Request, status int) {
 		return
 	}
 	delete(w.busy, nameOf(req))
-	delete(w.tries, nameOf(req))
+}
+
+// done ends the count of a request's tries, if its whole answer is one to keep.
+func (w *wire) done(resp *http.Response) {
+	if mayPassStatus(resp.StatusCode) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.tries, nameOf(resp.Request))
 }
 
 // failed replaces the error of a request that got no whole answer.
@@ -125,18 +134,21 @@ func (finalError) NonRetriable() {}
 // watchedBody reads an answer's body within the bound.
 type watchedBody struct {
 	io.ReadCloser
-	req *http.Request
-	of  *wire
+	resp *http.Response
+	of   *wire
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	var tooLarge *http.MaxBytesError
 	switch {
-	case err == nil, err == io.EOF: //nolint:errorlint // io.Reader's contract is this very value
+	case err == nil:
+		return n, nil
+	case err == io.EOF: //nolint:errorlint // io.Reader's contract is this very value
+		b.of.done(b.resp)
 		return n, err
 	case errors.As(err, &tooLarge):
 		return n, finalError{errTooLarge}
 	}
-	return n, b.of.failed(b.req, err)
+	return n, b.of.failed(b.resp.Request, err)
 }
