@@ -115,10 +115,9 @@ func (s *Session) diagnose(err error) Diagnosis {
 		return fromTransport(readTransport(err)) // a client of the caller's
 	case errors.As(err, &own):
 		return Diagnosis{kind: own.kind, Reason: own.Error(), Cause: own}
-	case errors.Is(err, context.DeadlineExceeded):
-		return Diagnosis{kind: kindDeadline, Cause: context.DeadlineExceeded}
-	case errors.Is(err, context.Canceled):
-		return Diagnosis{kind: kindCanceled, Reason: meaningOf(kindCanceled), Cause: context.Canceled}
+	}
+	if lost := readTyped(err); lost.cause != nil {
+		return fromTransport(lost)
 	}
 	if k := kindOfText(err.Error()); k != kindUnknown {
 		return ofKind(k, err.Error())

@@ -250,12 +250,14 @@ func kindOfText(text string) kind {
 	return kindUnknown
 }
 
+// meaningOf says what a kind is, in words of this package.
 func meaningOf(k kind) string {
-	i := slices.IndexFunc(meanings, func(m meaning) bool { return m.kind == k && m.means != "" })
-	if i < 0 {
-		return ""
+	for _, m := range meanings {
+		if m.kind == k && k != kindUnknown && m.means != "" {
+			return m.means
+		}
 	}
-	return meanings[i].means
+	return ""
 }
 
 // hint is what to do about a diagnosis: the first meaning that applies. An answer's

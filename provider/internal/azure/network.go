@@ -41,6 +41,17 @@ func readTransport(err error) lostError {
 	if errors.As(err, &inURL) {
 		err = inURL.Err
 	}
+	if lost = readTyped(err); lost.cause != nil {
+		return lost
+	}
+	if refused := byReasonPhrase(err); refused != nil {
+		return lostError{kindProxy, refused}
+	}
+	return lost
+}
+
+// readTyped goes by the types of errors only.
+func readTyped(err error) lostError {
 	var (
 		refused *proxyError
 		dns     *net.DNSError
@@ -66,14 +77,11 @@ func readTransport(err error) lostError {
 	case errors.As(err, &op) && op.Op == "remote error":
 		return lostError{kindAlert, op} // RFC 8446 section 6.2, as crypto/tls wraps it
 	case errors.As(err, &op):
-		if inner := readTransport(op.Err); inner.cause != nil {
+		if inner := readTyped(op.Err); inner.cause != nil {
 			return lostError{inner.kind, op} // it adds only addresses
 		}
 	case errors.Is(err, errNothing):
 		return lostError{kindNoAnswer, errNothing}
-	}
-	if refused := byReasonPhrase(err); refused != nil {
-		return lostError{kindProxy, refused}
 	}
 	return readPlain(err)
 }

@@ -298,3 +298,5 @@ func TestProxyOf(t *testing.T) {
 		}
 	}
 }
+
+var timedOutDial = &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
