@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -76,6 +77,10 @@ func (e *Error) Unwrap() error {
 
 // explain makes an Error of what ended the load. ctx is the load's own.
 func (r *reading) explain(ctx context.Context, f failure) *Error {
+	var panicked *azure.PanicError
+	if errors.As(f.err, &panicked) {
+		r.cfg.logger().Error("provider: code that a load calls panicked", "vault", r.cfg.VaultURL, "stack", string(panicked.Stack))
+	}
 	d := r.session.Diagnose(ctx, f.step, f.err)
 	if d.Step == azure.StepAuthenticate {
 		f.secret = ""

@@ -103,8 +103,11 @@ func (s *Session) diagnose(err error) Diagnosis {
 		lost    lostError
 		inURL   *url.Error
 		own     ownError
+		panicky *PanicError
 	)
 	switch {
+	case errors.As(err, &panicky):
+		return Diagnosis{kind: kindPanic, Reason: panicky.Error(), Cause: panicky}
 	case errors.As(err, &auth):
 		return s.diagnoseCredential(auth)
 	case errors.As(err, &refused):
@@ -189,7 +192,7 @@ func (s *Session) diagnoseCredential(auth *azidentity.AuthenticationFailedError)
 		if k := kindOfText(auth.Error()); k != kindUnknown {
 			return ofKind(k, auth.Error())
 		}
-		return Diagnosis{Reason: "the credential failed"}
+		return ofKind(kindCredential, "")
 	}
 	var body struct {
 		Error string

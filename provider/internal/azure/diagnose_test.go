@@ -113,9 +113,9 @@ func TestDiagnose(t *testing.T) {
 			want: Diagnosis{Step: StepAuthenticate, Reason: errChallenge.Error()}, hint: cureAddress,
 		},
 		{
-			name: "a proxy before Entra", session: ours,
+			name: "a credential that says nothing", session: ours,
 			err:  credentialError{&azidentity.AuthenticationFailedError{}},
-			want: Diagnosis{Step: StepAuthenticate, Reason: "the credential failed"},
+			want: Diagnosis{Step: StepAuthenticate, Reason: "the credential failed"}, hint: "check the network between this machine and Entra",
 		},
 		{
 			name: "Entra's answer with a code of its own words", session: ours,

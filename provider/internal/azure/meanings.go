@@ -33,6 +33,8 @@ const (
 	kindNotJSON
 	kindStranger
 	kindChain
+	kindCredential
+	kindPanic
 	kindGone
 )
 
@@ -158,6 +160,7 @@ var meanings = []meaning{
 		from: http.StatusTooManyRequests, means: "the vault is asked for too much",
 		cure: "load less with Secrets or Sections, lower Concurrency, or start fewer instances at once",
 	},
+	{from: 100, to: 199, cure: cureAddress},
 	{from: 300, to: 399, cure: cureAddress},
 	{from: 500, to: 599, means: "the service has a fault of its own", cure: "try again later"},
 
@@ -232,6 +235,14 @@ var meanings = []meaning{
 		kind:  kindNoAnswer,
 		means: "there was no answer, or none that HTTP allows",
 		cure:  "check the network between this machine and Azure, and that no proxy or log-in page answers instead; AZURE_SDK_GO_LOGGING=all tells more",
+	},
+	{
+		kind: kindCredential, means: "the credential failed",
+		cure: "check the network between this machine and Entra, and the authority in the credential's options; AZURE_SDK_GO_LOGGING=all tells more",
+	},
+	{
+		kind: kindPanic, means: "the client, its transport or the credential panicked",
+		cure: "the log has the stack",
 	},
 	{
 		kind: kindChain, texts: []string{"Attempted credentials:"},

@@ -85,6 +85,7 @@ func TestStatusHints(t *testing.T) {
 		status int
 		want   string
 	}{
+		{StepList, 101, cureAddress},
 		{StepList, 299, ""},
 		{StepList, 300, cureAddress},
 		{StepList, 399, cureAddress},

@@ -3,6 +3,7 @@ package azure
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -42,6 +43,7 @@ type Session struct {
 func Open(o Options) (*Session, error) {
 	transport, closeAll := newTransport(o.Client.Transport, o.Conns)
 	w := newWire(transport, &o.Client.Retry)
+	w.vault = true
 	o.Client.Transport = w
 	s := &Session{vault: o.VaultURL, gate: newGate(), wire: w, closeAll: closeAll}
 	s.entra, _ = o.Credential.(*clientSecret)
@@ -110,6 +112,12 @@ func (s *Session) Get(ctx context.Context, name, version string) (Secret, error)
 // answer, or with an error when ctx ends.
 func (s *Session) Wait(ctx context.Context) error { return s.gate.wait(ctx) }
 
+// PanicError says that code which is not this library's panicked. It does not hold
+// what it panicked with, which may be a secret.
+type PanicError struct{ Stack []byte }
+
+func (*PanicError) Error() string { return meaningOf(kindPanic) }
+
 // await makes a call and returns when ctx ends, even if the call goes on.
 func await[T any](ctx context.Context, call func() (T, error)) (T, error) {
 	type result struct {
@@ -119,7 +127,12 @@ func await[T any](ctx context.Context, call func() (T, error)) (T, error) {
 	done := make(chan result, 1)
 	go func() {
 		r := result{err: errEnded}
-		defer func() { done <- r }()
+		defer func() {
+			if recover() != nil {
+				r.err = &PanicError{debug.Stack()}
+			}
+			done <- r
+		}()
 		r.value, r.err = call()
 	}()
 	select {

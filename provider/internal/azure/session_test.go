@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	azruntime "github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
@@ -253,5 +254,57 @@ func TestTokenIsNotPrinted(t *testing.T) {
 	}
 	if text := fmt.Sprintf("%v %+v %#v %+v", s.gate, s.gate, s.gate, struct{ g *gate }{s.gate}); strings.Contains(text, "token-for-tests-only") {
 		t.Error(text)
+	}
+}
+
+// TestPanics shows that a panic in code that is not ours becomes an error which
+// holds the stack and not the value.
+func TestPanics(t *testing.T) {
+	t.Parallel()
+	panicky := Wrap(fake{get: func(context.Context) (azsecrets.GetSecretResponse, error) { panic(canary) }}, "")
+	_, err := panicky.Get(t.Context(), "A", "")
+	var panicked *PanicError
+	if !errors.As(err, &panicked) || !strings.Contains(string(panicked.Stack), "TestPanics") || strings.Contains(string(panicked.Stack)+err.Error(), canary) {
+		t.Errorf("got %v", err)
+	}
+	if d := panicky.Diagnose(t.Context(), StepGet, err); d.Reason != meaningOf(kindPanic) || d.Hint == "" || d.Step != StepGet {
+		t.Errorf("got %+v", d)
+	}
+	s := open(t, panickyCredential{}, &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		return challenged(r, goodChallenge)
+	})})
+	_, err = s.Get(t.Context(), "A", "")
+	if d := s.Diagnose(t.Context(), StepGet, err); d.Reason != meaningOf(kindPanic) || d.Step != StepAuthenticate {
+		t.Errorf("got %+v", d)
+	}
+}
+
+type panickyCredential struct{}
+
+func (panickyCredential) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	panic(canary)
+}
+
+// A 401 of Entra's with a challenge is a refusal, whatever the challenge says.
+func TestEntrasChallenge(t *testing.T) {
+	t.Parallel()
+	var options azidentity.ClientSecretCredentialOptions
+	options.DisableInstanceDiscovery = true
+	options.Transport = transporter(func(r *http.Request) (*http.Response, error) {
+		resp := answer(401, `{"error":"invalid_client","error_codes":[7000215]}`)
+		resp.Header.Set("WWW-Authenticate", `Basic realm="x"`)
+		return resp, nil
+	})
+	cred, closeAll, err := ClientSecret(tenantGUID, "client", "secret", options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll()
+	s := open(t, cred, &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		return challenged(r, goodChallenge)
+	})})
+	_, err = s.Get(t.Context(), "A", "")
+	if d := s.Diagnose(t.Context(), StepGet, err); d.Code != "AADSTS7000215" || d.StatusCode != 401 {
+		t.Errorf("got %+v", d)
 	}
 }

@@ -19,6 +19,7 @@ var (
 // may quote a server, and ends what no retry can mend.
 type wire struct {
 	next    policy.Transporter
+	vault   bool // it leads to a vault, whose challenges the SDK acts on
 	retries bool // how often to try again is for this wire to say
 	// The first and the longest wait before a server that throttles is asked again.
 	backOff, longest time.Duration
@@ -55,7 +56,7 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
-	if !challengeIsSound(resp) {
+	if w.vault && !challengeIsSound(resp) {
 		_ = resp.Body.Close()
 		return nil, finalError{errChallenge}
 	}
