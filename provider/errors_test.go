@@ -3,6 +3,7 @@ package provider_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -99,6 +100,50 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			change: func(_ *testing.T, srv *vaulttest.Server, _ *provider.Config) { srv.ExpireClientSecret() },
 			want:   provider.Error{Step: "authenticate", StatusCode: 401, Code: "AADSTS7000222"},
 			text:   "provider: VAULT: authenticate: 401 Unauthorized AADSTS7000222; the client secret has expired: make a new one for the app registration, and set ClientSecret to its value",
+		},
+		{
+			name:   "an application id of the wrong form",
+			faults: []faulttest.Fault{{Status: 400, Body: `{"error":"unauthorized_client","error_description":"canary-body","error_codes":[700038]}`, Match: path("/token")}},
+			want:   provider.Error{Step: "authenticate", StatusCode: 400, Code: "AADSTS700038"},
+			text:   "provider: VAULT: authenticate: 400 Bad Request AADSTS700038; this cannot be an application's id: ClientId must be the application (client) ID of the app registration, a GUID",
+		},
+		{
+			name:   "unknown API version",
+			faults: []faulttest.Fault{{Status: 400, Body: `{"error":{"code":"BadParameter","message":"The specified version (canary-body) is not recognized."}}`, Match: path("/secrets")}},
+			want:   provider.Error{Step: "list", StatusCode: 400, Code: "BadParameter"},
+			text:   "provider: VAULT: list: 400 Bad Request BadParameter; the vault does not accept the request: leave ClientOptions.APIVersion empty, or set a version that the vault knows",
+		},
+		{
+			name:   "404 without a code, listing",
+			faults: []faulttest.Fault{{Status: 404, Body: `canary-body`, Match: path("/secrets")}},
+			want:   provider.Error{Step: "list", StatusCode: 404},
+			text:   "provider: VAULT: list: 404 Not Found; check that the address (kvSetting:SecretUri, Config.VaultURL) is a key vault's, and that no proxy or log-in page answers instead",
+		},
+		{
+			name:   "404 without a code, a secret by its name",
+			change: func(_ *testing.T, _ *vaulttest.Server, c *provider.Config) { c.Secrets = []string{"A"} },
+			faults: []faulttest.Fault{{Status: 404, Body: `canary-body`, Match: path("/A/")}},
+			want:   provider.Error{Step: "get", Secret: "A", Total: 1, StatusCode: 404},
+			text:   "provider: VAULT: get A: 404 Not Found (0 of 1 secrets read); check the secret's name, and that the address (kvSetting:SecretUri, Config.VaultURL) is a key vault's",
+		},
+		{
+			name:   "404 without a code, a secret that was listed",
+			faults: []faulttest.Fault{{Status: 404, Body: `canary-body`, Match: path("/A/")}},
+			want:   provider.Error{Step: "get", Secret: "A", Total: 1, StatusCode: 404},
+			text:   "provider: VAULT: get A: 404 Not Found (0 of 1 secrets read); the vault listed the secret and then did not have it: it was deleted meanwhile: load again; if it stays so, check that no proxy answers instead of the vault",
+		},
+		{
+			name: "a secret deleted meanwhile",
+			change: func(_ *testing.T, srv *vaulttest.Server, _ *provider.Config) {
+				srv.Faults.Add(faulttest.Fault{Times: -1, Match: func(r *http.Request) bool {
+					if r.URL.Path == "/secrets/A/" {
+						srv.Delete("A")
+					}
+					return false
+				}})
+			},
+			want: provider.Error{Step: "get", Secret: "A", Total: 1, StatusCode: 404, Code: "SecretNotFound"},
+			text: "provider: VAULT: get A: 404 Not Found SecretNotFound (0 of 1 secrets read); the vault listed the secret and then did not have it: it was deleted meanwhile: load again; if it stays so, check that no proxy answers instead of the vault",
 		},
 		{
 			name:   "vault's service unknown to the tenant",
@@ -352,4 +397,118 @@ func TestTransportsOwnTimeout(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// TestThrottledWithinTheTimeout shows that a vault which throttles is asked again
+// as long as there is time, and not one second longer.
+func TestThrottledWithinTheTimeout(t *testing.T) {
+	t.Parallel()
+	const hint = "; the vault is asked for too much: load less with Secrets or Sections, lower Concurrency, or start fewer instances at once"
+	cases := []struct {
+		name       string
+		times      int
+		retryAfter string
+		timeout    time.Duration
+		least      time.Duration // how long the load takes, from this
+		most       time.Duration // to this
+		want       string        // of the error; "" for none
+	}{
+		{name: "five times", times: 5, least: 8 * time.Second, most: 16 * time.Second},
+		{name: "five times, asking for 4 s", times: 5, retryAfter: "4", least: 20 * time.Second, most: 20 * time.Second},
+		{name: "a longer Timeout", times: 20, retryAfter: "4", timeout: 2 * time.Minute, least: 80 * time.Second, most: 80 * time.Second},
+		{
+			name: "to the end", times: -1, least: 20 * time.Second, most: 30 * time.Second,
+			want: "get A: 429 Too Many Requests Throttled (1 of 2 secrets read)" + hint,
+		},
+		{
+			name: "asking for more than there is", times: -1, retryAfter: "31",
+			want: "get A: 429 Too Many Requests Throttled, asking to wait 31s (1 of 2 secrets read)" + hint,
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := vaulttest.NewPipe(vaulttest.WithSecrets(map[string]string{"A": "a", "B": "b"}))
+				defer srv.Close()
+				fault := faulttest.Fault{
+					Status: 429, Header: http.Header{}, Body: `{"error":{"code":"Throttled"}}`, Times: c.times,
+					Match: func(r *http.Request) bool { return r.URL.Path == "/secrets/A/" },
+				}
+				if c.retryAfter != "" {
+					fault.Header.Set("Retry-After", c.retryAfter)
+				}
+				srv.Faults.Add(fault)
+				cfg := kvConfig(t, srv)
+				cfg.ClientOptions.Retry.RetryDelay, cfg.Timeout = 0, c.timeout
+				start := time.Now()
+				_, err := kvVault(t, cfg).Read()
+				if took := time.Since(start); took < c.least || took > c.most {
+					t.Errorf("took %v, want %v to %v", took, c.least, c.most)
+				}
+				var text string
+				if err != nil {
+					text = strings.TrimPrefix(err.Error(), "provider: "+srv.VaultURL()+": ")
+				}
+				if text != c.want {
+					t.Errorf("got  %s\nwant %s", text, c.want)
+				}
+			})
+		})
+	}
+}
+
+// TestEveryLineHasThePrefix joins errors in every way that this package does.
+func TestEveryLineHasThePrefix(t *testing.T) {
+	t.Parallel()
+	_, ofConfig := provider.KeyVault(provider.Config{
+		VaultURL: "x", Secrets: []string{"a b", "c d"}, Sections: []string{"e--"}, Concurrency: -1, Timeout: -1,
+	})
+	_, ofClient := provider.KeyVaultWithClient(nil, provider.Config{VaultURL: "x", Timeout: -1})
+	fake := &kvFake{secrets: []kvSecret{{name: "A"}, {name: "A--B"}, {name: "C"}, {name: "C--D"}}}
+	vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: (&kvLog{}).logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ofNames := vault.Read()
+	for _, c := range []struct {
+		err   error
+		lines int
+	}{{ofConfig, 8}, {ofClient, 3}, {ofNames, 2}} {
+		if c.err == nil {
+			t.Fatal("no error")
+		}
+		lines := strings.Split(c.err.Error(), "\n")
+		for _, line := range lines {
+			if !strings.HasPrefix(line, "provider: ") {
+				t.Errorf("a line without the prefix: %q", line)
+			}
+		}
+		if len(lines) != c.lines {
+			t.Errorf("%d lines, want %d: %v", len(lines), c.lines, c.err)
+		}
+	}
+}
+
+// TestNilAndZero calls everything on nothing.
+func TestNilAndZero(t *testing.T) {
+	t.Parallel()
+	var none *provider.Error
+	if got := none.Error(); got != "provider: no error" || none.Unwrap() != nil {
+		t.Errorf("nil Error: %q, %v", got, none.Unwrap())
+	}
+	if zero := (&provider.Error{}); zero.Error() != "provider: key vault" || zero.Unwrap() != nil {
+		t.Errorf("zero Error: %q", zero)
+	}
+	for _, vault := range []*provider.Vault{nil, {}} {
+		if _, err := vault.Read(); err == nil || err.Error() != "provider: a Vault is made by KeyVault or KeyVaultWithClient" {
+			t.Errorf("Read: %v", err)
+		}
+		if _, err := vault.ReadBytes(); err == nil || !strings.HasPrefix(err.Error(), "provider: ") {
+			t.Errorf("ReadBytes: %v", err)
+		}
+		if got := fmt.Sprintf("%v %+v %#v %d", vault, vault, vault, vault); got != strings.TrimSpace(strings.Repeat("provider.Vault() ", 4)) {
+			t.Errorf("Format: %s", got)
+		}
+	}
 }

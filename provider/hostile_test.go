@@ -41,6 +41,10 @@ func TestMalformedAnswers(t *testing.T) {
 		fault faulttest.Fault
 		want  string
 	}{
+		{"nothing for a listing", listing(""), "list: the answer holds no list of secrets, not even an empty one; check that the address"},
+		{"null for a listing", listing("null"), "list: the answer holds no list of secrets, not even an empty one; check that the address"},
+		{"an empty object for a listing", listing("{}"), "list: the answer holds no list of secrets, not even an empty one; check that the address"},
+		{"a listing of null", listing(`{"value":null,"nextLink":null}`), "list: the answer holds no list of secrets, not even an empty one; check that the address"},
 		{"HTML for a listing", listing("<html>canary"), "list: the answer is not the JSON that was expected"},
 		{"a number for a value", faulttest.Fault{Status: 200, Body: `{"value":4711}`, Match: get}, "get A: the answer is not the JSON that was expected"},
 		{"no value", faulttest.Fault{Status: 200, Body: `{"id":"https://x/secrets/A/1"}`, Match: get}, "get A: the answer holds no value"},
@@ -212,6 +216,73 @@ func TestDeafCredential(t *testing.T) {
 			t.Errorf("%v after %v", err, took)
 		}
 	})
+}
+
+// TestDeafClient holds that a client which ignores its context does not hold up a
+// load, whatever it is asked for, nor does a deaf transport.
+func TestDeafClient(t *testing.T) {
+	t.Parallel()
+	for _, way := range []string{"get", "list", "transport"} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				wake := make(chan struct{})
+				defer close(wake)
+				fake := &kvFake{secrets: []kvSecret{{name: "A"}, {name: "B"}}}
+				step := ": list: "
+				switch way {
+				case "get":
+					step = ": get "
+					fake.get = func(string) (azsecrets.GetSecretResponse, error) {
+						<-wake
+						return azsecrets.GetSecretResponse{}, nil
+					}
+				case "list":
+					fake.page = func() (azsecrets.ListSecretPropertiesResponse, error) {
+						<-wake
+						return azsecrets.ListSecretPropertiesResponse{}, nil
+					}
+				}
+				cfg := provider.Config{VaultURL: "https://v.vault.azure.net", Timeout: 7 * time.Second, Credential: tokenCredential{}}
+				cfg.ClientOptions.Transport = transporterFunc(func(*http.Request) (*http.Response, error) {
+					<-wake
+					return nil, errors.New("too late")
+				})
+				vault, err := provider.KeyVaultWithClient(fake, cfg)
+				if way == "transport" {
+					vault, err = provider.KeyVault(cfg)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				_, err = vault.Read()
+				if took := time.Since(start); took != 7*time.Second || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), step) {
+					t.Errorf("%v after %v, want the end of the Timeout after 7s", err, took)
+				}
+			})
+		})
+	}
+}
+
+// TestPanickyClient shows that a panic in a client is an error, and that the log
+// has its stack and not its value.
+func TestPanickyClient(t *testing.T) {
+	t.Parallel()
+	var log kvLog
+	fake := &kvFake{secrets: []kvSecret{{name: "A"}}, get: func(string) (azsecrets.GetSecretResponse, error) { panic(canary) }}
+	vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: log.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = vault.Read()
+	want := "provider: key vault: get A: the client, its transport or the credential panicked (0 of 1 secrets read); the log has the stack"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "TestPanickyClient") || strings.Contains(text, canary) {
+		t.Errorf("the log: %s", text)
+	}
 }
 
 // TestAnyTransporter shows that a transport that is no *http.Client works.

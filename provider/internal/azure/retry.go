@@ -45,13 +45,18 @@ func (w *wire) shouldRetry(resp *http.Response, err error) bool {
 	wait := retryAfter(resp.Header)
 	switch status := resp.StatusCode; {
 	case status == http.StatusTooManyRequests, wait > 0 && mayPassStatus(status):
-		if wait == 0 {
+		ours := wait == 0
+		if ours {
 			wait = w.nextWait(resp.Request)
+		}
+		if deadline, bounded := resp.Request.Context().Deadline(); bounded && time.Until(deadline) <= wait {
+			return false
+		}
+		if ours {
 			// The SDK reads the wait from the answer. Its own would soon be too long.
 			resp.Header.Set("retry-after-ms", strconv.FormatInt(max(1, wait.Milliseconds()), 10))
 		}
-		deadline, bounded := resp.Request.Context().Deadline()
-		return !bounded || time.Until(deadline) > wait
+		return true
 	case mayPassStatus(status):
 		return w.another(resp.Request)
 	}
