@@ -167,6 +167,7 @@ func TestCredentialsTextOnly(t *testing.T) {
 		`x: Post "https://login": dial tcp 10.0.0.4:443: connect: connection refused`:                     kindNetwork,
 		`x: Post "https://login": context deadline exceeded`:                                              kindDeadline,
 		"x: json decode error: invalid\njson message bytes were: " + canary:                               kindNotJSON,
+		"TenantDiscoveryResponse: issuer '" + canary + "' does not match authority 'https://login'":       kindIssuer,
 		`isn't configured to acquire tokens for tenant "` + canary + `"`:                                  kindTenant,
 	} {
 		d := s.Diagnose(t.Context(), StepList, credentialError{errors.New(text)})

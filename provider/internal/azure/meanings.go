@@ -33,6 +33,7 @@ const (
 	kindNotJSON
 	kindStranger
 	kindChain
+	kindIssuer
 	kindCredential
 	kindPanic
 	kindGone
@@ -185,6 +186,11 @@ var meanings = []meaning{
 	{
 		kind: kindNotJSON, texts: []string{"unmarshalling type", "json decode error"},
 		means: "the answer is not the JSON that was expected", cure: cureAddress,
+	},
+	{
+		kind: kindIssuer, texts: []string{"does not match authority"},
+		means: "the authority's metadata names another issuer",
+		cure:  "check the authority's address (ActiveDirectoryAuthorityHost of the credential's options, AZURE_AUTHORITY_HOST)",
 	},
 	{
 		step: StepAuthenticate, kind: kindHost,
