@@ -413,7 +413,7 @@ func TestThrottledWithinTheTimeout(t *testing.T) {
 		most       time.Duration // to this
 		want       string        // of the error; "" for none
 	}{
-		{name: "five times", times: 5, least: 8 * time.Second, most: 16 * time.Second},
+		{name: "five times", times: 5, least: 14 * time.Second, most: 17 * time.Second},
 		{name: "five times, asking for 4 s", times: 5, retryAfter: "4", least: 20 * time.Second, most: 20 * time.Second},
 		{name: "a longer Timeout", times: 20, retryAfter: "4", timeout: 2 * time.Minute, least: 80 * time.Second, most: 80 * time.Second},
 		{

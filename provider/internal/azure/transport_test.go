@@ -112,19 +112,25 @@ func TestCloseLeavesNoConnection(t *testing.T) {
 	client, closeAll := own(t, nil)
 	get(t, client, srv.URL)
 	hung := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
 	go func() {
-		resp, err := client.Get(srv.URL + "/hang")
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+"/hang", nil)
 		if err == nil {
-			_ = resp.Body.Close()
+			_, err = client.Do(req)
 		}
 		hung <- err
 	}()
 	<-arrived
 	closeAll()
-	if err := <-hung; err == nil {
-		t.Error("the request got an answer after its connection was closed")
+	if err := <-hung; err == nil || ctx.Err() != nil {
+		t.Errorf("got %v, want the error of a closed connection", err)
 	}
-	<-count.closed
+	select {
+	case <-count.closed:
+	case <-ctx.Done():
+		t.Error("a connection is still open")
+	}
 	if _, err := client.Get(srv.URL); err == nil {
 		t.Error("a connection was made after the end")
 	}
