@@ -12,6 +12,7 @@
 //   - wire.go, retry.go: each request and answer, and what is tried again
 //   - transport.go, proxy.go: the connections
 //   - network.go, diagnose.go: errors, taken apart
+//   - quote.go: what may be quoted
 //   - meanings.go: the table of what they mean and what to do
 //   - limits.go: every limit, with its reason
 //
