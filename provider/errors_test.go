@@ -247,7 +247,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			_, err := kvVault(t, cfg).Read()
 			var got *provider.Error
 			if !errors.As(err, &got) {
-				t.Fatalf("got %v", err)
+				t.Fatalf("got %v, want an *Error", err)
 			}
 			c.want.Vault = cfg.VaultURL
 			if diff := cmp.Diff(c.want, *got, cmpopts.IgnoreUnexported(provider.Error{}), cmpopts.IgnoreFields(provider.Error{}, "Hint")); diff != "" {
@@ -272,8 +272,8 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 }
 
-// withCredential is a credential that differs from the right one where an
-// argument is set.
+// withCredential is a credential that differs from the right one in those
+// arguments that are set.
 func withCredential(tenant, client, secret string) func(*testing.T, *vaulttest.Server, *provider.Config) {
 	return func(t *testing.T, srv *vaulttest.Server, c *provider.Config) {
 		or := func(a, b string) string {
@@ -379,7 +379,7 @@ func TestCanceled(t *testing.T) {
 		cancel()
 		_, err := kvVault(t, cfg).ReadContext(ctx)
 		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "the context was canceled") {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want the context's end", err)
 		}
 	}
 }
@@ -394,7 +394,7 @@ func TestTransportsOwnTimeout(t *testing.T) {
 		cfg.ClientOptions.Transport = &http.Client{Transport: srv.Transport(), Timeout: time.Second}
 		_, err := kvVault(t, cfg).Read()
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "list: a time-out of the transport's own passed;") {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want the transport's own time-out", err)
 		}
 	})
 }

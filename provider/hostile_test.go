@@ -310,7 +310,7 @@ func TestResourceCheckStaysOn(t *testing.T) {
 	cfg.ClientOptions.DisableChallengeResourceVerification = false
 	_, err := kvVault(t, cfg).Read()
 	if err == nil || !strings.Contains(err.Error(), "authenticate: the host is not one of Azure Key Vault's; ") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the refusal of the host", err)
 	}
 	if stats := srv.Stats(); stats.Tokens != 0 {
 		t.Error("a token was asked for")

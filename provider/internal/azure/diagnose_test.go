@@ -51,7 +51,7 @@ func TestDiagnose(t *testing.T) {
 			want: Diagnosis{StatusCode: 403, Code: "Inner", Reason: "403 Forbidden Inner"}, hint: cureRole, cause: true,
 		},
 		{
-			name: "an innermost code that is none", session: ours,
+			name: "an innermost code that does not look like one", session: ours,
 			err:  refusal(403, "Forbidden", `{"error":{"innererror":{"code":"Middle","innererror":{"code":"`+overLong+`"}}}}`),
 			want: Diagnosis{StatusCode: 403, Code: "Middle", Reason: "403 Forbidden Middle"}, hint: cureRole, cause: true,
 		},
@@ -63,7 +63,7 @@ func TestDiagnose(t *testing.T) {
 			}, hint: "let this machine's address through", cause: true,
 		},
 		{
-			name: "an address that is none", session: ours,
+			name: "a text in the place of the address", session: ours,
 			err:  refusal(403, "Forbidden", `{"error":{"message":"Client address: 203.0.113.777"}}`),
 			want: Diagnosis{StatusCode: 403, Code: "Forbidden", Reason: "403 Forbidden Forbidden"}, hint: cureRole, cause: true,
 		},

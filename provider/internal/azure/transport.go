@@ -50,8 +50,8 @@ func isNil(v any) bool {
 	return v == nil || (reflect.ValueOf(v).Kind() == reflect.Pointer && reflect.ValueOf(v).IsNil())
 }
 
-// connections dials, and knows what is still open. net/http alone would keep a
-// connection whose request was cancelled, and one that nobody waits for any more.
+// connections dials, and knows what is still open. net/http by itself
+// keeps a connection whose request was cancelled, and one that nobody waits for.
 type connections struct {
 	dialer net.Dialer
 

@@ -124,7 +124,7 @@ func (w *wire) failed(req *http.Request, err error) error {
 	return lost
 }
 
-// finalError is one that the SDK's retry policy leaves alone.
+// finalError is an error after which the SDK does not try again.
 type finalError struct{ error }
 
 func (e finalError) Unwrap() error { return e.error }
