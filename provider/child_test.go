@@ -209,10 +209,10 @@ func loadAndWait(t *testing.T) {
 		_, err = provider.ConnectToKeyVault(t.Context(), k, cfg)
 	}
 	if (err != nil) != (way == "failure") {
-		_, _ = fmt.Println(err)
+		fmt.Fprintln(os.Stdout, err)
 		return
 	}
-	_, _ = fmt.Println("loaded")
+	fmt.Fprintln(os.Stdout, "loaded")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
@@ -224,7 +224,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = vault.Read()
-		_, _ = fmt.Println(err)
+		fmt.Fprintln(os.Stdout, err)
 		return
 	}
 	t.Parallel()

@@ -109,7 +109,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		},
 		{
 			name:   "unknown API version",
-			faults: []faulttest.Fault{{Status: 400, Body: `{"error":{"code":"BadParameter","message":"The specified version (canary-body) is not recognized."}}`, Match: path("/secrets")}},
+			faults: []faulttest.Fault{{Status: 400, Body: `{"error":{"code":"BadParameter","message":"The specified version (canary-body) is unknown."}}`, Match: path("/secrets")}},
 			want:   provider.Error{Step: "list", StatusCode: 400, Code: "BadParameter"},
 			text:   "provider: VAULT: list: 400 Bad Request BadParameter; the vault does not accept the request: leave ClientOptions.APIVersion empty, or set a version that the vault knows",
 		},

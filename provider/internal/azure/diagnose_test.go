@@ -64,8 +64,8 @@ func TestDiagnose(t *testing.T) {
 		},
 		{
 			name: "a text in the place of the address", session: ours,
-			err:  refusal(403, "Forbidden", `{"error":{"message":"Client address: 203.0.113.777"}}`),
-			want: Diagnosis{StatusCode: 403, Code: "Forbidden", Reason: "403 Forbidden Forbidden"}, hint: cureRole, cause: true,
+			err:  refusal(403, "Odd", `{"error":{"message":"Client address: 203.0.113.777"}}`),
+			want: Diagnosis{StatusCode: 403, Code: "Odd", Reason: "403 Forbidden Odd"}, hint: cureRole, cause: true,
 		},
 		{
 			name: "a wait", session: ours,
@@ -77,7 +77,7 @@ func TestDiagnose(t *testing.T) {
 			want: Diagnosis{StatusCode: 418, Code: "Teapot", Reason: "418 I'm a teapot Teapot"}, cause: true,
 		},
 		{
-			name: "the caller's client, net/http's error", session: callers, err: &url.Error{Op: "Get", URL: "https://x", Err: quotingError},
+			name: "the caller's client, net/http's error", session: callers, err: &url.Error{Op: "Get", URL: "https://x", Err: errQuoting},
 			want: Diagnosis{Reason: meaningOf(kindNoAnswer)}, hint: "check the network", cause: true,
 		},
 		{
@@ -93,7 +93,7 @@ func TestDiagnose(t *testing.T) {
 			want: Diagnosis{Reason: "a [31m b?"}, cause: true,
 		},
 		{
-			name: "the SDK's client with a bare transport", session: sdks, err: quotingError,
+			name: "the SDK's client with a bare transport", session: sdks, err: errQuoting,
 			want: Diagnosis{Reason: meaningOf(kindNoAnswer)}, hint: "check the network", cause: true,
 		},
 		{
@@ -243,7 +243,7 @@ func TestWhoseTimeEnded(t *testing.T) {
 func TestDialTimeoutNamesTheAddress(t *testing.T) {
 	t.Parallel()
 	s := open(t, &credential{}, transporter(nil))
-	d := s.Diagnose(t.Context(), StepList, readTransport(timedOutDial))
+	d := s.Diagnose(t.Context(), StepList, readTransport(errDial))
 	if want := "a time-out of the transport's own passed: dial tcp: i/o timeout"; d.Reason != want {
 		t.Errorf("got %q, want %q", d.Reason, want)
 	}

@@ -23,8 +23,8 @@ import (
 
 const canary = "c4n4ry"
 
-// quoting is how net/http's errors come that quote a server.
-var quotingError = fmt.Errorf("malformed HTTP response %q", canary)
+// errQuoting is how net/http's errors come that quote a server.
+var errQuoting = fmt.Errorf("malformed HTTP response %q", canary)
 
 // TestTransportErrors holds what is passed on of a transport's error.
 func TestTransportErrors(t *testing.T) {
@@ -60,8 +60,8 @@ func TestTransportErrors(t *testing.T) {
 		{"proxy", inURL(&proxyError{nil, 407}), kindProxy, "the proxy refused the tunnel: 407 Proxy Authentication Required", nil},
 		{"proxy's own words", inURL(errors.New("Proxy Authentication Required")), kindProxy, "the proxy refused the tunnel: 407 Proxy Authentication Required", nil},
 		{"nothing", errNothing, kindNoAnswer, "the transport returned neither an answer nor an error", errNothing},
-		{"a quoting error", inURL(quotingError), kindNoAnswer, "there was no answer, or none that HTTP allows", nil},
-		{"a quoting error of a dial", &net.OpError{Op: "dial", Err: quotingError}, kindNoAnswer, "there was no answer, or none that HTTP allows", nil},
+		{"a quoting error", inURL(errQuoting), kindNoAnswer, "there was no answer, or none that HTTP allows", nil},
+		{"a quoting error of a dial", &net.OpError{Op: "dial", Err: errQuoting}, kindNoAnswer, "there was no answer, or none that HTTP allows", nil},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestTransportErrors(t *testing.T) {
 			if again := readTransport(fmt.Errorf("azcore: %w", got)); again.Error() != got.Error() {
 				t.Errorf("read twice: %s", again)
 			}
-			if errors.Is(got, quotingError) {
+			if errors.Is(got, errQuoting) {
 				t.Error("the quoting error is in the chain")
 			}
 			if text := fmt.Sprintf("%v %+v", got, got.cause); strings.Contains(text, canary) {
@@ -101,7 +101,7 @@ func TestFailsAtOnce(t *testing.T) {
 		{"proxy", &proxyError{nil, 502}, 1},
 		{"unknown host", notFound, 2},
 		{"reset", syscall.ECONNRESET, 4},
-		{"a quoting error", quotingError, 4},
+		{"a quoting error", errQuoting, 4},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -303,4 +303,4 @@ func TestProxyOf(t *testing.T) {
 	}
 }
 
-var timedOutDial = &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
+var errDial = &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}

@@ -121,8 +121,8 @@ func retryAfter(header http.Header) time.Duration {
 			unit = time.Second
 		}
 		value := header.Get(name)
-		if n, err := strconv.Atoi(value); err == nil && n > 0 {
-			return min(time.Duration(n), maxWait/unit) * unit
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil && n > 0 {
+			return time.Duration(min(n, int64(maxWait/unit))) * unit
 		}
 		if at, err := http.ParseTime(value); err == nil && unit == time.Second {
 			return max(0, time.Until(at))

@@ -145,7 +145,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	switch {
 	case err == nil:
 		return n, nil
-	case err == io.EOF: //nolint:errorlint // io.Reader's contract is this very value
+	case err == io.EOF:
 		b.of.done(b.resp)
 		return n, err
 	case errors.As(err, &tooLarge):
