@@ -134,6 +134,8 @@ func TestCloseLeavesNoConnection(t *testing.T) {
 	if _, err := client.Get(srv.URL); err == nil {
 		t.Error("a connection was made after the end")
 	}
+	count.mu.Lock()
+	defer count.mu.Unlock()
 	if count.all == 0 {
 		t.Error("the server saw no connection")
 	}
