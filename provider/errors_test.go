@@ -408,6 +408,7 @@ func TestThrottledWithinTheTimeout(t *testing.T) {
 		name       string
 		times      int
 		retryAfter string
+		delay      time.Duration // of the answer, so that the other secret is read by then
 		timeout    time.Duration
 		least      time.Duration // how long the load takes, from this
 		most       time.Duration // to this
@@ -421,7 +422,7 @@ func TestThrottledWithinTheTimeout(t *testing.T) {
 			want: "get A: 429 Too Many Requests Throttled (1 of 2 secrets read)" + hint,
 		},
 		{
-			name: "asking for more than there is", times: -1, retryAfter: "31",
+			name: "asking for more than there is", times: -1, retryAfter: "31", delay: time.Second, least: time.Second, most: time.Second,
 			want: "get A: 429 Too Many Requests Throttled, asking to wait 31s (1 of 2 secrets read)" + hint,
 		},
 	}
@@ -432,7 +433,7 @@ func TestThrottledWithinTheTimeout(t *testing.T) {
 				srv := vaulttest.NewPipe(vaulttest.WithSecrets(map[string]string{"A": "a", "B": "b"}))
 				defer srv.Close()
 				fault := faulttest.Fault{
-					Status: 429, Header: http.Header{}, Body: `{"error":{"code":"Throttled"}}`, Times: c.times,
+					Status: 429, Header: http.Header{}, Body: `{"error":{"code":"Throttled"}}`, Times: c.times, Delay: c.delay,
 					Match: func(r *http.Request) bool { return r.URL.Path == "/secrets/A/" },
 				}
 				if c.retryAfter != "" {

@@ -3,9 +3,11 @@ package azure
 import (
 	"context"
 	"crypto/tls"
+	"maps"
 	"net"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -80,11 +82,10 @@ func (c *connections) dial(ctx context.Context, network, address string) (net.Co
 func (c *connections) close() {
 	c.mu.Lock()
 	c.closed = true
-	conns := c.conns
-	c.conns = map[*connection]bool{}
+	conns := slices.Collect(maps.Keys(c.conns))
 	c.mu.Unlock()
-	for conn := range conns {
-		_ = conn.Conn.Close()
+	for _, conn := range conns {
+		_ = conn.Close()
 	}
 }
 
