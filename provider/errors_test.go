@@ -417,6 +417,7 @@ func TestThrottledWithinTheTimeout(t *testing.T) {
 		{name: "five times", times: 5, least: 14 * time.Second, most: 17 * time.Second},
 		{name: "five times, asking for 4 s", times: 5, retryAfter: "4", least: 20 * time.Second, most: 20 * time.Second},
 		{name: "a longer Timeout", times: 20, retryAfter: "4", timeout: 2 * time.Minute, least: 80 * time.Second, most: 80 * time.Second},
+		{name: "once, asking for 70 s", times: 1, retryAfter: "70", timeout: 2 * time.Minute, least: 70 * time.Second, most: 70 * time.Second},
 		{
 			name: "to the end", times: -1, least: 20 * time.Second, most: 30 * time.Second,
 			want: "get A: 429 Too Many Requests Throttled (1 of 2 secrets read)" + hint,

@@ -26,6 +26,7 @@ func TestChallengeIsSound(t *testing.T) {
 		{"an authorization of commas", `Bearer authorization=",,", resource="https://vault.azure.net"`, false},
 		{"a tenant of commas", `Bearer authorization="https://login/,,", resource="https://vault.azure.net"`, false},
 		{"an authorization of a quote", `Bearer authorization="" x", resource="https://vault.azure.net"`, false},
+		{"an authorization that the SDK skips", `Bearer authorization="https://login/t?a=b", resource="https://vault.azure.net"`, false},
 		{"no resource", `Bearer ` + authority, false},
 		{"an empty resource", `Bearer ` + authority + `, resource=""`, false},
 		{"a resource without a host", `Bearer ` + authority + `, resource="https:cfa8b339"`, false},

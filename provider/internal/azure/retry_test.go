@@ -33,6 +33,7 @@ func TestRetryAfter(t *testing.T) {
 			{http.Header{"Retry-After": {date(-9 * time.Second)}}, 0},
 			{http.Header{"Retry-After-Ms": {"70"}, "Retry-After": {"7"}}, 70 * time.Millisecond},
 			{http.Header{"X-Ms-Retry-After-Ms": {"80"}, "Retry-After": {"7"}}, 80 * time.Millisecond},
+			{http.Header{"Retry-After-Ms": {"0"}, "Retry-After": {"7"}}, 7 * time.Second},
 			{http.Header{"Retry-After-Ms": {date(9 * time.Second)}}, 0},
 		} {
 			if got := retryAfter(c.header); got != c.want {

@@ -3,10 +3,14 @@ package azure
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -149,7 +153,12 @@ func TestLateDial(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	c := &connections{conns: map[*connection]bool{}, closed: true}
+	var kept syscall.RawConn // else the garbage collector might close it
+	dialer := net.Dialer{Control: func(_, _ string, conn syscall.RawConn) error {
+		kept = conn
+		return nil
+	}}
+	c := &connections{dialer: dialer, conns: map[*connection]bool{}, closed: true}
 	if conn, err := c.dial(context.Background(), "tcp", listener.Addr().String()); err == nil {
 		t.Errorf("got %v", conn)
 	}
@@ -157,7 +166,12 @@ func TestLateDial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := server.Read(make([]byte, 1)); err == nil {
-		t.Error("the connection is still open")
+	defer server.Close()
+	if err := server.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
 	}
+	if _, err := server.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v, want a closed connection", err)
+	}
+	runtime.KeepAlive(kept)
 }
