@@ -57,10 +57,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			text:   `provider: VAULT: list: 403 Forbidden AccessDenied; grant the identity the role "Key Vault Secrets User" on the vault (with access policies: the secret permissions Get and List), or name the secrets in Secrets, which takes no permission to list`,
 		},
 		{
-			name:   "firewall",
-			faults: []faulttest.Fault{{Status: 403, Body: forbidden("ForbiddenByFirewall"), Match: path("/secrets")}},
-			want:   provider.Error{Step: "list", StatusCode: 403, Code: "ForbiddenByFirewall"},
-			text:   "provider: VAULT: list: 403 Forbidden ForbiddenByFirewall; let this machine's address through the vault's firewall (Networking), or reach the vault by its private endpoint",
+			name: "firewall", opts: []vaulttest.Option{vaulttest.WithFirewall()},
+			want: provider.Error{Step: "list", StatusCode: 403, Code: "ForbiddenByFirewall"},
+			text: "provider: VAULT: list: 403 Forbidden ForbiddenByFirewall for the address 203.0.113.7; let this machine's address through the vault's firewall (Networking), or reach the vault by its private endpoint",
 		},
 		{
 			name:   "tenant that the vault does not trust",
