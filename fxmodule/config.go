@@ -16,7 +16,7 @@ type ConfigOption func(*config)
 
 type config struct {
 	app   provider.AppConfig
-	vault provider.Config
+	vault provider.ConnectConfig
 }
 
 // AppConfig says where the application's own settings are. The default is the
@@ -28,8 +28,8 @@ func AppConfig(app provider.AppConfig) ConfigOption {
 
 // KeyVault says how to reach the vault that the section kvSetting names, such as
 // with a managed identity's credential. The default is the zero
-// [provider.Config]. Given twice, the last counts.
-func KeyVault(vault provider.Config) ConfigOption {
+// [provider.ConnectConfig]. Given twice, the last counts.
+func KeyVault(vault provider.ConnectConfig) ConfigOption {
 	return func(c *config) { c.vault = vault }
 }
 

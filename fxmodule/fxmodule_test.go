@@ -109,14 +109,14 @@ func (w *world) logger() *slog.Logger {
 }
 
 // config reads the world's settings; changes are made to the vault's Config.
-func (w *world) config(changes ...func(*provider.Config)) fx.Option {
-	kv := provider.Config{ClientOptions: w.vault.ClientOptions(), CredentialOptions: w.vault.CredentialOptions()}
+func (w *world) config(changes ...func(*provider.ConnectConfig)) fx.Option {
+	kv := provider.ConnectConfig{Config: provider.Config{ClientOptions: w.vault.ClientOptions()}, CredentialOptions: w.vault.CredentialOptions()}
 	kv.ClientOptions.Retry.RetryDelay = time.Millisecond
 	kv.CredentialOptions.Retry.RetryDelay = time.Millisecond
 	for _, change := range changes {
 		change(&kv)
 	}
-	return fxmodule.Config(fxmodule.AppConfig(provider.AppConfig{FS: w.files, Environ: []string{}, MountedFile: "no-such-file"}), fxmodule.KeyVault(kv))
+	return fxmodule.Config(fxmodule.AppConfig(provider.AppConfig{FS: w.files, Environ: func() []string { return nil }, MountedFile: "no-such-file"}), fxmodule.KeyVault(kv))
 }
 
 // servers sends what a client sends to the world's stand-ins.
@@ -369,7 +369,7 @@ func TestFileBesideTheSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := fx.New(fx.NopLogger, fxmodule.Config(fxmodule.AppConfig(provider.AppConfig{Dir: dir, Environ: []string{}, MountedFile: "none"})),
+	err := fx.New(fx.NopLogger, fxmodule.Config(fxmodule.AppConfig(provider.AppConfig{Dir: dir, Environ: func() []string { return nil }, MountedFile: "none"})),
 		fxmodule.Module("altinn", fxmodule.Section("clients:altinn")), fx.Invoke(func(altinn) {})).Err()
 	// It was found, and read.
 	if err == nil || !strings.Contains(err.Error(), "CertificatePkcs12Path (appsettings.json) is not a PKCS#12 archive") {
@@ -447,7 +447,7 @@ func TestBadInput(t *testing.T) {
 	cases := []struct {
 		name   string
 		change func(t *testing.T, w *world)
-		vault  func(*provider.Config)
+		vault  func(*provider.ConnectConfig)
 		want   string // %V is the vault's address
 	}{
 		{
@@ -515,7 +515,7 @@ func TestBadInput(t *testing.T) {
 			change: func(_ *testing.T, w *world) {
 				w.vault.Faults.Add(faulttest.Fault{Hang: true, Times: -1})
 			},
-			vault: func(c *provider.Config) { c.Timeout = 50 * time.Millisecond },
+			vault: func(c *provider.ConnectConfig) { c.Timeout = 50 * time.Millisecond },
 			want: "fxmodule: configuration: provider: %V: list: no result within the Timeout of 50ms; " +
 				"check that this machine can reach the vault and Entra (firewall, private endpoint, proxy), or raise Timeout",
 		},
@@ -532,7 +532,7 @@ func TestBadInput(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			c.change(t, w)
-			change := func(*provider.Config) {}
+			change := func(*provider.ConnectConfig) {}
 			if c.vault != nil {
 				change = c.vault
 			}

@@ -195,7 +195,7 @@ func TestVaultOverArrays(t *testing.T) {
 				"Endpoints": []any{map[string]any{"Name": "a", "Port": 1}, map[string]any{"Name": "b"}}, "Scopes": []any{"x", "y"},
 			}, ":")
 			before := k.Raw()
-			_, err := provider.ConnectToKeyVault(t.Context(), k, kvConfig(t, srv))
+			_, err := provider.ConnectToKeyVault(t.Context(), k, connecting(t, srv))
 			if c.err != "" {
 				if err == nil || !strings.HasSuffix(err.Error(), c.err) {
 					t.Errorf("got %v", err)

@@ -18,9 +18,9 @@ import (
 
 const (
 	// DefaultConcurrency is how many requests to a vault are under way at most
-	// where Config.Concurrency is zero. .NET's provider does the same.
+	// when Config.Concurrency is zero. .NET's provider does the same.
 	DefaultConcurrency = 32
-	// DefaultTimeout bounds a whole load where Config.Timeout is zero.
+	// DefaultTimeout bounds a whole load when Config.Timeout is zero.
 	DefaultTimeout = 30 * time.Second
 )
 
@@ -28,19 +28,19 @@ const (
 var secretName = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
 
 // Config says which vault to read, as whom, and what of it. VaultURL and
-// Credential are needed; the zero value of everything else is the safe default.
+// Credential are needed. The zero value of everything else is the safe default.
 type Config struct {
 	// VaultURL is the vault's address, such as https://my-vault.vault.azure.net.
-	// For ConnectToKeyVault, the SecretUri of kvSetting goes before it.
+	// One that holds a user name or password is refused.
 	VaultURL string
-	// Credential is the identity that reads, from azidentity. For
-	// ConnectToKeyVault, nil means a client secret from kvSetting.
+	// Credential is the identity that reads, from azidentity. It has to be a
+	// pointer, as azidentity's are: fmt prints the fields of a struct.
 	Credential azcore.TokenCredential
 
 	// Secrets names the secrets to load. Nothing is listed then, so the identity
-	// needs the permission to get alone, and a secret that is missing or disabled
-	// is an error, and so is Sections or Filter beside it. Empty loads what the
-	// vault lists.
+	// only needs the permission to get. A secret that is missing or disabled is an
+	// error, and so is Sections or Filter beside it. Empty loads what the vault
+	// lists.
 	Secrets []string
 	// Sections keeps the listed secrets whose name is one of these keys or lies
 	// below one, in any case: "Maskinporten" keeps Maskinporten--ClientId. Empty
@@ -50,11 +50,11 @@ type Config struct {
 	// all. What Sections or Filter leave out is never read.
 	Filter func(name string) bool
 	// Map turns a secret into a key, in the syntax of secret names ("--" nests),
-	// and a value. An empty key drops the secret; a map[string]any or []any
-	// becomes many keys. Nil keeps name and value as they are. It is called for
-	// one secret of a load at a time, in the order of the listing; a colon in its
-	// keys nests too, as in a settings file. Loads at the same time call it, and
-	// Filter, at the same time.
+	// and a value. An empty key drops the secret. A map[string]any or []any becomes
+	// many keys. A colon in a key nests too, as in a settings file. Nil keeps name
+	// and value as they are. Map is called for one secret of a load at a time, in
+	// the order of the listing. Loads at the same time call it, and Filter, at the
+	// same time.
 	Map func(name, value string) (key string, v any)
 
 	// Concurrency is how many requests to the vault may be under way at once,
@@ -70,17 +70,26 @@ type Config struct {
 	// *http.Client given as transport is used as a copy that follows no redirect;
 	// without one, the transport is made here.
 	ClientOptions azsecrets.ClientOptions
-	// CredentialOptions are for the credential that ConnectToKeyVault makes from
-	// the kvSetting section. KeyVault does not use them.
-	CredentialOptions azidentity.ClientSecretCredentialOptions
-	// Require makes an incomplete kvSetting section an error for
-	// ConnectToKeyVault. KeyVault does not use it.
-	Require bool
 	// Logger gets warnings, and what was loaded at debug level. Nil means
 	// [slog.Default].
 	Logger *slog.Logger
-	// Origins, when not nil, is told by ConnectToKeyVault which setting came from
-	// which secret. KeyVault does not use it.
+}
+
+// ConnectConfig is what the second stage takes: a [Config] for the vault that the
+// settings name, and what only that stage uses. The zero value is ready for use:
+// a complete section kvSetting says which vault, and as whom.
+type ConnectConfig struct {
+	// Config is for the vault that the settings name. SecretUri of kvSetting goes
+	// before VaultURL. A Credential goes before the fields of kvSetting that make
+	// one; nil means a client secret from them.
+	Config
+
+	// CredentialOptions are for the credential that is made from kvSetting. Beside
+	// a Credential they are an error.
+	CredentialOptions azidentity.ClientSecretCredentialOptions
+	// Require makes an incomplete kvSetting section an error.
+	Require bool
+	// Origins, when not nil, is told which setting came from which secret.
 	Origins *Origins
 }
 
@@ -91,11 +100,29 @@ func (c Config) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "provider.Config{VaultURL: %q, Secrets: %q, Sections: %q}", vault, c.Secrets, c.Sections)
 }
 
+// MarshalText gives encoders what Format prints.
+func (c Config) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
+
+// Format prints what Config's does, and Require.
+func (c ConnectConfig) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "provider.ConnectConfig{Config: %v, Require: %v}", c.Config, c.Require)
+}
+
+// MarshalText gives encoders what Format prints.
+func (c ConnectConfig) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
+
 func (c Config) logger() *slog.Logger {
 	if c.Logger == nil {
 		return slog.Default()
 	}
 	return c.Logger
+}
+
+func (c Config) timeout() time.Duration {
+	if c.Timeout == 0 {
+		return DefaultTimeout
+	}
+	return c.Timeout
 }
 
 // checked returns c with its defaults filled in and its secrets' names made
@@ -111,6 +138,9 @@ func (c Config) checked(withURL bool) (Config, error) {
 			problem("VaultURL %w", err)
 		}
 		c.VaultURL = clean
+	}
+	if printable(reflect.ValueOf(c.Credential)) {
+		problem("Credential is a struct whose fields can be printed: pass a pointer to it")
 	}
 	c.Secrets = uniqueFold(c.Secrets)
 	for _, name := range c.Secrets {
@@ -135,13 +165,11 @@ func (c Config) checked(withURL bool) (Config, error) {
 	if c.Concurrency == 0 {
 		c.Concurrency = DefaultConcurrency
 	}
-	if c.Timeout == 0 {
-		c.Timeout = DefaultTimeout
-	}
+	c.Timeout = c.timeout()
 	return c, errors.Join(problems...)
 }
 
-// unmatched lists the Sections that none of the names lies in.
+// unmatched lists the Sections without a secret among the names.
 func (c Config) unmatched(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(c.Sections), func(section string) bool {
 		return slices.ContainsFunc(names, func(name string) bool { return inSection(name, section) })
@@ -179,7 +207,7 @@ func cleanVaultURL(raw string) (string, error) {
 	case strings.HasSuffix(u.Hostname(), "."):
 		return "", errors.New("has a host that ends with a dot: remove it")
 	case u.User != nil:
-		return "", errors.New("holds a user name: set the vault's address alone")
+		return "", errors.New("holds a user name: set the vault's address only")
 	case (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "", fmt.Errorf("goes on after the host: set https://%s", u.Host)
 	}
@@ -202,6 +230,34 @@ func uniqueFold(names []string) []string {
 		}
 	}
 	return unique
+}
+
+// checked is Config's for both stages.
+func (c ConnectConfig) checked() error {
+	_, err := c.Config.checked(false)
+	if !isNil(c.Credential) && !reflect.ValueOf(c.CredentialOptions).IsZero() {
+		err = errors.Join(err, errors.New("provider: CredentialOptions are for the credential that kvSetting makes: leave them empty beside a Credential"))
+	}
+	return err
+}
+
+// printable reports whether fmt would print what v holds when v is inside an
+// unexported field of a struct, where no method of v is asked.
+func printable(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Invalid, reflect.Pointer, reflect.Func, reflect.Chan, reflect.UnsafePointer:
+		return false
+	case reflect.Interface:
+		return printable(v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if printable(v.Field(i)) {
+				return true
+			}
+		}
+		return false
+	}
+	return true
 }
 
 // isNil is true for a nil interface and for one that holds a nil pointer, as a

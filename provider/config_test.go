@@ -39,7 +39,7 @@ func TestConfigIsChecked(t *testing.T) {
 		{"name alone", provider.Config{VaultURL: "my-vault", Credential: cred}, []string{"provider: VaultURL does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"}},
 		{"no host", provider.Config{VaultURL: "https:///", Credential: cred}, []string{"provider: VaultURL has no host"}},
 		{"not a URL", provider.Config{VaultURL: "https://a b:canary@", Credential: cred}, []string{"provider: VaultURL is not a URL: set the vault's address, such as https://my-vault.vault.azure.net"}},
-		{"user", provider.Config{VaultURL: "https://me:canary@my-vault.vault.azure.net", Credential: cred}, []string{"provider: VaultURL holds a user name: set the vault's address alone"}},
+		{"user", provider.Config{VaultURL: "https://me:canary@my-vault.vault.azure.net", Credential: cred}, []string{"provider: VaultURL holds a user name: set the vault's address only"}},
 		{"path", provider.Config{VaultURL: url + "/secrets/a", Credential: cred}, []string{"provider: VaultURL goes on after the host: set " + url}},
 		{"query", provider.Config{VaultURL: url + "?a=canary", Credential: cred}, []string{"provider: VaultURL goes on after the host: set " + url}},
 		{"portal", provider.Config{VaultURL: "https://portal.azure.com/#@x/resource/y", Credential: cred}, []string{`provider: VaultURL is a page of the Azure portal: set the "Vault URI" that the vault's overview page shows`}},

@@ -33,8 +33,11 @@ func newKoanf(t *testing.T, tree map[string]any, delim string) *koanf.Koanf {
 }
 
 // connectConfig reaches srv the way that kvSetting does, retrying at once.
-func connectConfig(srv *vaulttest.Server, log *kvLog) provider.Config {
-	cfg := provider.Config{ClientOptions: srv.ClientOptions(), CredentialOptions: srv.CredentialOptions(), Logger: log.logger()}
+func connectConfig(srv *vaulttest.Server, log *kvLog) provider.ConnectConfig {
+	cfg := provider.ConnectConfig{
+		Config:            provider.Config{ClientOptions: srv.ClientOptions(), Logger: log.logger()},
+		CredentialOptions: srv.CredentialOptions(),
+	}
 	cfg.ClientOptions.Retry.RetryDelay = time.Millisecond
 	cfg.CredentialOptions.Retry.RetryDelay = time.Millisecond
 	return cfg
@@ -113,7 +116,7 @@ func TestConnectWithACredential(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := kvConfig(t, srv)
+			cfg := provider.ConnectConfig{Config: kvConfig(t, srv)}
 			if settings["kvSetting"] != nil {
 				cfg.VaultURL = "https://not-this-one.vault.azure.net"
 			}
@@ -194,7 +197,7 @@ func TestConnectErrors(t *testing.T) {
 		{"a secret's own address", func(s *vaulttest.Server) map[string]any {
 			return map[string]any{"SecretUri": "https://v.vault.azure.net/secrets/A"}
 		}, "provider: kvSetting:SecretUri goes on after the host: set https://v.vault.azure.net"},
-		{"a tenant that is none", func(*vaulttest.Server) map[string]any { return map[string]any{"TenantId": "not a tenant"} }, "provider: kvSetting:TenantId is not a tenant's GUID or domain (or CredentialOptions are wrong): set the directory (tenant) ID of the app registration"},
+		{"a tenant that is none", func(*vaulttest.Server) map[string]any { return map[string]any{"TenantId": "not a tenant"} }, "provider: kvSetting:TenantId is neither a GUID nor a domain name: set the directory (tenant) ID of the app registration"},
 		{"a field of another type", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": 5, "TenantId": true} }, "provider: kvSetting:TenantId is not a text\nprovider: kvSetting:ClientSecret is not a text"},
 		{"a wrong client secret", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": canary} }, ": authenticate: 401 Unauthorized AADSTS7000215; the client secret is wrong: ClientSecret must be the secret's value, not its ID"},
 		{"an unknown client", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientId": canary} }, "AADSTS700016; there is no such application in the tenant: check ClientId and TenantId"},
@@ -219,24 +222,24 @@ func TestConnectErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := provider.ConnectToKeyVault(t.Context(), nil, provider.Config{}); err == nil {
+	if _, err := provider.ConnectToKeyVault(t.Context(), nil, provider.ConnectConfig{}); err == nil {
 		t.Error("no koanf, no error")
 	}
 	// A wrong Config is found in development too, where there is no vault.
-	wrong := provider.Config{Secrets: []string{"not a name!"}, Concurrency: -1}
+	wrong := provider.ConnectConfig{Config: provider.Config{Secrets: []string{"not a name!"}, Concurrency: -1}}
 	if _, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), wrong); err == nil || !strings.Contains(err.Error(), "not a name!") || !strings.Contains(err.Error(), "Concurrency -1 is negative") {
 		t.Errorf("got %v", err)
 	}
 	kvSettings := newKoanf(t, map[string]any{"kvSetting": map[string]any{"ClientId": ""}, "kvSettings": map[string]any{"ClientId": "a", "TenantId": "b", "ClientSecret": "c", "SecretUri": "x"}}, ":")
-	if _, err := provider.ConnectToKeyVault(t.Context(), kvSettings, provider.Config{}); err == nil || !strings.HasPrefix(err.Error(), "provider: kvSettings:SecretUri does not") {
+	if _, err := provider.ConnectToKeyVault(t.Context(), kvSettings, provider.ConnectConfig{}); err == nil || !strings.HasPrefix(err.Error(), "provider: kvSettings:SecretUri does not") {
 		t.Errorf("got %v", err)
 	}
-	address := provider.Config{VaultURL: "http://v.example", Credential: staticCredential{}}
+	address := provider.ConnectConfig{Config: provider.Config{VaultURL: "http://v.example", Credential: &staticCredential{}}}
 	if _, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), address); err == nil || !strings.HasPrefix(err.Error(), "provider: Config.VaultURL does not") {
 		t.Errorf("got %v", err)
 	}
 	k := newKoanf(t, map[string]any{"kvSetting": "text"}, ":")
-	if _, err := provider.ConnectToKeyVault(t.Context(), k, provider.Config{}); err == nil || err.Error() != `provider: section "kvSetting": a single value is there, not a section` {
+	if _, err := provider.ConnectToKeyVault(t.Context(), k, provider.ConnectConfig{}); err == nil || err.Error() != `provider: section "kvSetting": a single value is there, not a section` {
 		t.Errorf("got %v", err)
 	}
 }
@@ -303,7 +306,7 @@ func TestLoad(t *testing.T) {
 			cfg := connectConfig(srv, &log)
 			cfg.Logger = nil
 			k, err := provider.Load(t.Context(), provider.AppConfig{
-				FS: files, Environ: []string{"APP_ENVIRONMENT=" + c.environment}, Logger: log.logger(), Origins: &origins,
+				FS: files, Environ: list("APP_ENVIRONMENT=" + c.environment), Logger: log.logger(), Origins: &origins,
 			}, cfg)
 			if err != nil {
 				t.Fatal(err)
@@ -315,7 +318,7 @@ func TestLoad(t *testing.T) {
 			if source, _ := origins.Of("MaskinportenSettings:ClientId"); source != c.source {
 				t.Errorf("came from %q, want %q", source, c.source)
 			}
-			ignored := strings.Contains(log.String(), "appsettings.Local.json is there, but is read in Development alone") &&
+			ignored := strings.Contains(log.String(), "appsettings.Local.json is there, but is read in Development only") &&
 				strings.Contains(log.String(), "APP_ENVIRONMENT=Development")
 			if ignored != (c.environment == "Production") {
 				t.Errorf("warned %v:\n%s", ignored, log.String())
@@ -332,21 +335,21 @@ func TestLoadErrors(t *testing.T) {
 	srv := vaulttest.NewServer()
 	defer srv.Close()
 	var log kvLog
-	broken := provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: []byte("{\n  \"A\": }")}}, Environ: []string{}, Logger: log.logger()}
-	if _, err := provider.Load(t.Context(), broken, provider.Config{}); err == nil || !strings.Contains(err.Error(), "appsettings.json: line 2, column 8") {
+	broken := provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: []byte("{\n  \"A\": }")}}, Environ: list(), Logger: log.logger()}
+	if _, err := provider.Load(t.Context(), broken, provider.ConnectConfig{}); err == nil || !strings.Contains(err.Error(), "appsettings.json: line 2, column 8") {
 		t.Errorf("got %v", err)
 	}
-	empty := provider.AppConfig{FS: fstest.MapFS{}, Environ: []string{}, Logger: log.logger()}
-	if _, err := provider.Load(t.Context(), empty, provider.Config{Require: true}); err == nil || !strings.Contains(err.Error(), "kvSetting lacks ClientId") {
+	empty := provider.AppConfig{FS: fstest.MapFS{}, Environ: list(), Logger: log.logger()}
+	if _, err := provider.Load(t.Context(), empty, provider.ConnectConfig{Require: true}); err == nil || !strings.Contains(err.Error(), "kvSetting lacks ClientId") {
 		t.Errorf("got %v", err)
 	}
 	// A local file that fits the files, but not what the vault brings.
 	srv.Set("Logging--Level", "Info")
 	clash := provider.AppConfig{
 		FS:          fstest.MapFS{"appsettings.Local.json": {Data: []byte(`{"Logging": "text"}`)}},
-		Environment: "Development", Environ: []string{}, Logger: log.logger(),
+		Environment: "Development", Environ: list(), Logger: log.logger(),
 	}
-	cfg := kvConfig(t, srv)
+	cfg := provider.ConnectConfig{Config: kvConfig(t, srv)}
 	if _, err := provider.Load(t.Context(), clash, cfg); err == nil || !strings.Contains(err.Error(), "appsettings.Local.json: Logging: a single value cannot replace the section that is there") {
 		t.Errorf("got %v", err)
 	}

@@ -29,7 +29,7 @@ func TestEntraErrors(t *testing.T) {
 	cases := []struct {
 		name   string
 		fault  faulttest.Fault
-		change func(*provider.Config)
+		change func(*provider.ConnectConfig)
 		want   string
 	}{
 		{
@@ -50,7 +50,7 @@ func TestEntraErrors(t *testing.T) {
 		},
 		{
 			name: "a time-out of the user's client", fault: faulttest.Fault{Hang: true, Times: -1},
-			change: func(c *provider.Config) {
+			change: func(c *provider.ConnectConfig) {
 				client := *c.CredentialOptions.Transport.(*http.Client)
 				client.Timeout = time.Second
 				c.CredentialOptions.Transport = &client
@@ -127,7 +127,7 @@ func TestChallengesThatTrick(t *testing.T) {
 					return &http.Response{StatusCode: 401, Header: http.Header{"Www-Authenticate": {challenge}}, Body: http.NoBody, Request: r}, nil
 				})}
 				cfg := provider.Config{
-					VaultURL: "https://my-vault.vault.azure.net", Credential: staticCredential{}, Logger: (&kvLog{}).logger(),
+					VaultURL: "https://my-vault.vault.azure.net", Credential: &staticCredential{}, Logger: (&kvLog{}).logger(),
 					ClientOptions: azsecretsOptions(client),
 				}
 				if named {
@@ -140,7 +140,7 @@ func TestChallengesThatTrick(t *testing.T) {
 		}
 	}
 	for _, address := range []string{"https://evil.example.", "https://my-vault.vault.azure.net.", "https://evil.example.:443/"} {
-		_, err := provider.KeyVault(provider.Config{VaultURL: address, Credential: staticCredential{}})
+		_, err := provider.KeyVault(provider.Config{VaultURL: address, Credential: &staticCredential{}})
 		if err == nil || err.Error() != "provider: VaultURL has a host that ends with a dot: remove it" {
 			t.Errorf("%s: %v", address, err)
 		}
@@ -200,7 +200,7 @@ func TestUnknownHostIsToldSoon(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
-		cfg := provider.Config{VaultURL: "https://nowhere.vault.azure.net", Credential: staticCredential{}, ClientOptions: azsecretsOptions(&http.Client{
+		cfg := provider.Config{VaultURL: "https://nowhere.vault.azure.net", Credential: &staticCredential{}, ClientOptions: azsecretsOptions(&http.Client{
 			Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 				asked++
 				return nil, notFound("nowhere.vault.azure.net")

@@ -19,8 +19,8 @@ func ExampleLoadAppConfig() {
 			"appsettings.json":         {Data: []byte(`{"MaskinportenSettings": {"Environment": "prod", "Scope": "a:read"}} // comments are fine`)},
 			"appsettings.Staging.json": {Data: []byte(`{"MaskinportenSettings": {"Environment": "test"}}`)},
 		},
-		Environ: []string{"APP_ENVIRONMENT=Staging", "MASKINPORTENSETTINGS__CLIENTID=my-client"},
-		Args:    []string{"--MaskinportenSettings:Scope", "a:write"},
+		Environ: func() []string { return []string{"APP_ENVIRONMENT=Staging", "MASKINPORTENSETTINGS__CLIENTID=my-client"} },
+		Args:    func() []string { return []string{"--MaskinportenSettings:Scope", "a:write"} },
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -74,8 +74,8 @@ func ExampleOrigins() {
 	var origins provider.Origins
 	_, err := provider.LoadAppConfig(provider.AppConfig{
 		FS:      fstest.MapFS{"appsettings.json": {Data: []byte(`{"Api": {"Url": "https://old.example", "Scopes": ["a", "b"]}}`)}},
-		Environ: []string{"API__URL=https://new.example"},
-		Args:    []string{"--Api:Scopes:1=c"},
+		Environ: func() []string { return []string{"API__URL=https://new.example"} },
+		Args:    func() []string { return []string{"--Api:Scopes:1=c"} },
 		Origins: &origins,
 	})
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/tailscale/hujson"
+
+	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
 // maxBrackets keeps hujson, which recurses without a limit, from overflowing the
@@ -21,6 +23,7 @@ const maxBrackets = 100_000
 // places of keys, and the digits of numbers.
 type jsonFile struct {
 	name     string
+	origin   tree.Origin
 	data     []byte
 	seen     map[string]jsonKey
 	problems []error
@@ -39,7 +42,7 @@ type jsonKey struct {
 // parts would be empty, and a key that is set twice, in whatever case, is an
 // error. A whole number is an int64, or a [json.Number] where it does not fit;
 // any other number is a float64, or a json.Number where that overflows.
-func parseJSON(name string, data []byte) (map[string]any, error) {
+func parseJSON(name string, data []byte) (*tree.Tree, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return nil, fmt.Errorf("provider: %s: the file is UTF-16: save it as UTF-8", name)
@@ -51,20 +54,17 @@ func parseJSON(name string, data []byte) (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("provider: %s: %w", name, syntaxError(err))
 	}
-	f := &jsonFile{name: name, data: data, seen: map[string]jsonKey{}}
+	f := &jsonFile{name: name, origin: tree.Origin{Source: name}, data: data, seen: map[string]jsonKey{}}
 	object, ok := root.Value.(*hujson.Object)
 	if !ok {
 		return nil, f.errorAt(root.StartOffset, "the file must hold one object, {...}")
 	}
-	if offset, deep := tooDeep(root, maxDepth); deep {
-		return nil, f.errorAt(offset, fmt.Sprintf("more than %d objects and arrays in one another", maxDepth))
+	if offset, deep := tooDeep(root, tree.MaxDepth); deep {
+		return nil, f.errorAt(offset, fmt.Sprintf("more than %d objects and arrays in one another", tree.MaxDepth))
 	}
-	tree := map[string]any{}
-	f.object(object, "", tree)
-	if len(f.problems) > 0 {
-		return nil, errors.Join(f.problems...)
-	}
-	return tree, nil
+	settings := tree.New()
+	f.object(object, "", settings)
+	return settings, errors.Join(f.problems...)
 }
 
 // parseHuJSON lets a file end in a comment without a line end, as .NET does and
@@ -106,27 +106,27 @@ func tooDeep(v hujson.Value, levels int) (offset int, found bool) {
 
 // object puts the members of an object, which stands at the given path, into a
 // section.
-func (f *jsonFile) object(object *hujson.Object, path string, into map[string]any) {
+func (f *jsonFile) object(object *hujson.Object, path string, into *tree.Tree) {
 	for _, member := range object.Members {
 		name := member.Name.Value.(hujson.Literal).String()
-		parts, ok := splitPath(name)
+		parts, ok := tree.Split(name)
 		if !ok {
 			parts = []string{name}
 		}
 		child, isSection := member.Value.Value.(*hujson.Object)
-		key := jsonKey{joinPath(path, name), member.Name.StartOffset, isSection}
-		if first, again := f.seen[foldKey(key.path)]; again && !(isSection && first.section) {
+		key := jsonKey{tree.Join(path, name), member.Name.StartOffset, isSection}
+		if first, again := f.seen[tree.Fold(key.path)]; again && !(isSection && first.section) {
 			f.refuse(key, fmt.Sprintf("repeats %q of line %d (upper and lower case are the same)",
 				first.path, f.line(first.offset)))
 			continue
 		}
-		f.seen[foldKey(key.path)] = key
+		f.seen[tree.Fold(key.path)] = key
 
-		var section map[string]any
+		section := into
 		if isSection {
-			section, ok = descend(into, parts)
+			section, ok = into.Section(parts, f.origin)
 		} else {
-			ok = place(into, parts, f.value(member.Value, key.path))
+			_, ok = into.Put(parts, f.value(member.Value, key.path), f.origin)
 		}
 		if !ok {
 			f.refuse(key, "clashes: a setting has either a value or keys below it")
@@ -140,13 +140,13 @@ func (f *jsonFile) object(object *hujson.Object, path string, into map[string]an
 func (f *jsonFile) value(v hujson.Value, path string) any {
 	switch v := v.Value.(type) {
 	case *hujson.Object:
-		section := map[string]any{}
+		section := tree.New()
 		f.object(v, path, section)
-		return section
+		return section.Root()
 	case *hujson.Array:
 		array := make([]any, len(v.Elements))
 		for i, element := range v.Elements {
-			array[i] = f.value(element, joinPath(path, strconv.Itoa(i)))
+			array[i] = f.value(element, tree.Join(path, strconv.Itoa(i)))
 		}
 		return array
 	case hujson.Literal:

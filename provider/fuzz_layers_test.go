@@ -253,18 +253,21 @@ func FuzzVariablesAndArguments(f *testing.F) {
 			return
 		}
 		app, log := hermetic(t, files{"appsettings.json": `{"Path":{"x":1},"S":{"X":"y"},"L":["z"]}`})
+		var environ, args []string
+		app.Environ = func() []string { return environ }
+		app.Args = func() []string { return args }
 		seen := map[string]bool{}
 		for name := range strings.SplitSeq(names, "\n") {
 			if name, _, _ = strings.Cut(name, "="); !seen[name] {
 				seen[name] = true
-				app.Environ = append(app.Environ, name+"="+canary+name)
+				environ = append(environ, name+"="+canary+name)
 			}
 		}
 		for key := range strings.SplitSeq(keys, "\n") {
-			app.Args = append(app.Args, key+"="+canary, key, canary)
+			args = append(args, key+"="+canary, key, canary)
 		}
 		k, err := provider.LoadAppConfig(app)
-		slices.Reverse(app.Environ)
+		slices.Reverse(environ)
 		again, errAgain := provider.LoadAppConfig(app)
 		switch {
 		case (err == nil) != (errAgain == nil) || err != nil && err.Error() != errAgain.Error():

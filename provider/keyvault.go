@@ -109,8 +109,8 @@ func (v *Vault) ReadBytes() ([]byte, error) {
 // It returns all of them or an error, mostly an [*Error]; ctx and
 // [Config.Timeout] bound it.
 func (v *Vault) ReadContext(ctx context.Context) (map[string]any, error) {
-	got, err := v.load(ctx)
-	return got.tree, err
+	secrets, err := v.load(ctx)
+	return secrets.Map(), err
 }
 
 // Format prints the vault's address and nothing else of it.

@@ -306,7 +306,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	srv := vaulttest.NewServer()
 	defer srv.Close()
 	cfg := kvConfig(t, srv)
-	cfg.Credential = staticCredential{"canary-secret"}
+	cfg.Credential = &staticCredential{"canary-secret"}
 	vault := kvVault(t, cfg)
 	_, err := vault.Read()
 	var text strings.Builder

@@ -15,9 +15,8 @@ const vaultURL = "https://keys.vault.azure.net"
 // from records trees, each named a, b, c ... in turn, laid over one another.
 func from(trees ...tree) *provider.Origins {
 	var o provider.Origins
-	for i, t := range trees {
-		name := string(rune('a' + i))
-		provider.Record(&o, provider.Layer{Name: name, Status: provider.StatusRead}, t, func(string) string { return name })
+	if err := provider.Record(&o, "abcdefgh", trees...); err != nil {
+		panic(err)
 	}
 	return &o
 }
@@ -88,8 +87,10 @@ func TestOriginsAll(t *testing.T) {
 func TestOriginsLayers(t *testing.T) {
 	t.Parallel()
 	o := from(tree{"b": 1, "a": tree{"x": 1}}, tree{"A": tree{"X": 2}})
-	provider.Record(o, provider.Layer{Name: "absent", Status: provider.StatusMissing}, nil, nil)
-	provider.Record(o, provider.Layer{Name: "a", Status: provider.StatusRead}, tree{"b": 1}, func(string) string { return "a" })
+	provider.RecordMissing(o, "absent")
+	if err := provider.Record(o, "a", tree{"b": 1}); err != nil {
+		t.Fatal(err)
+	}
 	want := []provider.Layer{
 		{Name: "b", Status: provider.StatusRead, Keys: []string{"a:x"}},
 		{Name: "absent", Status: provider.StatusMissing},
@@ -123,7 +124,7 @@ func TestOriginsSummary(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s", test.name, got, test.want)
 		}
 	}
-	provider.Record(o, provider.Layer{Name: vaultURL, Status: provider.StatusRead}, tree{"y": 1}, func(string) string { return "secret y of " + vaultURL })
+	provider.RecordLayer(o, vaultURL, "secret y of "+vaultURL, tree{"y": 1})
 	if got := strings.Count(o.Summary(), vaultURL); got != 1 {
 		t.Errorf("the vault is named %d times:\n%s", got, o.Summary())
 	}
@@ -135,7 +136,9 @@ func TestOriginsSummary(t *testing.T) {
 func TestNoOrigins(t *testing.T) {
 	t.Parallel()
 	var none *provider.Origins
-	provider.Record(none, provider.Layer{Name: "a"}, tree{"x": 1}, nil)
+	if err := provider.Record(none, "a", tree{"x": 1}); err != nil {
+		t.Fatal(err)
+	}
 	provider.RecordVault(none, vaultURL, nil)
 	if _, ok := none.Of("x"); ok || none.Layers() != nil || none.Summary() != "" {
 		t.Error("nil knows something")
@@ -158,7 +161,9 @@ func TestOriginsConcurrently(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			provider.Record(&o, provider.Layer{Name: "a", Status: provider.StatusRead}, tree{"x": 1}, func(string) string { return "a" })
+			if err := provider.Record(&o, "a", tree{"x": 1}); err != nil {
+				t.Error(err)
+			}
 			provider.RecordVault(&o, "", []string{"TenantId"})
 			_, _ = o.Of("x")
 			_, _ = o.Summary(), o.Layers()

@@ -10,23 +10,12 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
 // maxPages bounds a listing that never ends: 25,000 secrets.
 const maxPages = 1000
-
-// loaded is what one load found.
-type loaded struct {
-	tree map[string]any
-	// secrets tells, in the listing's order, which secret each value is from. A
-	// secret that Config.Map made several values of is there as often.
-	secrets []loadedSecret
-}
-
-type loadedSecret struct {
-	name string
-	path []string // as it is spelt in tree; a list's index is its number
-}
 
 // entry is one secret on its way.
 type entry struct {
@@ -58,29 +47,29 @@ type reading struct {
 	stop  context.CancelFunc
 }
 
-func (v *Vault) load(parent context.Context) (loaded, error) {
+func (v *Vault) load(parent context.Context) (*tree.Tree, error) {
 	if v == nil || v.begin == nil {
-		return loaded{}, errors.New("provider: a Vault is made by KeyVault or KeyVaultWithClient")
+		return nil, errors.New("provider: a Vault is made by KeyVault or KeyVaultWithClient")
 	}
 	start := time.Now()
 	r, err := v.begin()
 	if err != nil {
-		return loaded{}, err
+		return nil, err
 	}
 	defer r.session.close()
 	ctx, cancel := context.WithTimeout(parent, r.cfg.Timeout)
 	defer cancel()
 	if failed := r.run(ctx); failed != nil {
-		return loaded{}, r.explain(*failed, parent, ctx)
+		return nil, r.explain(*failed, parent, ctx)
 	}
 	r.warn(time.Now())
-	got, err := nest(r.entries, r.cfg)
+	secrets, err := nest(r.entries, r.cfg)
 	if err != nil {
-		return loaded{}, err
+		return nil, err
 	}
 	r.cfg.logger().Debug("provider: key vault read", "vault", r.cfg.VaultURL,
 		"secrets", len(r.entries), "disabled", r.skipped, "took", time.Since(start))
-	return got, nil
+	return secrets, nil
 }
 
 // run reads everything, or until something fails.

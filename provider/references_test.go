@@ -23,6 +23,12 @@ import (
 
 const vaultHost = "my-vault.vault.azure.net"
 
+// connecting is a ConnectConfig that reads srv as its own client.
+func connecting(t *testing.T, srv *vaulttest.Server) provider.ConnectConfig {
+	t.Helper()
+	return provider.ConnectConfig{Config: kvConfig(t, srv)}
+}
+
 func ref(inner string) string { return "@Microsoft.KeyVault(" + inner + ")" }
 
 func TestResolveReferences(t *testing.T) {
@@ -46,7 +52,7 @@ func TestResolveReferences(t *testing.T) {
 		t.Run("delimiter "+delim, func(t *testing.T) {
 			t.Parallel()
 			var origins provider.Origins
-			cfg := kvConfig(t, srv)
+			cfg := connecting(t, srv)
 			cfg.VaultURL, cfg.Origins = "", &origins
 			k := newKoanf(t, settings, delim)
 			if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil {
@@ -100,10 +106,10 @@ func TestReferencesCost(t *testing.T) {
 func TestReferencesAreOffWithoutAny(t *testing.T) {
 	t.Parallel()
 	k := newKoanf(t, map[string]any{"A": "b", "kvSetting": map[string]any{"ClientId": 5}}, ":")
-	if err := provider.ResolveReferences(t.Context(), k, provider.Config{Concurrency: -1}); err != nil {
+	if err := provider.ResolveReferences(t.Context(), k, provider.ConnectConfig{Config: provider.Config{Concurrency: -1}}); err != nil {
 		t.Error(err)
 	}
-	if err := provider.ResolveReferences(t.Context(), nil, provider.Config{}); err == nil {
+	if err := provider.ResolveReferences(t.Context(), nil, provider.ConnectConfig{}); err == nil {
 		t.Error("no koanf, no error")
 	}
 }
@@ -116,7 +122,7 @@ func TestReferenceToAVersion(t *testing.T) {
 	srv.Set("one", "new")
 	var asked []string
 	transport := srv.Transport()
-	cfg := kvConfig(t, srv)
+	cfg := connecting(t, srv)
 	cfg.ClientOptions.Transport = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		asked = append(asked, r.URL.Path)
 		return transport.RoundTrip(r)
@@ -159,7 +165,7 @@ func TestRefusedReferences(t *testing.T) {
 		ref("SecretUri=https://" + vaultHost + "/secrets/one/v/x"):              form,
 		ref("SecretUri=https://" + vaultHost + "/secrets/one?x=y"):              form,
 		ref("SecretUri=http://" + vaultHost + "/secrets/one"):                   "its SecretUri does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net",
-		ref("SecretUri=https://u:" + canary + "@" + vaultHost + "/secrets/one"): "its SecretUri holds a user name: set the vault's address alone",
+		ref("SecretUri=https://u:" + canary + "@" + vaultHost + "/secrets/one"): "its SecretUri holds a user name: set the vault's address only",
 		ref("SecretUri=https://evil.example/secrets/one"):                       elsewhere,
 		ref("SecretUri=https://evil.example/.vault.azure.net/secrets/one"):      form,
 		ref("SecretUri=https://a.b.vault.azure.net/secrets/one"):                elsewhere,
@@ -172,7 +178,7 @@ func TestRefusedReferences(t *testing.T) {
 			t.Parallel()
 			k := newKoanf(t, map[string]any{"A": map[string]any{"B": []any{text}}, "Z": ref("bad"), "kvSetting": srv.KVSetting()}, ":")
 			before := k.Raw()
-			err := provider.ResolveReferences(t.Context(), k, kvConfig(t, srv))
+			err := provider.ResolveReferences(t.Context(), k, connecting(t, srv))
 			all := "provider: A:B:0: Key Vault reference: " + want + "\n" +
 				"provider: Z: Key Vault reference: has a part that is not SecretUri, VaultName, SecretName or SecretVersion"
 			if err == nil || err.Error() != all {
@@ -216,19 +222,19 @@ func TestUnresolvableReferences(t *testing.T) {
 	cases := []struct {
 		name     string
 		settings map[string]any
-		change   func(*provider.Config)
+		change   func(*provider.ConnectConfig)
 		fault    faulttest.Fault
 		want     string
 	}{
 		{
 			name:   "no credential",
-			change: func(c *provider.Config) { c.Credential = nil },
+			change: func(c *provider.ConnectConfig) { c.Credential = nil },
 			want:   "provider: A: Key Vault reference: there is no credential to read it with: kvSetting lacks ClientId, TenantId, ClientSecret, and Config.Credential is nil",
 		},
 		{
 			name:     "a credential that is itself a reference",
 			settings: map[string]any{"kvSetting": map[string]any{"ClientId": "a", "TenantId": "b", "ClientSecret": ref("VaultName=my-vault;SecretName=one")}},
-			change:   func(c *provider.Config) { c.Credential = nil },
+			change:   func(c *provider.ConnectConfig) { c.Credential = nil },
 			want:     "provider: A: Key Vault reference: provider: kvSetting:ClientSecret: a Key Vault reference cannot be what reaches the vault: set it by other means",
 		},
 		{
@@ -243,7 +249,7 @@ func TestUnresolvableReferences(t *testing.T) {
 		},
 		{
 			name:   "a configuration that is wrong",
-			change: func(c *provider.Config) { c.Concurrency = -1 },
+			change: func(c *provider.ConnectConfig) { c.Concurrency = -1 },
 			want:   "provider: Concurrency -1 is negative",
 		},
 		{
@@ -262,7 +268,7 @@ func TestUnresolvableReferences(t *testing.T) {
 			}
 			settings := map[string]any{"A": ref("VaultName=my-vault;SecretName=missing"), "B": ref("VaultName=my-vault;SecretName=Missing")}
 			maps.Copy(settings, c.settings)
-			cfg := kvConfig(t, srv)
+			cfg := connecting(t, srv)
 			cfg.VaultURL = ""
 			if c.change != nil {
 				c.change(&cfg)
@@ -286,7 +292,7 @@ func TestReferencesAreBounded(t *testing.T) {
 		srv := vaulttest.NewPipe()
 		defer srv.Close()
 		srv.Faults.Add(faulttest.Fault{Hang: true, Times: -1})
-		cfg := kvConfig(t, srv)
+		cfg := connecting(t, srv)
 		k := newKoanf(t, map[string]any{
 			"A": ref("SecretUri=" + srv.VaultURL() + "/secrets/one"), "B": ref("SecretUri=https://" + vaultHost + "/secrets/one"),
 		}, ":")
@@ -312,19 +318,19 @@ func TestLoadResolvesReferencesLast(t *testing.T) {
 		t.Run(environment, func(t *testing.T) {
 			t.Parallel()
 			var log kvLog
-			cfg := provider.Config{}
+			cfg := provider.ConnectConfig{}
 			if environment == "Production" {
-				cfg = kvConfig(t, srv)
+				cfg = connecting(t, srv)
 				cfg.VaultURL = ""
 			}
-			k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: environment, Environ: []string{}, Logger: log.logger()}, cfg)
+			k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: environment, Environ: list(), Logger: log.logger()}, cfg)
 			if err != nil || k.String("A") != want {
 				t.Errorf("got %v, %v", k, err)
 			}
 		})
 	}
 	var log kvLog
-	_, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environ: []string{}, Logger: log.logger()}, provider.Config{})
+	_, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environ: list(), Logger: log.logger()}, provider.ConnectConfig{})
 	if err == nil || !strings.HasPrefix(err.Error(), "provider: A: Key Vault reference: there is no credential") {
 		t.Errorf("got %v", err)
 	}
@@ -344,9 +350,9 @@ func TestLoadFollowsNoSecret(t *testing.T) {
 	}
 	var log kvLog
 	var origins provider.Origins
-	cfg := kvConfig(t, srv)
+	cfg := connecting(t, srv)
 	cfg.VaultURL = ""
-	k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: "Development", Environ: []string{}, Logger: log.logger(), Origins: &origins}, cfg)
+	k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: "Development", Environ: list(), Logger: log.logger(), Origins: &origins}, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -373,7 +379,7 @@ func TestLoadMakesOneCredential(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log kvLog
-	k, err := provider.Load(t.Context(), provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: data}}, Environ: []string{}, Logger: log.logger()}, connectConfig(srv, &log))
+	k, err := provider.Load(t.Context(), provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: data}}, Environ: list(), Logger: log.logger()}, connectConfig(srv, &log))
 	if err != nil || k.String("Real") != "1" || srv.Stats().Tokens != 1 {
 		t.Errorf("%v, %d token requests", err, srv.Stats().Tokens)
 	}
@@ -386,7 +392,7 @@ func TestReferenceToAnExpiredSecret(t *testing.T) {
 	defer srv.Close()
 	srv.SetSecret(vaulttest.Secret{Name: "old", Value: "1", Expires: time.Now().Add(-time.Hour)})
 	var log kvLog
-	cfg := kvConfig(t, srv)
+	cfg := connecting(t, srv)
 	cfg.Logger, cfg.VaultURL = log.logger(), ""
 	if err := provider.ResolveReferences(t.Context(), newKoanf(t, map[string]any{"A": ref("VaultName=my-vault;SecretName=old")}, ":"), cfg); err != nil || !strings.Contains(log.String(), "the secret has expired") {
 		t.Errorf("%v, logged %s", err, log.String())
@@ -403,7 +409,7 @@ func FuzzReferences(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		reached := ""
-		cfg := provider.Config{Credential: staticCredential{}, Logger: (&kvLog{}).logger(), Timeout: time.Minute}
+		cfg := provider.ConnectConfig{Config: provider.Config{Credential: &staticCredential{}, Logger: (&kvLog{}).logger(), Timeout: time.Minute}}
 		cfg.ClientOptions.Retry.MaxRetries = -1
 		cfg.ClientOptions.Transport = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			reached = r.URL.Scheme + "://" + r.URL.Host

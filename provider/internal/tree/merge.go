@@ -1,0 +1,164 @@
+package tree
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// Merged is what laying one tree over another gave.
+type Merged struct {
+	Tree    *Tree
+	Set     []string  // the paths that were set, in the order of their keys
+	Refused []Refusal // what does not fit what is there, and was left out
+}
+
+// Refusal is a part of a tree that cannot be laid over what is there.
+type Refusal struct {
+	Path   string
+	Reason string
+	Node   *Node
+}
+
+// Merge lays src over t as .NET lays one configuration source over another, and
+// leaves both as they were. The rules are those of provider.Merge.
+func (t *Tree) Merge(src *Tree) Merged {
+	m := merger{tree: &Tree{}}
+	m.tree.root = m.section("", t.root, src.root)
+	return Merged{m.tree, m.set, m.refused}
+}
+
+// merger builds the merged nodes without changing the old ones, which are shared
+// as far as they stay as they are.
+type merger struct {
+	tree    *Tree
+	set     []string
+	refused []Refusal
+}
+
+func (m *merger) refuse(path, reason string, src *Node) {
+	m.refused = append(m.refused, Refusal{path, reason, src})
+}
+
+// value lays src over old, which is nil when nothing is there.
+func (m *merger) value(path string, old, src *Node) *Node {
+	isValue := old == nil || old.Kind == Value
+	switch {
+	case src.Kind == Value && isValue:
+		return m.replace(path, old, src)
+	case src.Kind == Value && src.Value == nil:
+		return old // a null removes no section and no array
+	case src.Kind == Value && old.Kind == Section:
+		m.refuse(path, "a single value cannot replace the section that is there", src)
+		return old
+	case src.Kind == Value:
+		return m.replace(path, old, src)
+	case src.Kind == Array && isValue, old != nil && old.Kind == Array:
+		return m.array(path, old, src)
+	}
+	return m.section(path, old, src)
+}
+
+// replace is src in the place of old.
+func (m *merger) replace(path string, old, src *Node) *Node {
+	m.tree.looked++
+	if src.Kind == Value || len(src.children)+len(src.elements) == 0 {
+		m.set = append(m.set, path)
+	}
+	n := &Node{Kind: src.Kind, Value: src.Value, Origin: src.Origin, Name: src.Name, slice: src.slice}
+	if src.Kind == Section {
+		n.makeSection(len(src.children))
+	}
+	if old != nil {
+		n.Name = old.Name
+		n.Overrode = slices.DeleteFunc(m.tree.Sources(old), func(source string) bool { return source == src.Origin.Source })
+	}
+	return n
+}
+
+func (m *merger) section(path string, old, src *Node) *Node {
+	var n *Node
+	if old != nil && old.Kind == Section {
+		c := *old
+		n = &c
+		n.children, n.first = maps.Clone(old.children), maps.Clone(old.first)
+		m.tree.looked += len(n.children)
+	} else {
+		n = m.replace(path, old, src)
+	}
+	for _, child := range m.tree.below(src) {
+		name := child.Name
+		there := m.tree.Child(n, name)
+		if there != nil {
+			name = there.Name
+		}
+		n.add(m.value(Join(path, name), there, child))
+	}
+	return n
+}
+
+func (m *merger) array(path string, old, src *Node) *Node {
+	var n *Node
+	if old != nil && old.Kind == Array {
+		c := *old
+		n = &c
+		n.elements = slices.Clone(old.elements)
+		m.tree.looked += len(n.elements)
+	} else {
+		n = m.replace(path, old, src)
+	}
+	type element struct {
+		at   int
+		node *Node
+	}
+	var elements []element
+	for _, child := range m.tree.below(src) {
+		if i, ok := index(child.Name); ok {
+			elements = append(elements, element{i, child})
+		} else {
+			m.refuse(Join(path, child.Name), "an array is there, and this is not an index of it", child)
+		}
+	}
+	slices.SortFunc(elements, func(a, b element) int { return cmp.Compare(a.at, b.at) })
+	for _, e := range elements {
+		at := Join(path, strconv.Itoa(e.at))
+		switch {
+		case e.at < len(n.elements):
+			n.elements[e.at] = m.value(at, n.elements[e.at], e.node)
+		case e.at == len(n.elements):
+			n.elements = append(n.elements, m.value(at, nil, e.node))
+		default:
+			m.refuse(at, fmt.Sprintf("the index leaves a gap: the next free one is %d", len(n.elements)), e.node)
+		}
+	}
+	return n
+}
+
+// Sources are where n and what is below it came from: what was overridden goes
+// before what is in force.
+func (t *Tree) Sources(n *Node) []string {
+	var sources []string
+	seen := map[string]bool{"": true}
+	t.sources(n, func(source string) {
+		if !seen[source] {
+			seen[source] = true
+			sources = append(sources, source)
+		}
+	})
+	return sources
+}
+
+func (t *Tree) sources(n *Node, add func(string)) {
+	for _, source := range n.Overrode {
+		add(source)
+	}
+	nodes := t.below(n)
+	for _, child := range nodes {
+		t.sources(child, add)
+	}
+	if len(nodes) == 0 {
+		add(n.Origin.Source)
+	}
+}
