@@ -140,7 +140,7 @@ func (f *jsonFile) object(object *hujson.Object, path string, into *tree.Tree) {
 func (f *jsonFile) value(v hujson.Value, path string) any {
 	switch v := v.Value.(type) {
 	case *hujson.Object:
-		section := tree.New()
+		section := tree.FromMap(nil, f.origin)
 		f.object(v, path, section)
 		return section.Root()
 	case *hujson.Array:
