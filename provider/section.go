@@ -3,6 +3,7 @@ package provider
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/knadh/koanf/v2"
 
@@ -23,16 +24,30 @@ var ErrNoSection = errors.New("no such section")
 // names. A single value or an array in the section's place is an error too.
 // Errors never hold values. Changing the copy does not change k.
 func Section(k *koanf.Koanf, name string) (map[string]any, error) {
-	if k == nil {
-		return nil, fmt.Errorf("provider: section %q: %w: there is no koanf", name, ErrNoSection)
+	t, n, err := lookUp(k, name)
+	if err == nil {
+		err = isSection(n, name)
 	}
-	t := tree.FromMap(k.Raw(), tree.Origin{})
-	n := t.Find(name, k.Delim())
-	if err := isSection(n, name); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	section, _ := t.Plain(n).(map[string]any)
 	return section, nil
+}
+
+// lookUp finds what stands at a path of k.
+func lookUp(k *koanf.Koanf, name string) (*tree.Tree, *tree.Node, error) {
+	if k == nil {
+		return nil, nil, fmt.Errorf("provider: section %q: %w: there is no koanf", name, ErrNoSection)
+	}
+	t := tree.FromMap(k.Raw(), tree.Origin{})
+	n := t.Find(name, k.Delim())
+	if n == nil {
+		if near := nearNames(t, name, k.Delim()); len(near) > 0 {
+			return nil, nil, fmt.Errorf("provider: section %q: %w (near names: %s)", name, ErrNoSection, strings.Join(near, ", "))
+		}
+	}
+	return t, n, nil
 }
 
 // isSection is nil when n, which stands at the path name, is a section.
