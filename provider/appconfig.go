@@ -109,7 +109,7 @@ func (a AppConfig) load() (*settings, error) {
 		return nil, errors.New("provider: AppConfig.FS and Dir are both set: leave one of them out")
 	}
 	a.Origins.begin(a.directory())
-	s := &settings{tree.New(), a.Origins}
+	s := &settings{tree: tree.New(), origins: a.Origins}
 	errs := []error{
 		a.loadFile(s, baseFile, a.readFile),
 		a.loadFile(s, "appsettings."+environment+".json", a.readFile),

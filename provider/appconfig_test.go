@@ -9,57 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/provider"
 )
-
-// files is settings files by their names.
-type files map[string]string
-
-func (f files) FS() fstest.MapFS {
-	fsys := fstest.MapFS{}
-	for name, content := range f {
-		fsys[name] = &fstest.MapFile{Data: []byte(content)}
-	}
-	return fsys
-}
-
-// list is a source of texts, for AppConfig.Environ and Args.
-func list(texts ...string) func() []string { return func() []string { return texts } }
-
-// hermetic is an AppConfig that sees these files and nothing of the machine, and
-// its log.
-func hermetic(t testing.TB, f files) (provider.AppConfig, *bytes.Buffer) {
-	t.Helper()
-	var log bytes.Buffer
-	return provider.AppConfig{
-		FS:          f.FS(),
-		Environ:     list(),
-		MountedFile: "no such directory/absent.json",
-		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{
-			Level:       slog.LevelDebug,
-			ReplaceAttr: withoutTime,
-		})),
-		Origins: new(provider.Origins),
-	}, &log
-}
-
-func withoutTime(_ []string, a slog.Attr) slog.Attr {
-	if a.Key == slog.TimeKey {
-		return slog.Attr{}
-	}
-	return a
-}
-
-func loadFiles(t *testing.T, f files) (*koanf.Koanf, error) {
-	t.Helper()
-	app, _ := hermetic(t, f)
-	return provider.LoadAppConfig(app)
-}
 
 // Each layer sets its own key and every key of the layers before it.
 func TestLayersInOrder(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -75,7 +76,7 @@ func FuzzBinding(f *testing.F) {
 		put(random, file, []string{"Portal", "Orgs", "991825827"}, "org")
 		random.Shuffle(len(fake.secrets), func(i, j int) { fake.secrets[i], fake.secrets[j] = fake.secrets[j], fake.secrets[i] })
 
-		vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: (&kvLog{}).logger()})
+		vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: (&logtest.Buffer{}).Logger()})
 		if err != nil {
 			t.Fatal(err)
 		}

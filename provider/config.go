@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 )
@@ -27,15 +29,34 @@ const (
 // secretName is Key Vault's own rule for names.
 var secretName = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
 
+// Credential is the GetToken method of a credential, such as azidentity's:
+//
+//	cred, err := azidentity.NewDefaultAzureCredential(nil)
+//	...
+//	cfg := provider.Config{VaultURL: url, Credential: cred.GetToken}
+//
+// It is a function so that nothing that prints or encodes a Config shows what the
+// credential holds, as an unexported field of another struct either.
+type Credential func(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error)
+
+var _ azcore.TokenCredential = Credential(nil)
+
+// GetToken calls c. It makes c an [azcore.TokenCredential].
+func (c Credential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	if c == nil {
+		return azcore.AccessToken{}, errors.New("provider: the Credential is nil")
+	}
+	return c(ctx, options)
+}
+
 // Config says which vault to read, as whom, and what of it. VaultURL and
 // Credential are needed. The zero value of everything else is the safe default.
 type Config struct {
 	// VaultURL is the vault's address, such as https://my-vault.vault.azure.net.
 	// One that holds a user name or password is refused.
 	VaultURL string
-	// Credential is the identity that reads, from azidentity. It has to be a
-	// pointer, as azidentity's are: fmt prints the fields of a struct.
-	Credential azcore.TokenCredential
+	// Credential is the identity that reads: the GetToken of one from azidentity.
+	Credential Credential
 
 	// Secrets names the secrets to load. Nothing is listed then, so the identity
 	// only needs the permission to get. A secret that is missing or disabled is an
@@ -118,13 +139,6 @@ func (c Config) logger() *slog.Logger {
 	return c.Logger
 }
 
-func (c Config) timeout() time.Duration {
-	if c.Timeout == 0 {
-		return DefaultTimeout
-	}
-	return c.Timeout
-}
-
 // checked returns c with its defaults filled in and its secrets' names made
 // unique, or all that is wrong with it.
 func (c Config) checked(withURL bool) (Config, error) {
@@ -138,9 +152,6 @@ func (c Config) checked(withURL bool) (Config, error) {
 			problem("VaultURL %w", err)
 		}
 		c.VaultURL = clean
-	}
-	if printable(reflect.ValueOf(c.Credential)) {
-		problem("Credential is a struct whose fields can be printed: pass a pointer to it")
 	}
 	c.Secrets = uniqueFold(c.Secrets)
 	for _, name := range c.Secrets {
@@ -165,7 +176,9 @@ func (c Config) checked(withURL bool) (Config, error) {
 	if c.Concurrency == 0 {
 		c.Concurrency = DefaultConcurrency
 	}
-	c.Timeout = c.timeout()
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
 	return c, errors.Join(problems...)
 }
 
@@ -232,32 +245,13 @@ func uniqueFold(names []string) []string {
 	return unique
 }
 
-// checked is Config's for both stages.
-func (c ConnectConfig) checked() error {
-	_, err := c.Config.checked(false)
-	if !isNil(c.Credential) && !reflect.ValueOf(c.CredentialOptions).IsZero() {
+// checked is Config's, for both stages.
+func (c ConnectConfig) checked() (Config, error) {
+	checked, err := c.Config.checked(false)
+	if c.Credential != nil && !reflect.ValueOf(c.CredentialOptions).IsZero() {
 		err = errors.Join(err, errors.New("provider: CredentialOptions are for the credential that kvSetting makes: leave them empty beside a Credential"))
 	}
-	return err
-}
-
-// printable reports whether fmt would print what v holds when v is inside an
-// unexported field of a struct, where no method of v is asked.
-func printable(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.Invalid, reflect.Pointer, reflect.Func, reflect.Chan, reflect.UnsafePointer:
-		return false
-	case reflect.Interface:
-		return printable(v.Elem())
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if printable(v.Field(i)) {
-				return true
-			}
-		}
-		return false
-	}
-	return true
+	return checked, err
 }
 
 // isNil is true for a nil interface and for one that holds a nil pointer, as a

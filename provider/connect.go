@@ -36,55 +36,74 @@ func ConnectToKeyVault(ctx context.Context, k *koanf.Koanf, cfg ConnectConfig) (
 		return false, errors.New("provider: there is no koanf to connect to a key vault")
 	}
 	s := settingsOf(k, cfg.Origins)
-	connected, closeIdle, err := s.connect(ctx, &cfg)
-	defer closeIdle()
+	defer s.close()
+	connected, err := s.connect(ctx, cfg)
 	if err != nil || !connected {
 		return false, err
 	}
 	return true, s.into(k)
 }
 
-// connect is ConnectToKeyVault on settings. It puts the credential that it makes
-// into cfg, and returns a function that closes what that keeps open.
-func (s *settings) connect(ctx context.Context, cfg *ConnectConfig) (connected bool, closeIdle func(), err error) {
-	closeIdle = func() {}
-	if err := cfg.checked(); err != nil {
-		return false, closeIdle, err
+// connect is ConnectToKeyVault on settings.
+func (s *settings) connect(ctx context.Context, cfg ConnectConfig) (connected bool, err error) {
+	checked, err := cfg.checked()
+	if err != nil {
+		return false, err
 	}
 	kv, err := bindKVSetting(s.tree)
 	if err != nil {
-		return false, closeIdle, err
+		return false, err
 	}
 	setting, address := kv.setting(secretURI), kv.text[secretURI]
 	if address == "" {
 		setting, address = "Config.VaultURL", cfg.VaultURL
 	}
-	if missing := kv.missing(*cfg, address); len(missing) > 0 {
+	if missing := kv.missing(cfg, address); len(missing) > 0 {
 		s.origins.vault("", missing)
-		return false, closeIdle, kv.incomplete(*cfg, missing)
+		return false, kv.incomplete(cfg, missing)
 	}
-	if cfg.VaultURL, err = cleanVaultURL(address); err != nil {
-		return false, closeIdle, fmt.Errorf("provider: %s %w", setting, err)
+	if checked.VaultURL, err = cleanVaultURL(address); err != nil {
+		return false, fmt.Errorf("provider: %s %w", setting, err)
 	}
-	if isNil(cfg.Credential) {
-		if cfg.Credential, closeIdle, err = kv.credential(cfg.CredentialOptions); err != nil {
-			return false, func() {}, err
-		}
-		cfg.CredentialOptions = azidentity.ClientSecretCredentialOptions{} // the credential has them now
-	}
-	vault, err := KeyVault(cfg.Config)
+	credential, err := s.identity(kv, cfg)
 	if err != nil {
-		return false, closeIdle, err
+		return false, err
+	}
+	vault, err := openKeyVault(checked, credential)
+	if err != nil {
+		return false, err
 	}
 	secrets, err := vault.load(ctx)
 	if err != nil {
-		return false, closeIdle, err
+		return false, err
 	}
-	if err := s.apply(cfg.VaultURL, secrets); err != nil {
-		return false, closeIdle, err
+	if err := s.apply(vault.url, secrets); err != nil {
+		return false, err
 	}
-	s.origins.vault(cfg.VaultURL, nil)
-	return true, closeIdle, nil
+	s.origins.vault(vault.url, nil)
+	return true, nil
+}
+
+// identity is cfg's Credential, or else the one that kv describes, which is made
+// once.
+func (s *settings) identity(kv kvSetting, cfg ConnectConfig) (azcore.TokenCredential, error) {
+	if cfg.Credential != nil {
+		return cfg.Credential, nil
+	}
+	if s.credential == nil {
+		made, closeIdle, err := kv.credential(cfg.CredentialOptions)
+		if err != nil {
+			return nil, err
+		}
+		s.credential, s.closeIdle = made, closeIdle
+	}
+	return s.credential, nil
+}
+
+func (s *settings) close() {
+	if s.closeIdle != nil {
+		s.closeIdle()
+	}
 }
 
 // The fields of kvSetting.
@@ -162,7 +181,7 @@ func (kv kvSetting) blank() bool {
 // missing lists the fields that are blank but needed.
 func (kv kvSetting) missing(cfg ConnectConfig, address string) []string {
 	var missing []string
-	if isNil(cfg.Credential) {
+	if cfg.Credential == nil {
 		for _, field := range []string{clientID, tenantID, clientSecret} {
 			if kv.text[field] == "" {
 				missing = append(missing, field)

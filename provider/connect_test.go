@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,43 +12,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
-
-const canary = "CANARY-made-for-tests"
-
-func newKoanf(t *testing.T, tree map[string]any, delim string) *koanf.Koanf {
-	t.Helper()
-	k := koanf.New(delim)
-	if err := k.Load(confmap.Provider(tree, ""), nil); err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
-// connectConfig reaches srv the way that kvSetting does, retrying at once.
-func connectConfig(srv *vaulttest.Server, log *kvLog) provider.ConnectConfig {
-	cfg := provider.ConnectConfig{
-		Config:            provider.Config{ClientOptions: srv.ClientOptions(), Logger: log.logger()},
-		CredentialOptions: srv.CredentialOptions(),
-	}
-	cfg.ClientOptions.Retry.RetryDelay = time.Millisecond
-	cfg.CredentialOptions.Retry.RetryDelay = time.Millisecond
-	return cfg
-}
-
-// with is the kvSetting of srv with changes; nil removes a field.
-func with(srv *vaulttest.Server, changes map[string]any) map[string]any {
-	kv := srv.KVSetting()
-	maps.Copy(kv, changes)
-	maps.DeleteFunc(kv, func(_ string, v any) bool { return v == nil })
-	return kv
-}
 
 func TestConnectToKeyVault(t *testing.T) {
 	t.Parallel()
@@ -79,7 +47,7 @@ func TestConnectToKeyVault(t *testing.T) {
 			t.Parallel()
 			c.settings["maskinportensettings"] = map[string]any{"clientID": "", "Scope": "kept"}
 			k := newKoanf(t, c.settings, c.delim)
-			var log kvLog
+			var log logtest.Buffer
 			var origins provider.Origins
 			cfg := connectConfig(srv, &log)
 			cfg.Origins = &origins
@@ -152,7 +120,7 @@ func TestIncompleteKVSetting(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var log kvLog
+			var log logtest.Buffer
 			var origins provider.Origins
 			cfg := connectConfig(srv, &log)
 			cfg.Origins = &origins
@@ -209,7 +177,7 @@ func TestConnectErrors(t *testing.T) {
 			defer srv.Close()
 			k := newKoanf(t, map[string]any{"kvSetting": with(srv, c.changes(srv)), "A": "0"}, ":")
 			before := k.Raw()
-			var log kvLog
+			var log logtest.Buffer
 			connected, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &log))
 			if connected || err == nil || !strings.HasSuffix(err.Error(), c.want) {
 				t.Errorf("connected %v, error\n%v\nwant\n%s", connected, err, c.want)
@@ -234,7 +202,7 @@ func TestConnectErrors(t *testing.T) {
 	if _, err := provider.ConnectToKeyVault(t.Context(), kvSettings, provider.ConnectConfig{}); err == nil || !strings.HasPrefix(err.Error(), "provider: kvSettings:SecretUri does not") {
 		t.Errorf("got %v", err)
 	}
-	address := provider.ConnectConfig{Config: provider.Config{VaultURL: "http://v.example", Credential: &staticCredential{}}}
+	address := provider.ConnectConfig{Config: provider.Config{VaultURL: "http://v.example", Credential: staticCredential{}.GetToken}}
 	if _, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), address); err == nil || !strings.HasPrefix(err.Error(), "provider: Config.VaultURL does not") {
 		t.Errorf("got %v", err)
 	}
@@ -257,7 +225,7 @@ func TestConnectIsBounded(t *testing.T) {
 					return strings.HasPrefix(r.URL.Path, "/secrets") == vault
 				}})
 				k := newKoanf(t, map[string]any{"kvSetting": srv.KVSetting()}, ":")
-				var log kvLog
+				var log logtest.Buffer
 				start := time.Now()
 				_, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &log))
 				if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != provider.DefaultTimeout {
@@ -276,7 +244,7 @@ func TestVaultValueOverASection(t *testing.T) {
 	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"logging": canary, "Other": "1"}))
 	defer srv.Close()
 	k := newKoanf(t, map[string]any{"kvSetting": srv.KVSetting(), "Logging": map[string]any{"Level": "Info"}}, ":")
-	var log kvLog
+	var log logtest.Buffer
 	_, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &log))
 	want := "provider: secret logging of " + srv.VaultURL() + ": Logging: a single value cannot replace the section that is there"
 	if err == nil || err.Error() != want || k.Exists("Other") {
@@ -301,12 +269,12 @@ func TestLoad(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.environment, func(t *testing.T) {
 			t.Parallel()
-			var log kvLog
+			var log logtest.Buffer
 			var origins provider.Origins
 			cfg := connectConfig(srv, &log)
 			cfg.Logger = nil
 			k, err := provider.Load(t.Context(), provider.AppConfig{
-				FS: files, Environ: list("APP_ENVIRONMENT=" + c.environment), Logger: log.logger(), Origins: &origins,
+				FS: files, Environ: list("APP_ENVIRONMENT=" + c.environment), Logger: log.Logger(), Origins: &origins,
 			}, cfg)
 			if err != nil {
 				t.Fatal(err)
@@ -334,12 +302,12 @@ func TestLoadErrors(t *testing.T) {
 	t.Parallel()
 	srv := vaulttest.NewServer()
 	defer srv.Close()
-	var log kvLog
-	broken := provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: []byte("{\n  \"A\": }")}}, Environ: list(), Logger: log.logger()}
+	var log logtest.Buffer
+	broken := provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: []byte("{\n  \"A\": }")}}, Environ: list(), Logger: log.Logger()}
 	if _, err := provider.Load(t.Context(), broken, provider.ConnectConfig{}); err == nil || !strings.Contains(err.Error(), "appsettings.json: line 2, column 8") {
 		t.Errorf("got %v", err)
 	}
-	empty := provider.AppConfig{FS: fstest.MapFS{}, Environ: list(), Logger: log.logger()}
+	empty := provider.AppConfig{FS: fstest.MapFS{}, Environ: list(), Logger: log.Logger()}
 	if _, err := provider.Load(t.Context(), empty, provider.ConnectConfig{Require: true}); err == nil || !strings.Contains(err.Error(), "kvSetting lacks ClientId") {
 		t.Errorf("got %v", err)
 	}
@@ -347,7 +315,7 @@ func TestLoadErrors(t *testing.T) {
 	srv.Set("Logging--Level", "Info")
 	clash := provider.AppConfig{
 		FS:          fstest.MapFS{"appsettings.Local.json": {Data: []byte(`{"Logging": "text"}`)}},
-		Environment: "Development", Environ: list(), Logger: log.logger(),
+		Environment: "Development", Environ: list(), Logger: log.Logger(),
 	}
 	cfg := provider.ConnectConfig{Config: kvConfig(t, srv)}
 	if _, err := provider.Load(t.Context(), clash, cfg); err == nil || !strings.Contains(err.Error(), "appsettings.Local.json: Logging: a single value cannot replace the section that is there") {

@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -66,7 +67,7 @@ func TestEntraErrors(t *testing.T) {
 				defer srv.Close()
 				c.fault.Match = toEntra
 				srv.Faults.Add(c.fault)
-				var log kvLog
+				var log logtest.Buffer
 				cfg := connectConfig(srv, &log)
 				if c.change != nil {
 					c.change(&cfg)
@@ -95,7 +96,7 @@ func TestClientSecretStaysHome(t *testing.T) {
 			}
 			return srv.Transport().RoundTrip(r)
 		})}
-		var log kvLog
+		var log logtest.Buffer
 		cfg := connectConfig(srv, &log)
 		cfg.CredentialOptions.Transport = client
 		k := newKoanf(t, map[string]any{"kvSetting": srv.KVSetting()}, ":")
@@ -127,7 +128,7 @@ func TestChallengesThatTrick(t *testing.T) {
 					return &http.Response{StatusCode: 401, Header: http.Header{"Www-Authenticate": {challenge}}, Body: http.NoBody, Request: r}, nil
 				})}
 				cfg := provider.Config{
-					VaultURL: "https://my-vault.vault.azure.net", Credential: &staticCredential{}, Logger: (&kvLog{}).logger(),
+					VaultURL: "https://my-vault.vault.azure.net", Credential: staticCredential{}.GetToken, Logger: (&logtest.Buffer{}).Logger(),
 					ClientOptions: azsecretsOptions(client),
 				}
 				if named {
@@ -140,7 +141,7 @@ func TestChallengesThatTrick(t *testing.T) {
 		}
 	}
 	for _, address := range []string{"https://evil.example.", "https://my-vault.vault.azure.net.", "https://evil.example.:443/"} {
-		_, err := provider.KeyVault(provider.Config{VaultURL: address, Credential: &staticCredential{}})
+		_, err := provider.KeyVault(provider.Config{VaultURL: address, Credential: staticCredential{}.GetToken})
 		if err == nil || err.Error() != "provider: VaultURL has a host that ends with a dot: remove it" {
 			t.Errorf("%s: %v", address, err)
 		}
@@ -160,7 +161,7 @@ func TestCredentialChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := kvConfig(t, srv)
-	cfg.Credential = chain
+	cfg.Credential = chain.GetToken
 	_, err = kvVault(t, cfg).Read()
 	want := "provider: " + srv.VaultURL() + ": authenticate: no credential of the chain gave a token; FirstCredential: executable not found on path; " +
 		"SecondCredential: no identity here; give this machine one of these identities, or set ClientId, TenantId and ClientSecret of kvSetting; AZURE_SDK_GO_LOGGING=all tells more"
@@ -200,7 +201,7 @@ func TestUnknownHostIsToldSoon(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
-		cfg := provider.Config{VaultURL: "https://nowhere.vault.azure.net", Credential: &staticCredential{}, ClientOptions: azsecretsOptions(&http.Client{
+		cfg := provider.Config{VaultURL: "https://nowhere.vault.azure.net", Credential: staticCredential{}.GetToken, ClientOptions: azsecretsOptions(&http.Client{
 			Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 				asked++
 				return nil, notFound("nowhere.vault.azure.net")
@@ -248,7 +249,7 @@ func TestPagerWithoutEnd(t *testing.T) {
 func TestMapWithColons(t *testing.T) {
 	t.Parallel()
 	fake := &kvFake{secrets: []kvSecret{{name: "one", value: "1"}, {name: "two", value: "2"}}}
-	vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: (&kvLog{}).logger(), Map: func(name, value string) (string, any) {
+	vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: (&logtest.Buffer{}).Logger(), Map: func(name, value string) (string, any) {
 		if name == "one" {
 			return "Foo", map[string]any{"Bar:Baz": value}
 		}

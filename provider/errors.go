@@ -71,8 +71,8 @@ func (r *reading) patience() int {
 	if r.session.wire != nil {
 		status = r.session.wire.patience()
 	}
-	if c, ok := r.cfg.Credential.(wiredCredential); ok {
-		status = max(status, c.wire.patience())
+	if w := r.session.entra.wire; w != nil {
+		status = max(status, w.patience())
 	}
 	return status
 }

@@ -124,7 +124,7 @@ func TestErrorsCure(t *testing.T) {
 			change: func(t *testing.T, srv *vaulttest.Server, c *provider.Config) {
 				options := srv.CredentialOptions()
 				options.Retry.RetryDelay = time.Millisecond
-				c.Credential = kvCredential(t, srv.TenantID(), srv.ClientID(), srv.ClientSecret(), options)
+				c.Credential = kvCredential(t, srv.TenantID(), srv.ClientID(), srv.ClientSecret(), options).GetToken
 			},
 			want: provider.Error{Step: "authenticate", Status: 503, Code: "temporarily_unavailable"},
 			text: "provider: VAULT: authenticate: 503 Service Unavailable temporarily_unavailable; the service has a fault of its own: try again later",
@@ -143,7 +143,7 @@ func TestErrorsCure(t *testing.T) {
 				options := srv.CredentialOptions()
 				options.Cloud.ActiveDirectoryAuthorityHost = "https://nowhere.example"
 				options.Retry.RetryDelay = time.Millisecond
-				c.Credential = kvCredential(t, srv.TenantID(), srv.ClientID(), srv.ClientSecret(), options)
+				c.Credential = kvCredential(t, srv.TenantID(), srv.ClientID(), srv.ClientSecret(), options).GetToken
 			},
 			want: provider.Error{Step: "authenticate"},
 			text: "provider: VAULT: authenticate: the host is unknown; check the authority's host, and that this machine's DNS can resolve it",
@@ -243,7 +243,7 @@ func withCredential(tenant, client, secret string) func(*testing.T, *vaulttest.S
 			}
 			return b
 		}
-		c.Credential = kvCredential(t, or(tenant, srv.TenantID()), or(client, srv.ClientID()), or(secret, srv.ClientSecret()), srv.CredentialOptions())
+		c.Credential = kvCredential(t, or(tenant, srv.TenantID()), or(client, srv.ClientID()), or(secret, srv.ClientSecret()), srv.CredentialOptions()).GetToken
 	}
 }
 

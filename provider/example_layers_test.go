@@ -20,8 +20,10 @@ func ExampleLoadAppConfig() {
 			"appsettings.json":         {Data: []byte(`{"MaskinportenSettings": {"Environment": "prod", "Scope": "a:read"}} // comments are fine`)},
 			"appsettings.Staging.json": {Data: []byte(`{"MaskinportenSettings": {"Environment": "test"}}`)},
 		},
-		Environ: func() []string { return []string{"APP_ENVIRONMENT=Staging", "MASKINPORTENSETTINGS__CLIENTID=my-client"} },
-		Args:    func() []string { return []string{"--MaskinportenSettings:Scope", "a:write"} },
+		Environ: func() []string {
+			return []string{"APP_ENVIRONMENT=Staging", "MASKINPORTENSETTINGS__CLIENTID=my-client"}
+		},
+		Args: func() []string { return []string{"--MaskinportenSettings:Scope", "a:write"} },
 	})
 	if err != nil {
 		fmt.Println(err)

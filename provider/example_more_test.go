@@ -29,7 +29,7 @@ func ExampleKeyVault_sections() {
 
 	vault, err := provider.KeyVault(provider.Config{
 		VaultURL:      srv.VaultURL(),
-		Credential:    cred,
+		Credential:    cred.GetToken,
 		ClientOptions: srv.ClientOptions(),
 		Sections:      []string{"MaskinportenSettings"},
 	})
@@ -59,7 +59,7 @@ func ExampleConfig_map() {
 
 	vault, err := provider.KeyVault(provider.Config{
 		VaultURL:      srv.VaultURL(),
-		Credential:    cred,
+		Credential:    cred.GetToken,
 		ClientOptions: srv.ClientOptions(),
 		Map: func(name, value string) (string, any) {
 			var section map[string]any
@@ -105,7 +105,7 @@ func ExampleConnectToKeyVault_managedIdentity() {
 		return
 	}
 	connected, err := provider.ConnectToKeyVault(context.Background(), k, provider.ConnectConfig{Config: provider.Config{
-		Credential:    cred,
+		Credential:    cred.GetToken,
 		ClientOptions: srv.ClientOptions(),
 	}})
 	fmt.Println(connected, err, k.String("MaskinportenSettings:ClientId"))
@@ -129,7 +129,7 @@ func ExampleResolveReferences() {
 		"ClientId": "@Microsoft.KeyVault(VaultName=my-vault;SecretName=client-id)",
 	}}, ""), nil)
 	err = provider.ResolveReferences(context.Background(), k, provider.ConnectConfig{Config: provider.Config{
-		Credential:    cred,
+		Credential:    cred.GetToken,
 		ClientOptions: srv.ClientOptions(),
 	}})
 	fmt.Println(k.String("MaskinportenSettings:ClientId"), err)

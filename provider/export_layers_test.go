@@ -29,7 +29,7 @@ func Record(o *Origins, names string, layers ...map[string]any) error {
 
 // RecordLayer records one layer, whose settings all come from source.
 func RecordLayer(o *Origins, name, source string, layer map[string]any) error {
-	s := settings{tree.New(), o}
+	s := settings{tree: tree.New(), origins: o}
 	if o.lock() {
 		if o.settings != nil {
 			s.tree = o.settings

@@ -205,7 +205,7 @@ func TestDeafCredential(t *testing.T) {
 		cfg := kvConfig(t, srv)
 		cred := &deafCredential{wake: make(chan struct{})}
 		defer close(cred.wake)
-		cfg.Credential = cred
+		cfg.Credential = cred.GetToken
 		start := time.Now()
 		_, err := kvVault(t, cfg).Read()
 		if took := time.Since(start); took != 30*time.Second || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), ": authenticate: ") {

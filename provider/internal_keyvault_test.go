@@ -29,7 +29,7 @@ func TestLoadedSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	vault, err := KeyVault(Config{
-		VaultURL: srv.VaultURL(), Credential: cred, ClientOptions: srv.ClientOptions(),
+		VaultURL: srv.VaultURL(), Credential: cred.GetToken, ClientOptions: srv.ClientOptions(),
 		Map: func(name, value string) (string, any) {
 			switch name {
 			case "C":

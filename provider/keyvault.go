@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"github.com/knadh/koanf/v2"
@@ -44,6 +46,7 @@ type session struct {
 	client Client
 	gate   *gate
 	wire   *wire // nil where the client is the user's
+	entra  wiredCredential
 	close  func()
 }
 
@@ -51,20 +54,26 @@ type session struct {
 // reports all that is wrong at once, and sends nothing.
 func KeyVault(cfg Config) (*Vault, error) {
 	checked, err := cfg.checked(true)
-	if isNil(cfg.Credential) {
-		err = errors.Join(err, errors.New("provider: Credential is nil: set one, such as azidentity.NewDefaultAzureCredential's"))
+	if cfg.Credential == nil {
+		err = errors.Join(err, errors.New("provider: Credential is nil: set the GetToken of one, such as azidentity.NewDefaultAzureCredential's"))
 	}
 	if err != nil {
 		return nil, err
 	}
+	return openKeyVault(checked, cfg.Credential)
+}
+
+// openKeyVault is KeyVault for a checked Config and any credential.
+func openKeyVault(checked Config, credential azcore.TokenCredential) (*Vault, error) {
 	base, closeIdle := transporter(checked.ClientOptions.Transport, checked.Concurrency)
 	// Each load has its own client: its first request meets the challenge, so
 	// that what a load costs does not depend on the loads before it.
 	open := func() (session, error) {
 		s := session{gate: newGate(), wire: newWire(base), close: closeIdle}
+		s.entra, _ = credential.(wiredCredential)
 		options := checked.ClientOptions
 		options.Transport = s.wire
-		client, err := azsecrets.NewClient(checked.VaultURL, gatedCredential{checked.Credential, s.gate}, &options)
+		client, err := azsecrets.NewClient(checked.VaultURL, gatedCredential{credential, s.gate}, &options)
 		if err != nil {
 			return session{}, fmt.Errorf("provider: ClientOptions: %w", err)
 		}
@@ -79,12 +88,15 @@ func KeyVault(cfg Config) (*Vault, error) {
 
 // KeyVaultWithClient makes a provider that reads through a client of your own,
 // such as an [azsecrets.Client] or a fake. Credential and ClientOptions of cfg
-// are not used. VaultURL may be empty; set it, and errors name the vault, and the
+// have to be empty. VaultURL may be empty; set it, and errors name the vault, and the
 // listing may not lead to another host.
 func KeyVaultWithClient(client Client, cfg Config) (*Vault, error) {
 	checked, err := cfg.checked(cfg.VaultURL != "")
 	if isNil(client) {
 		err = errors.Join(err, errors.New("provider: the client is nil"))
+	}
+	if cfg.Credential != nil || !reflect.ValueOf(cfg.ClientOptions).IsZero() {
+		err = errors.Join(err, errors.New("provider: the client has a credential and options of its own: leave Credential and ClientOptions empty"))
 	}
 	if err != nil {
 		return nil, err

@@ -1,13 +1,11 @@
 package provider_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,7 +27,7 @@ func kvConfig(t *testing.T, srv *vaulttest.Server) provider.Config {
 	options := srv.ClientOptions()
 	options.Retry.RetryDelay = time.Millisecond
 	return provider.Config{
-		VaultURL: srv.VaultURL(), Credential: cred, ClientOptions: options,
+		VaultURL: srv.VaultURL(), Credential: cred.GetToken, ClientOptions: options,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -108,28 +106,6 @@ func (f *kvFake) GetSecret(ctx context.Context, name, _ string, _ *azsecrets.Get
 		}
 	}
 	return azsecrets.GetSecretResponse{}, errors.New("kvFake: no such secret")
-}
-
-// kvLog is a logger whose text can be read while it is written to.
-type kvLog struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *kvLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *kvLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-func (l *kvLog) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 func azsecretsOptions(client *http.Client) azsecrets.ClientOptions {

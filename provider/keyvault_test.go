@@ -17,6 +17,7 @@ import (
 	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -194,9 +195,9 @@ func TestWhatIsLoaded(t *testing.T) {
 			srv := vaulttest.NewServer()
 			defer srv.Close()
 			fill(srv)
-			var log kvLog
+			var log logtest.Buffer
 			cfg := kvConfig(t, srv)
-			cfg.Logger = log.logger()
+			cfg.Logger = log.Logger()
 			c.change(&cfg)
 			got := kvRead(t, cfg)
 			if diff := cmp.Diff(c.want, got); diff != "" {
@@ -230,9 +231,9 @@ func TestWhatIsLoaded(t *testing.T) {
 }
 
 func TestWithoutLoggerWarningsReachTheDefault(t *testing.T) { // not parallel: it replaces the default
-	var log kvLog
+	var log logtest.Buffer
 	old := slog.Default()
-	slog.SetDefault(log.logger())
+	slog.SetDefault(log.Logger())
 	defer slog.SetDefault(old)
 	fake := &kvFake{secrets: []kvSecret{{name: "A"}, {name: "a"}}}
 	vault, err := provider.KeyVaultWithClient(fake, provider.Config{})
@@ -306,7 +307,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	srv := vaulttest.NewServer()
 	defer srv.Close()
 	cfg := kvConfig(t, srv)
-	cfg.Credential = &staticCredential{"canary-secret"}
+	cfg.Credential = staticCredential{"canary-secret"}.GetToken
 	vault := kvVault(t, cfg)
 	_, err := vault.Read()
 	var text strings.Builder

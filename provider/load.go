@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 
 	"github.com/knadh/koanf/v2"
 
@@ -17,23 +18,25 @@ import (
 //  4. [ResolveReferences], for the references that are left. A secret's value is
 //     taken as it is, even if it looks like one.
 //
-// What cfg leaves nil of Logger and Origins is taken from app. Errors are those
-// of the stages.
+// A nil Logger of cfg is app's. Origins may be set in either of them. Errors are
+// those of the stages.
 func Load(ctx context.Context, app AppConfig, cfg ConnectConfig) (*koanf.Koanf, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = app.Logger
 	}
-	if cfg.Origins == nil {
+	switch {
+	case cfg.Origins == nil:
 		cfg.Origins = app.Origins
+	case app.Origins != nil && app.Origins != cfg.Origins:
+		return nil, errors.New("provider: AppConfig and ConnectConfig have two Origins: set one of them, or the same in both")
 	}
 	app.Origins = cfg.Origins
 	s, err := app.load()
 	if err != nil {
 		return nil, err
 	}
-	_, closeIdle, err := s.connect(ctx, &cfg)
-	defer closeIdle()
-	if err != nil {
+	defer s.close()
+	if _, err := s.connect(ctx, cfg); err != nil {
 		return nil, err
 	}
 	if err := app.loadLocal(s); err != nil {

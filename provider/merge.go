@@ -5,6 +5,7 @@ import (
 	"fmt"
 	gomaps "maps"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/knadh/koanf/maps"
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
@@ -68,13 +69,15 @@ func problems(refused []tree.Refusal) error {
 
 // settings are an app's settings while layers are laid over one another.
 type settings struct {
-	tree    *tree.Tree
-	origins *Origins
+	tree       *tree.Tree
+	origins    *Origins
+	credential azcore.TokenCredential // what was made from kvSetting
+	closeIdle  func()                 // closes what credential keeps open
 }
 
 // settingsOf is the settings in k, with the sources that origins knows.
 func settingsOf(k *koanf.Koanf, origins *Origins) *settings {
-	s := &settings{tree.FromMap(k.Raw(), tree.Origin{}), origins}
+	s := &settings{tree: tree.FromMap(k.Raw(), tree.Origin{}), origins: origins}
 	origins.lend(s.tree)
 	return s
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 )
 
@@ -99,7 +100,7 @@ func TestTwoSecretsOneKey(t *testing.T) {
 			// Answers come in the reverse order of the requests.
 			second := make(chan struct{})
 			fake := &kvFake{secrets: c.secrets, after: map[string]chan struct{}{c.secrets[0].name: second}}
-			var log kvLog
+			var log logtest.Buffer
 			vault, err := provider.KeyVaultWithClient(fake, provider.Config{
 				Filter: func(name string) bool {
 					if name == c.secrets[1].name {
@@ -107,7 +108,7 @@ func TestTwoSecretsOneKey(t *testing.T) {
 					}
 					return true
 				},
-				Logger: log.logger(),
+				Logger: log.Logger(),
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -64,20 +64,25 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 	if err != nil || len(refs) == 0 {
 		return err
 	}
-	if err := errors.Join(cfg.checked(), bindErr); err != nil {
+	checked, err := cfg.checked()
+	if err := errors.Join(err, bindErr); err != nil {
 		return err
 	}
-	credential, closeIdle, err := kv.identity(cfg)
+	missing := kv.missing(cfg, "not needed")
+	if len(missing) > 0 {
+		return fmt.Errorf("provider: %s: Key Vault reference: there is no credential to read it with: %s lacks %s, and Config.Credential is nil",
+			refs[0].path, kv.name, strings.Join(missing, ", "))
+	}
+	credential, err := s.identity(kv, cfg)
 	if err != nil {
 		return fmt.Errorf("provider: %s: Key Vault reference: %w", refs[0].path, err)
 	}
-	defer closeIdle()
-	cfg.Credential = credential
-	bounded, cancel := context.WithTimeout(ctx, cfg.timeout())
+	bounded, cancel := context.WithTimeout(ctx, checked.Timeout)
 	defer cancel()
 	values := map[secretID]string{}
 	for _, vault := range vaultsOf(refs) {
-		got, err := cfg.fetch(bounded, ctx, vault, refs)
+		checked.VaultURL = vault
+		got, err := checked.fetch(bounded, ctx, credential, refs)
 		if err != nil {
 			return err
 		}
@@ -132,18 +137,6 @@ func (kv kvSetting) vault(cfg ConnectConfig) string {
 	return ""
 }
 
-// identity is the credential at hand, and a function to call after its use.
-func (kv kvSetting) identity(cfg ConnectConfig) (azcore.TokenCredential, func(), error) {
-	if !isNil(cfg.Credential) {
-		return cfg.Credential, func() {}, nil
-	}
-	if missing := kv.missing(cfg, "not needed"); len(missing) > 0 {
-		return nil, nil, fmt.Errorf("there is no credential to read it with: %s lacks %s, and Config.Credential is nil",
-			kv.name, strings.Join(missing, ", "))
-	}
-	return kv.credential(cfg.CredentialOptions)
-}
-
 // vaultsOf lists the vaults that are referred to, sorted.
 func vaultsOf(refs []reference) []string {
 	vaults := map[string]bool{}
@@ -153,11 +146,12 @@ func vaultsOf(refs []reference) []string {
 	return slices.Sorted(gomaps.Keys(vaults))
 }
 
-// fetch reads from one vault what refs need of it, each secret once. parent is
-// the caller's context and ctx the load's own.
-func (c Config) fetch(ctx, parent context.Context, address string, refs []reference) (map[secretID]string, error) {
-	c.VaultURL, c.Secrets, c.Sections, c.Filter = address, nil, nil, nil
-	vault, err := KeyVault(c)
+// fetch reads from the vault at VaultURL what refs need of it, each secret once.
+// parent is the caller's context and ctx the load's own.
+func (c Config) fetch(ctx, parent context.Context, credential azcore.TokenCredential, refs []reference) (map[secretID]string, error) {
+	c.Secrets, c.Sections, c.Filter = nil, nil, nil
+	address := c.VaultURL
+	vault, err := openKeyVault(c, credential)
 	if err != nil {
 		return nil, err
 	}

@@ -17,17 +17,12 @@ import (
 	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
 
 const vaultHost = "my-vault.vault.azure.net"
-
-// connecting is a ConnectConfig that reads srv as its own client.
-func connecting(t *testing.T, srv *vaulttest.Server) provider.ConnectConfig {
-	t.Helper()
-	return provider.ConnectConfig{Config: kvConfig(t, srv)}
-}
 
 func ref(inner string) string { return "@Microsoft.KeyVault(" + inner + ")" }
 
@@ -90,7 +85,7 @@ func TestReferencesCost(t *testing.T) {
 		settings[fmt.Sprintf("A%d", i)] = ref("VaultName=my-vault;SecretName=" + []string{"one", "ONE", "two"}[i%3])
 	}
 	k := newKoanf(t, settings, ":")
-	var log kvLog
+	var log logtest.Buffer
 	if err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &log)); err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +197,7 @@ func TestReferencesToOwnVault(t *testing.T) {
 	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"one": "1"}))
 	defer srv.Close()
 	k := newKoanf(t, map[string]any{"kvSetting": srv.KVSetting(), "A": ref("SecretUri=" + srv.VaultURL() + "/secrets/one")}, ":")
-	var log kvLog
+	var log logtest.Buffer
 	if err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &log)); err != nil || k.String("A") != "1" {
 		t.Errorf("got %q, %v", k.String("A"), err)
 	}
@@ -317,20 +312,20 @@ func TestLoadResolvesReferencesLast(t *testing.T) {
 	for environment, want := range map[string]string{"Development": "mine", "Production": "1"} {
 		t.Run(environment, func(t *testing.T) {
 			t.Parallel()
-			var log kvLog
+			var log logtest.Buffer
 			cfg := provider.ConnectConfig{}
 			if environment == "Production" {
 				cfg = connecting(t, srv)
 				cfg.VaultURL = ""
 			}
-			k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: environment, Environ: list(), Logger: log.logger()}, cfg)
+			k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: environment, Environ: list(), Logger: log.Logger()}, cfg)
 			if err != nil || k.String("A") != want {
 				t.Errorf("got %v, %v", k, err)
 			}
 		})
 	}
-	var log kvLog
-	_, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environ: list(), Logger: log.logger()}, provider.ConnectConfig{})
+	var log logtest.Buffer
+	_, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environ: list(), Logger: log.Logger()}, provider.ConnectConfig{})
 	if err == nil || !strings.HasPrefix(err.Error(), "provider: A: Key Vault reference: there is no credential") {
 		t.Errorf("got %v", err)
 	}
@@ -348,11 +343,11 @@ func TestLoadFollowsNoSecret(t *testing.T) {
 		"appsettings.json":       {Data: []byte(`{"kvSetting": {"SecretUri": "https://` + vaultHost + `"}, "Real": "` + ref("VaultName=my-vault;SecretName=Other") + `"}`)},
 		"appsettings.Local.json": {Data: []byte(`{"Both": "` + ref("SecretUri=https://"+vaultHost+"/secrets/Other") + `"}`)},
 	}
-	var log kvLog
+	var log logtest.Buffer
 	var origins provider.Origins
 	cfg := connecting(t, srv)
 	cfg.VaultURL = ""
-	k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: "Development", Environ: list(), Logger: log.logger(), Origins: &origins}, cfg)
+	k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: "Development", Environ: list(), Logger: log.Logger(), Origins: &origins}, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,8 +373,8 @@ func TestLoadMakesOneCredential(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log kvLog
-	k, err := provider.Load(t.Context(), provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: data}}, Environ: list(), Logger: log.logger()}, connectConfig(srv, &log))
+	var log logtest.Buffer
+	k, err := provider.Load(t.Context(), provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: data}}, Environ: list(), Logger: log.Logger()}, connectConfig(srv, &log))
 	if err != nil || k.String("Real") != "1" || srv.Stats().Tokens != 1 {
 		t.Errorf("%v, %d token requests", err, srv.Stats().Tokens)
 	}
@@ -391,9 +386,9 @@ func TestReferenceToAnExpiredSecret(t *testing.T) {
 	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost))
 	defer srv.Close()
 	srv.SetSecret(vaulttest.Secret{Name: "old", Value: "1", Expires: time.Now().Add(-time.Hour)})
-	var log kvLog
+	var log logtest.Buffer
 	cfg := connecting(t, srv)
-	cfg.Logger, cfg.VaultURL = log.logger(), ""
+	cfg.Logger, cfg.VaultURL = log.Logger(), ""
 	if err := provider.ResolveReferences(t.Context(), newKoanf(t, map[string]any{"A": ref("VaultName=my-vault;SecretName=old")}, ":"), cfg); err != nil || !strings.Contains(log.String(), "the secret has expired") {
 		t.Errorf("%v, logged %s", err, log.String())
 	}
@@ -409,7 +404,7 @@ func FuzzReferences(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		reached := ""
-		cfg := provider.ConnectConfig{Config: provider.Config{Credential: &staticCredential{}, Logger: (&kvLog{}).logger(), Timeout: time.Minute}}
+		cfg := provider.ConnectConfig{Config: provider.Config{Credential: staticCredential{}.GetToken, Logger: (&logtest.Buffer{}).Logger(), Timeout: time.Minute}}
 		cfg.ClientOptions.Retry.MaxRetries = -1
 		cfg.ClientOptions.Transport = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			reached = r.URL.Scheme + "://" + r.URL.Host

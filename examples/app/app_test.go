@@ -217,7 +217,7 @@ func TestOwnSettings(t *testing.T) {
 			})}
 			var out, errs buffer
 			err := runApp(t.Context(), invocation{out: &out, errors: &errs}, s, mode{addr: anyPort})
-			warned := strings.Contains(errs.String(), "appsettings.Local.json is there, but is read in Development alone")
+			warned := strings.Contains(errs.String(), "appsettings.Local.json is there, but is read in Development only")
 			if environment == "Development" {
 				if err != nil || warned || !strings.Contains(out.String(), "a secret for MaskinportenSettings:scope, which appsettings.Local.json overrides") ||
 					!strings.Contains(out.String(), "API       GET") {

@@ -119,9 +119,9 @@ func (d *demo) setup() setup {
 		environ = append(environ, fmt.Sprintf("kvSetting__%s=%v", key, value))
 	}
 	return setup{
-		app: provider.AppConfig{FS: files, Environment: "Development", Environ: environ},
-		vault: provider.Config{
-			ClientOptions:     d.vault.ClientOptions(),
+		app: provider.AppConfig{FS: files, Environment: "Development", Environ: func() []string { return environ }},
+		vault: provider.ConnectConfig{
+			Config:            provider.Config{ClientOptions: d.vault.ClientOptions()},
 			CredentialOptions: d.vault.CredentialOptions(),
 		},
 		client: []httpclient.Option{
