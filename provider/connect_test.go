@@ -212,6 +212,53 @@ func TestConnectErrors(t *testing.T) {
 	}
 }
 
+// A tenant that Entra cannot have is refused, with its setting and that one's source,
+// before anything is sent.
+func TestTenants(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"A": "1"}))
+	t.Cleanup(srv.Close)
+	const refusal = " is neither a GUID nor a domain name: set the directory (tenant) ID of the app registration"
+	for _, tenant := range []string{
+		"common", "organizations", "my tenant", "contoso", "contoso.", ".no", "-a.no", "a-.no", "a..no", "contoso.no/x", "https://contoso.no", "me@contoso.no",
+		"1.2.3.4", "contoso.4", srv.TenantID()[:35], srv.TenantID() + "0", "{" + srv.TenantID() + "}", strings.ReplaceAll(srv.TenantID(), "-", ""), "ø.no",
+	} {
+		app, log := hermetic(t, files{"appsettings.json": "{}"})
+		app.Environ = list("KVSETTING__CLIENTID=a", "KVSETTING__CLIENTSECRET="+canary, "KVSETTING__SECRETURI="+srv.VaultURL(), "KVSETTING__TENANTID="+tenant)
+		_, err := provider.Load(t.Context(), app, connectConfig(srv, log))
+		if want := "provider: KVSETTING:TenantId (environment variable KVSETTING__TENANTID)" + refusal; err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", tenant, err, want)
+		}
+	}
+	if n := srv.Stats(); n.Challenges+n.Metadata+n.Tokens > 0 {
+		t.Errorf("something was sent: %+v", n)
+	}
+	for _, tenant := range []string{"contoso.onmicrosoft.com", "CONTOSO.no", "a-b.c1.xn--p1ai", "1a.no"} {
+		k := newKoanf(t, tree{"kvSetting": with(srv, tree{"TenantId": tenant})}, ":")
+		if _, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &logtest.Buffer{})); err != nil && strings.Contains(err.Error(), refusal) {
+			t.Errorf("%s: got %v, want it to be asked for", tenant, err)
+		}
+	}
+}
+
+// Messages about kvSetting name the source of the field.
+func TestKVSettingMessagesNameTheSource(t *testing.T) {
+	t.Parallel()
+	for field, test := range map[string]struct{ value, want string }{
+		"SecretUri":    {`"http://v.example"`, "provider: kvSetting:SecretUri (appsettings.json) does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"},
+		"ClientId":     {`5`, "provider: kvSetting:ClientId (appsettings.json) is not a text"},
+		"ClientSecret": {`"@Microsoft.KeyVault(VaultName=my-vault;SecretName=one)"`, "provider: kvSetting:ClientSecret (appsettings.json): a Key Vault reference cannot be what reaches the vault: set it by other means"},
+	} {
+		settings := map[string]string{"ClientId": `"a"`, "TenantId": `"contoso.no"`, "ClientSecret": `"b"`, "SecretUri": `"https://v.vault.azure.net"`}
+		settings[field] = test.value
+		app, _ := hermetic(t, files{"appsettings.json": fmt.Sprintf(`{"kvSetting":{"ClientId":%s,"TenantId":%s,"ClientSecret":%s,"SecretUri":%s}}`,
+			settings["ClientId"], settings["TenantId"], settings["ClientSecret"], settings["SecretUri"])})
+		if _, err := provider.Load(t.Context(), app, provider.ConnectConfig{}); err == nil || err.Error() != test.want {
+			t.Errorf("%s: got %v, want %s", field, err, test.want)
+		}
+	}
+}
+
 // A vault that accepts and never answers, and Entra doing so, end in time.
 func TestConnectIsBounded(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"strings"
@@ -109,25 +110,97 @@ func TestReferencesAreOffWithoutAny(t *testing.T) {
 	}
 }
 
-// A version that is named is the one that is read.
+// A version that is named is the one that is read, and not the latest.
 func TestReferenceToAVersion(t *testing.T) {
 	t.Parallel()
-	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost))
+	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost), vaulttest.WithSecrets(map[string]string{"one": "latest"}))
 	defer srv.Close()
-	srv.Set("one", "new")
-	var asked []string
-	transport := srv.Transport()
 	cfg := connecting(t, srv)
 	cfg.ClientOptions.Transport = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		asked = append(asked, r.URL.Path)
-		return transport.RoundTrip(r)
-	})}
-	for _, text := range []string{"VaultName=my-vault;SecretName=one;SecretVersion=0123abcd", "SecretUri=https://" + vaultHost + "/secrets/one/0123abcd"} {
-		asked = nil
-		_ = provider.ResolveReferences(t.Context(), newKoanf(t, map[string]any{"A": ref(text)}, ":"), cfg)
-		if len(asked) == 0 || asked[0] != "/secrets/one/0123abcd" {
-			t.Errorf("%s: asked for %q", text, asked)
+		if r.URL.Path != "/secrets/one/0123abcd" || r.Header.Get("Authorization") == "" {
+			return srv.Transport().RoundTrip(r)
 		}
+		body := `{"value":"older","id":"https://` + vaultHost + r.URL.Path + `"}`
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	})}
+	for text, want := range map[string]string{
+		"VaultName=my-vault;SecretName=one;SecretVersion=0123abcd":   "older",
+		"SecretUri=https://" + vaultHost + "/secrets/one/0123abcd":   "older",
+		"VaultName=my-vault;SecretName=one":                          "latest",
+		"VaultName=my-vault;SecretName=one;SecretVersion=0123456789": "",
+	} {
+		k := newKoanf(t, tree{"A": ref(text)}, ":")
+		err := provider.ResolveReferences(t.Context(), k, cfg)
+		if want == "" {
+			if err == nil || !strings.Contains(err.Error(), "provider: A: Key Vault reference: ") || !strings.Contains(err.Error(), "SecretNotFound") {
+				t.Errorf("%s: got %v, want the version not found", text, err)
+			}
+			continue
+		}
+		if got := k.String("A"); err != nil || got != want {
+			t.Errorf("%s: got %q, %v, want %q", text, got, err, want)
+		}
+	}
+	// Both versions at once are two secrets.
+	k := newKoanf(t, tree{"A": ref("VaultName=my-vault;SecretName=one;SecretVersion=0123abcd"), "B": ref("VaultName=my-vault;SecretName=One")}, ":")
+	if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil || k.String("A") != "older" || k.String("B") != "latest" {
+		t.Errorf("got %v, %v", k.Raw(), err)
+	}
+}
+
+// A secret's name is asked for, and told, as the reference spells it.
+func TestReferencesKeepTheirSpelling(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost), vaulttest.WithSecrets(map[string]string{"My-Secret": "1"}))
+	defer srv.Close()
+	var asked []string
+	cfg := connecting(t, srv)
+	cfg.Origins = new(provider.Origins)
+	cfg.ClientOptions.Transport = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Header.Get("Authorization") != "" {
+			asked = append(asked, r.URL.Path)
+		}
+		return srv.Transport().RoundTrip(r)
+	})}
+	k := newKoanf(t, tree{"A": ref("VaultName=my-vault;SecretName=My-Secret"), "B": ref("VaultName=my-vault;SecretName=MY-SECRET")}, ":")
+	if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil || k.String("A") != "1" || k.String("B") != "1" {
+		t.Fatalf("got %v, %v", k.Raw(), err)
+	}
+	if diff := cmp.Diff([]string{"/secrets/My-Secret/"}, asked); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+	for path, name := range map[string]string{"A": "My-Secret", "B": "MY-SECRET"} {
+		if got, _ := cfg.Origins.Of(path); got != "secret "+name+" of https://"+vaultHost+", by reference" {
+			t.Errorf("%s came from %q, want the name spelt %s", path, got, name)
+		}
+	}
+	missing := newKoanf(t, tree{"A": ref("VaultName=my-vault;SecretName=Not-There")}, ":")
+	if err := provider.ResolveReferences(t.Context(), missing, cfg); err == nil || !strings.Contains(err.Error(), ": get Not-There: ") {
+		t.Errorf("got %v, want the name spelt Not-There", err)
+	}
+}
+
+// Without a credential of the program's own, each of three fields is needed.
+func TestReferencesNeedAWholeIdentity(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost), vaulttest.WithSecrets(map[string]string{"one": "1"}))
+	t.Cleanup(srv.Close)
+	for _, field := range []string{"ClientId", "TenantId", "ClientSecret"} {
+		for _, blank := range []any{nil, "", "  "} {
+			k := newKoanf(t, tree{"kvSetting": with(srv, tree{field: blank, "SecretUri": nil}), "A": ref("VaultName=my-vault;SecretName=one")}, ":")
+			err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &logtest.Buffer{}))
+			want := "provider: A: Key Vault reference: there is no credential to read it with: kvSetting lacks " + field + ", and Config.Credential is nil"
+			if err == nil || err.Error() != want {
+				t.Errorf("%s %q: got %v, want %s", field, blank, err, want)
+			}
+		}
+	}
+	if n := srv.Stats(); n.Challenges+n.Metadata+n.Tokens > 0 {
+		t.Errorf("something was sent: %+v", n)
+	}
+	k := newKoanf(t, tree{"kvSetting": with(srv, tree{"SecretUri": nil}), "A": ref("VaultName=my-vault;SecretName=one")}, ":")
+	if err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &logtest.Buffer{})); err != nil || k.String("A") != "1" {
+		t.Errorf("with all three: got %q, %v", k.String("A"), err)
 	}
 }
 
