@@ -73,6 +73,41 @@ func TestConnectToKeyVault(t *testing.T) {
 	}
 }
 
+// The second stage keeps what the first knows of sources, and knows nothing of
+// settings that came from elsewhere.
+func TestConnectKeepsSources(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"S--A": "vault"}))
+	defer srv.Close()
+	app, log := hermetic(t, files{"appsettings.json": `{"S":{"A":"file","B":"file"},"L":["x"]}`})
+	k, err := provider.LoadAppConfig(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Set("S:C", "the program's own"); err != nil {
+		t.Fatal(err)
+	}
+	cfg := connecting(t, srv)
+	cfg.Logger, cfg.Origins = log.Logger(), app.Origins
+	if connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg); !connected || err != nil {
+		t.Fatalf("connected %v, error %v", connected, err)
+	}
+	got := map[string]string{}
+	for path, source := range app.Origins.All() {
+		got[path] = source
+	}
+	want := map[string]string{"S:A": "secret S--A of " + srv.VaultURL(), "S:B": "appsettings.json", "L:0": "appsettings.json"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("sources (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"appsettings.json"}, app.Origins.Overrode("s:a")); diff != "" {
+		t.Errorf("overrode (-want +got):\n%s", diff)
+	}
+	if k.String("S:A") != "vault" || k.String("S:C") != "the program's own" {
+		t.Errorf("settings %v", k.Raw())
+	}
+}
+
 // With a credential of the program's own, the address is enough.
 func TestConnectWithACredential(t *testing.T) {
 	t.Parallel()

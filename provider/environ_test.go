@@ -97,7 +97,7 @@ func TestUnusedVariablesHaveNoOrigin(t *testing.T) {
 
 func TestOfManyValuesTheLast(t *testing.T) {
 	t.Parallel()
-	app, _ := hermetic(t, nil)
+	app, log := hermetic(t, nil)
 	var environ []string
 	for i := range 100 {
 		environ = append(environ, fmt.Sprintf("A=%d", i), fmt.Sprintf("B=%d", i))
@@ -106,5 +106,8 @@ func TestOfManyValuesTheLast(t *testing.T) {
 	k, err := provider.LoadAppConfig(app)
 	if err != nil || k.String("A") != "99" || k.String("B") != "99" {
 		t.Errorf("A %v, B %v, %v", k.Get("A"), k.Get("B"), err)
+	}
+	if strings.Contains(log.String(), "two environment variables") {
+		t.Errorf("one name was taken for two:\n%s", log)
 	}
 }

@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"strings"
+
 	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
@@ -37,6 +39,13 @@ func RecordLayer(o *Origins, name, source string, layer map[string]any) error {
 		o.mu.Unlock()
 	}
 	return s.apply(name, tree.FromMap(layer, tree.Origin{Source: source}))
+}
+
+// Values is what o holds of the settings' values, by path.
+func Values(o *Origins) map[string]any {
+	values := map[string]any{}
+	o.settings.Walk(func(path []string, n *tree.Node) { values[strings.Join(path, ":")] = n.Value })
+	return values
 }
 
 // RecordMissing records a layer that does not exist.

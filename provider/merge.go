@@ -102,8 +102,7 @@ func (s *settings) accept(layer string, merged tree.Merged) {
 // into makes the settings the content of k.
 func (s *settings) into(k *koanf.Koanf) error {
 	replace := func(src, dest map[string]any) error {
-		clear(dest)
-		gomaps.Copy(dest, src)
+		gomaps.Copy(dest, src) // no key is ever removed
 		return nil
 	}
 	return k.Load(confmap.Provider(s.tree.Map(), ""), nil, koanf.WithMergeFunc(replace))

@@ -106,6 +106,61 @@ func TestOriginsLayers(t *testing.T) {
 	}
 }
 
+// Two spellings in one layer are one key of it.
+func TestLayerNamesAKeyOnce(t *testing.T) {
+	t.Parallel()
+	if diff := cmp.Diff([]string{"A"}, from(tree{"A": 1, "a": 2}).Layers()[0].Keys); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+}
+
+func TestOverrode(t *testing.T) {
+	t.Parallel()
+	o := from(tree{"S": tree{"x": 1, "y": 1}}, tree{"s": tree{"X": 2}}, tree{"S": tree{"x": 3, "z": 3}})
+	for path, want := range map[string][]string{"s:x": {"a", "b"}, "S:y": nil, "S:z": nil, "S": nil, "none": nil} {
+		got := o.Overrode(path)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+		if len(got) > 0 {
+			got[0] = "changed"
+		}
+	}
+	if got := o.Overrode("S:x"); len(got) != 2 || got[0] != "a" {
+		t.Errorf("got %q after a caller changed its copy", got)
+	}
+}
+
+func TestOriginsHoldNoValue(t *testing.T) {
+	t.Parallel()
+	app, _ := hermetic(t, files{"appsettings.json": `{"A":"x","L":["y",{"B":true}]}`})
+	app.Environ = list("C=z")
+	if _, err := provider.LoadAppConfig(app); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(tree{"A": nil, "C": nil, "L:0": nil, "L:1:B": nil}, provider.Values(app.Origins)); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+}
+
+// Origins tell about one koanf: the next load begins anew.
+func TestOriginsBeginAnew(t *testing.T) {
+	t.Parallel()
+	app, _ := hermetic(t, files{"appsettings.json": `{"A":1}`})
+	if err := provider.RecordLayer(app.Origins, "earlier", "earlier", tree{"Old": 1}); err != nil {
+		t.Fatal(err)
+	}
+	provider.RecordVault(app.Origins, vaultURL, nil)
+	for range 2 {
+		if _, err := provider.LoadAppConfig(app); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, known := app.Origins.Of("Old"); known || strings.Contains(app.Origins.Summary(), vaultURL) || len(app.Origins.Layers()) != 3 {
+		t.Errorf("got %v, %s", app.Origins.Layers(), app.Origins.Summary())
+	}
+}
+
 func TestOriginsSummary(t *testing.T) {
 	t.Parallel()
 	o := from(tree{"x": 1})
@@ -145,6 +200,16 @@ func TestNoOrigins(t *testing.T) {
 	}
 	for path := range none.All() {
 		t.Error(path)
+	}
+	if none.Overrode("x") != nil || none.Directory("x") != "" {
+		t.Error("nil knows something")
+	}
+	var empty provider.Origins
+	for path := range empty.All() {
+		t.Error(path)
+	}
+	if _, ok := empty.Of("x"); ok || empty.Overrode("x") != nil || empty.Directory("x") != "" {
+		t.Error("the zero value knows something")
 	}
 	app, _ := hermetic(t, nil)
 	app.Origins = nil

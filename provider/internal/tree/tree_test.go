@@ -246,12 +246,12 @@ func TestReplace(t *testing.T) {
 
 func TestAdopt(t *testing.T) {
 	t.Parallel()
-	known := from("a", settings{"S": settings{"x": 1}, "L": []any{1, 2}, "K": 1, "Gone": 1, "Two": 1, "two": 1})
+	known := from("a", settings{"S": settings{"x": 1}, "L": []any{1, 2}, "K": 1, "E": 1, "Gone": 1, "Two": 1, "two": 1})
 	known = known.Merge(from("b", settings{"s": settings{"x": 2}, "Two": 2})).Tree.WithoutValues()
-	made := from("", settings{"s": settings{"X": 2, "new": 1}, "L": []any{1, 2, 3}, "K": settings{"x": 1}, "Two": 1, "two": 1})
+	made := from("", settings{"s": settings{"X": 2, "new": 1}, "L": []any{1, 2, 3}, "K": settings{"x": 1}, "E": settings{}, "Two": 1, "two": 1})
 	made.Adopt(known)
 	made.Adopt(nil)
-	want := map[string]string{"s:X": "b over a", "s:new": "", "L:0": "a", "L:1": "a", "L:2": "", "K:x": "", "Two": "b over a", "two": "a"}
+	want := map[string]string{"s:X": "b over a", "s:new": "", "L:0": "a", "L:1": "a", "L:2": "", "K:x": "", "E": "", "Two": "b over a", "two": "a"}
 	if diff := cmp.Diff(want, sources(made)); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
