@@ -54,7 +54,7 @@ func (s *settings) connect(ctx context.Context, cfg ConnectConfig) (connected bo
 	if err != nil {
 		return false, err
 	}
-	setting, address := kv.setting(secretURI), kv.text[secretURI]
+	setting, address := kv.setting(secretURI), kv.text(secretURI)
 	if address == "" {
 		setting, address = "Config.VaultURL", cfg.VaultURL
 	}
@@ -117,9 +117,8 @@ const (
 // kvSetting is the section that says how to reach the vault. It is passed between
 // functions and kept nowhere.
 type kvSetting struct {
-	name   string // as the settings spell it
-	text   map[string]string
-	source map[string]string
+	name   string                // as the settings spell it
+	fields map[string]*tree.Node // those that are there
 }
 
 // bindKVSetting finds the section: kvSetting, or if that is blank kvSettings.
@@ -149,33 +148,41 @@ func bindKVSetting(t *tree.Tree) (kvSetting, error) {
 }
 
 func bindFields(t *tree.Tree, section *tree.Node) (kvSetting, error) {
-	kv := kvSetting{section.Name, map[string]string{}, map[string]string{}}
+	kv := kvSetting{section.Name, map[string]*tree.Node{}}
 	var wrong []error
 	for _, field := range []string{clientID, tenantID, clientSecret, secretURI} {
 		n := t.Child(section, field)
 		if n == nil {
 			continue
 		}
-		text, isText := n.Value.(string)
-		kv.text[field], kv.source[field] = strings.TrimSpace(text), n.Origin.Source
-		if !isText && (n.Kind != tree.Value || n.Value != nil) {
+		kv.fields[field] = n
+		if _, isText := n.Value.(string); !isText && (n.Kind != tree.Value || n.Value != nil) {
 			wrong = append(wrong, fmt.Errorf("provider: %s is not a text", kv.setting(field)))
 		}
 	}
 	return kv, errors.Join(wrong...)
 }
 
+// text is a field's value, "" if it is blank.
+func (kv kvSetting) text(field string) string {
+	if n := kv.fields[field]; n != nil {
+		text, _ := n.Value.(string)
+		return strings.TrimSpace(text)
+	}
+	return ""
+}
+
 // setting is a field's path and, if that is known, its source.
 func (kv kvSetting) setting(field string) string {
 	path := tree.Join(kv.name, field)
-	if source := kv.source[field]; source != "" {
-		return fmt.Sprintf("%s (%s)", path, source)
+	if n := kv.fields[field]; n != nil && n.Origin.Source != "" {
+		path += " (" + n.Origin.Source + ")"
 	}
 	return path
 }
 
 func (kv kvSetting) blank() bool {
-	return strings.Join([]string{kv.text[clientID], kv.text[tenantID], kv.text[clientSecret], kv.text[secretURI]}, "") == ""
+	return strings.Join([]string{kv.text(clientID), kv.text(tenantID), kv.text(clientSecret), kv.text(secretURI)}, "") == ""
 }
 
 // missing lists the fields that are blank but needed.
@@ -183,7 +190,7 @@ func (kv kvSetting) missing(cfg ConnectConfig, address string) []string {
 	var missing []string
 	if cfg.Credential == nil {
 		for _, field := range []string{clientID, tenantID, clientSecret} {
-			if kv.text[field] == "" {
+			if kv.text(field) == "" {
 				missing = append(missing, field)
 			}
 		}
@@ -218,7 +225,7 @@ var (
 func (kv kvSetting) credential(options azidentity.ClientSecretCredentialOptions) (azcore.TokenCredential, func(), error) {
 	var references []string
 	for _, field := range []string{clientID, tenantID, clientSecret, secretURI} {
-		if isReference(kv.text[field]) {
+		if isReference(kv.text(field)) {
 			references = append(references, kv.setting(field))
 		}
 	}
@@ -226,7 +233,7 @@ func (kv kvSetting) credential(options azidentity.ClientSecretCredentialOptions)
 		return nil, nil, fmt.Errorf("provider: %s: a Key Vault reference cannot be what reaches the vault: set it by other means",
 			strings.Join(references, ", "))
 	}
-	tenant := kv.text[tenantID]
+	tenant := kv.text(tenantID)
 	switch {
 	case guid.MatchString(tenant):
 		// The SDK compares it, as text, with the GUID in the vault's challenge.
@@ -241,7 +248,7 @@ func (kv kvSetting) credential(options azidentity.ClientSecretCredentialOptions)
 	transport, closeIdle := transporter(options.Transport, 1)
 	wire := newWire(transport)
 	options.Transport = wire
-	credential, err := azidentity.NewClientSecretCredential(tenant, kv.text[clientID], kv.text[clientSecret], &options)
+	credential, err := azidentity.NewClientSecretCredential(tenant, kv.text(clientID), kv.text(clientSecret), &options)
 	if err != nil {
 		closeIdle()
 		return nil, nil, errors.New("provider: CredentialOptions are wrong: azidentity makes no credential with them")

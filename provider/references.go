@@ -129,7 +129,7 @@ func findReferences(t *tree.Tree, own string, in func(*tree.Node) bool) ([]refer
 
 // vault is the address of the vault that the settings name, if they name one.
 func (kv kvSetting) vault(cfg ConnectConfig) string {
-	for _, address := range []string{kv.text[secretURI], cfg.VaultURL} {
+	for _, address := range []string{kv.text(secretURI), cfg.VaultURL} {
 		if clean, err := cleanVaultURL(address); err == nil {
 			return clean
 		}

@@ -1,11 +1,9 @@
 package tree
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 )
 
 // Merged is what laying one tree over another gave.
@@ -26,7 +24,7 @@ type Refusal struct {
 // leaves both as they were. The rules are those of provider.Merge.
 func (t *Tree) Merge(src *Tree) Merged {
 	m := merger{tree: &Tree{}}
-	m.tree.root = m.section("", t.root, src.root)
+	m.tree.root = m.holder("", t.root, src.root)
 	return Merged{m.tree, m.set, m.refused}
 }
 
@@ -46,31 +44,25 @@ func (m *merger) refuse(path, reason string, src *Node) {
 func (m *merger) value(path string, old, src *Node) *Node {
 	isValue := old == nil || old.Kind == Value
 	switch {
-	case src.Kind == Value && isValue:
-		return m.replace(path, old, src)
-	case src.Kind == Value && src.Value == nil:
+	case src.Kind != Value:
+		return m.holder(path, old, src)
+	case src.Value == nil && !isValue:
 		return old // a null removes no section and no array
-	case src.Kind == Value && old.Kind == Section:
+	case !isValue && old.Kind == Section:
 		m.refuse(path, "a single value cannot replace the section that is there", src)
 		return old
-	case src.Kind == Value:
-		return m.replace(path, old, src)
-	case src.Kind == Array && isValue, old != nil && old.Kind == Array:
-		return m.array(path, old, src)
 	}
-	return m.section(path, old, src)
+	return m.replace(path, old, src)
 }
 
-// replace is src in the place of old.
+// replace is src, without what it holds, in the place of old.
 func (m *merger) replace(path string, old, src *Node) *Node {
 	m.tree.looked++
-	if src.Kind == Value || len(src.children)+len(src.elements) == 0 {
+	if len(src.children) == 0 {
 		m.set = append(m.set, path)
 	}
-	n := &Node{Kind: src.Kind, Value: src.Value, Origin: src.Origin, Name: src.Name, slice: src.slice}
-	if src.Kind == Section {
-		n.makeSection(len(src.children))
-	}
+	n := &Node{Value: src.Value, Origin: src.Origin, Name: src.Name, slice: src.slice}
+	n.hold(src.Kind, len(src.children))
 	if old != nil {
 		n.Name = old.Name
 		n.Overrode = slices.DeleteFunc(m.tree.Sources(old), func(source string) bool { return source == src.Origin.Source })
@@ -78,15 +70,17 @@ func (m *merger) replace(path string, old, src *Node) *Node {
 	return n
 }
 
-func (m *merger) section(path string, old, src *Node) *Node {
+// holder lays a section or an array over old. What is there decides which of the
+// two it is.
+func (m *merger) holder(path string, old, src *Node) *Node {
 	var n *Node
-	if old != nil && old.Kind == Section {
+	if old == nil || old.Kind == Value {
+		n = m.replace(path, old, src)
+	} else {
 		c := *old
 		n = &c
 		n.children, n.first = maps.Clone(old.children), maps.Clone(old.first)
 		m.tree.looked += len(n.children)
-	} else {
-		n = m.replace(path, old, src)
 	}
 	for _, child := range m.tree.below(src) {
 		name := child.Name
@@ -94,43 +88,14 @@ func (m *merger) section(path string, old, src *Node) *Node {
 		if there != nil {
 			name = there.Name
 		}
-		n.add(m.value(Join(path, name), there, child))
-	}
-	return n
-}
-
-func (m *merger) array(path string, old, src *Node) *Node {
-	var n *Node
-	if old != nil && old.Kind == Array {
-		c := *old
-		n = &c
-		n.elements = slices.Clone(old.elements)
-		m.tree.looked += len(n.elements)
-	} else {
-		n = m.replace(path, old, src)
-	}
-	type element struct {
-		at   int
-		node *Node
-	}
-	var elements []element
-	for _, child := range m.tree.below(src) {
-		if i, ok := index(child.Name); ok {
-			elements = append(elements, element{i, child})
-		} else {
-			m.refuse(Join(path, child.Name), "an array is there, and this is not an index of it", child)
-		}
-	}
-	slices.SortFunc(elements, func(a, b element) int { return cmp.Compare(a.at, b.at) })
-	for _, e := range elements {
-		at := Join(path, strconv.Itoa(e.at))
-		switch {
-		case e.at < len(n.elements):
-			n.elements[e.at] = m.value(at, n.elements[e.at], e.node)
-		case e.at == len(n.elements):
-			n.elements = append(n.elements, m.value(at, nil, e.node))
+		at := Join(path, name)
+		switch i, isIndex := index(name); {
+		case n.Kind == Array && !isIndex:
+			m.refuse(at, "an array is there, and this is not an index of it", child)
+		case n.Kind == Array && i > len(n.children):
+			m.refuse(at, fmt.Sprintf("the index leaves a gap: the next free one is %d", len(n.children)), child)
 		default:
-			m.refuse(at, fmt.Sprintf("the index leaves a gap: the next free one is %d", len(n.elements)), e.node)
+			n.add(m.value(at, there, child))
 		}
 	}
 	return n

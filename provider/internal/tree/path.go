@@ -46,6 +46,9 @@ func Fold(s string) string {
 // index reads an index in the one spelling that .NET writes: decimal, without a
 // sign or leading zeros.
 func index(key string) (int, bool) {
+	if key == "" || key[0] < '0' || key[0] > '9' {
+		return 0, false
+	}
 	i, err := strconv.Atoi(key)
-	return i, err == nil && i >= 0 && strconv.Itoa(i) == key
+	return i, err == nil && strconv.Itoa(i) == key
 }

@@ -43,9 +43,8 @@ type Node struct {
 	Origin   Origin   // of a section or array: who made it
 	Overrode []string // the sources of what stood here before, oldest first
 
-	children map[string]*Node // of a Section, by name
+	children map[string]*Node // by name; an array's are "0" to "n-1"
 	first    map[string]*Node // the same by folded name: the first in byte order
-	elements []*Node          // of an Array
 	slice    reflect.Type     // of an Array that came as a typed slice, such as []string
 }
 
@@ -78,7 +77,7 @@ func (t *Tree) node(name string, v any, o Origin) *Node {
 		return n
 	}
 	if section, ok := v.(map[string]any); ok {
-		n.makeSection(len(section))
+		n.hold(Section, len(section))
 		for key, value := range section {
 			n.add(t.node(key, value, o))
 		}
@@ -89,12 +88,12 @@ func (t *Tree) node(name string, v any, o Origin) *Node {
 		n.Value = v
 		return n
 	}
-	n.Kind = Array
+	n.hold(Array, r.Len())
 	if _, plain := v.([]any); !plain {
 		n.slice = r.Type()
 	}
 	for i := range r.Len() {
-		n.elements = append(n.elements, t.node(strconv.Itoa(i), r.Index(i).Interface(), o))
+		n.add(t.node(strconv.Itoa(i), r.Index(i).Interface(), o))
 	}
 	return n
 }
@@ -105,11 +104,15 @@ func (n *Node) Replace(value any, o Origin) {
 	n.Value, n.Origin = value, o
 }
 
-func (n *Node) makeSection(size int) {
-	n.Kind, n.children, n.first = Section, make(map[string]*Node, size), make(map[string]*Node, size)
+// hold makes n a value, or a section or an array with nothing in it yet.
+func (n *Node) hold(kind Kind, size int) {
+	n.Kind = kind
+	if kind != Value {
+		n.children, n.first = make(map[string]*Node, size), make(map[string]*Node, size)
+	}
 }
 
-// add gives a section a child, in the place of the one with the same spelling.
+// add gives n a child, in the place of the one with the same spelling.
 func (n *Node) add(child *Node) {
 	n.children[child.Name] = child
 	folded := Fold(child.Name)
@@ -118,29 +121,33 @@ func (n *Node) add(child *Node) {
 	}
 }
 
-// Child is the place at a key of n: in a section the exact spelling goes before any
-// other, then the one that is first in byte order.
+// Child is the place at a key of n. The exact spelling goes before any other, then
+// the one that is first in byte order.
 func (t *Tree) Child(n *Node, key string) *Node {
 	t.looked++
-	switch i, isIndex := index(key); {
-	case n.Kind == Section && n.children[key] != nil:
-		return n.children[key]
-	case n.Kind == Section:
-		return n.first[Fold(key)]
-	case n.Kind == Array && isIndex && i < len(n.elements):
-		return n.elements[i]
+	if child := n.children[key]; child != nil {
+		return child
 	}
-	return nil
+	return n.first[Fold(key)]
 }
 
-// below is what n holds: by index, or sorted by name.
+// below is what n holds, indices first and in the order of their numbers, then
+// names in byte order.
 func (t *Tree) below(n *Node) []*Node {
-	nodes := n.elements
-	if n.Kind == Section {
-		nodes = slices.SortedFunc(maps.Values(n.children), func(a, b *Node) int { return cmp.Compare(a.Name, b.Name) })
-	}
-	t.looked += len(nodes)
-	return nodes
+	t.looked += len(n.children)
+	return slices.SortedFunc(maps.Values(n.children), func(a, b *Node) int {
+		i, isIndex := index(a.Name)
+		j, alsoIndex := index(b.Name)
+		switch {
+		case isIndex && alsoIndex:
+			return cmp.Compare(i, j)
+		case isIndex:
+			return -1
+		case alsoIndex:
+			return 1
+		}
+		return cmp.Compare(a.Name, b.Name)
+	})
 }
 
 // Section is the section at a path, made if nothing is there. Changing it changes
@@ -197,16 +204,13 @@ func (t *Tree) MakeArrays() {
 }
 
 func (t *Tree) makeArrays(n *Node) {
-	nodes := t.below(n)
-	elements := make([]*Node, len(nodes))
-	for _, child := range nodes {
+	isArray := len(n.children) > 0
+	for i, child := range t.below(n) {
 		t.makeArrays(child)
-		if i, ok := index(child.Name); ok && i < len(elements) {
-			elements[i] = child
-		}
+		isArray = isArray && child.Name == strconv.Itoa(i)
 	}
-	if n.Kind == Section && len(nodes) > 0 && !slices.Contains(elements, nil) {
-		n.Kind, n.elements, n.children, n.first = Array, elements, nil, nil
+	if isArray {
+		n.Kind = Array
 	}
 }
 
@@ -276,9 +280,9 @@ func (t *Tree) Plain(n *Node) any {
 		}
 		return section
 	case Array:
-		array := make([]any, len(n.elements))
-		for i, element := range n.elements {
-			array[i] = t.Plain(element)
+		array := make([]any, len(n.children))
+		for i := range array {
+			array[i] = t.Plain(n.children[strconv.Itoa(i)])
 		}
 		return typed(array, n.slice)
 	}
@@ -327,17 +331,9 @@ func (t *Tree) bare(n *Node) *Node {
 	t.looked++
 	c := *n
 	c.Value = nil
-	switch n.Kind {
-	case Section:
-		c.makeSection(len(n.children))
-		for _, child := range n.children {
-			c.add(t.bare(child))
-		}
-	case Array:
-		c.elements = make([]*Node, len(n.elements))
-		for i, element := range n.elements {
-			c.elements[i] = t.bare(element)
-		}
+	c.hold(n.Kind, len(n.children))
+	for _, child := range n.children {
+		c.add(t.bare(child))
 	}
 	return &c
 }

@@ -222,9 +222,9 @@ func TestMergeRefuses(t *testing.T) {
 		refused = append(refused, fmt.Sprintf("%s: %s %q", r.Path, r.Reason, over.Sources(r.Node)))
 	}
 	want := []string{
-		`L:n: an array is there, and this is not an index of it ["b"]`,
 		`L:3: the index leaves a gap: the next free one is 2 ["b"]`,
 		`L:7: the index leaves a gap: the next free one is 2 ["b"]`,
+		`L:n: an array is there, and this is not an index of it ["b"]`,
 		`S: a single value cannot replace the section that is there ["b"]`,
 	}
 	if diff := cmp.Diff(want, refused); diff != "" {
