@@ -380,6 +380,31 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// Origins may be set in either config, and tell about both stages.
+func TestLoadTellsEitherOrigins(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"A": "1"}))
+	defer srv.Close()
+	for _, inApp := range []bool{true, false} {
+		var origins provider.Origins
+		app, log := hermetic(t, files{"appsettings.json": `{"B":2}`})
+		cfg := connecting(t, srv)
+		cfg.Logger = log.Logger()
+		app.Origins, cfg.Origins = &origins, nil
+		if !inApp {
+			app.Origins, cfg.Origins = nil, &origins
+		}
+		if _, err := provider.Load(t.Context(), app, cfg); err != nil {
+			t.Fatal(err)
+		}
+		fromVault, _ := origins.Of("A")
+		fromFile, _ := origins.Of("B")
+		if fromVault != "secret A of "+srv.VaultURL() || fromFile != "appsettings.json" {
+			t.Errorf("in AppConfig %v: A is from %q and B from %q", inApp, fromVault, fromFile)
+		}
+	}
+}
+
 func TestLoadErrors(t *testing.T) {
 	t.Parallel()
 	srv := vaulttest.NewServer()
