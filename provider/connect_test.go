@@ -255,7 +255,7 @@ func TestTenants(t *testing.T) {
 	t.Cleanup(srv.Close)
 	const refusal = " is neither a GUID nor a domain name: set the directory (tenant) ID of the app registration"
 	for _, tenant := range []string{
-		"common", "organizations", "my tenant", "contoso", "contoso.", ".no", "-a.no", "a-.no", "a..no", "contoso.no/x", "https://contoso.no", "me@contoso.no",
+		"common", "consumers", "my tenant", "contoso", "contoso.", ".no", "-a.no", "a-.no", "a..no", "contoso.no/x", "https://contoso.no", "me@contoso.no",
 		"1.2.3.4", "contoso.4", srv.TenantID()[:35], srv.TenantID() + "0", "{" + srv.TenantID() + "}", strings.ReplaceAll(srv.TenantID(), "-", ""), "ø.no",
 	} {
 		app, log := hermetic(t, files{"appsettings.json": "{}"})

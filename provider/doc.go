@@ -50,6 +50,8 @@
 //	a--      a, ""
 //	a----b   a, "", b
 //
+// Rules for the keys that come out of it:
+//
 //   - Upper and lower case are the same, and the spelling that is listed first
 //     stays.
 //   - Keys under one parent that are exactly 0 to n-1 become a list. Other numbers

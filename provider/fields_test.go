@@ -262,9 +262,18 @@ func TestConfigsPrintNoSecrets(t *testing.T) {
 	cfg := provider.Config{VaultURL: "https://v.vault.azure.net", Credential: staticCredential{canary}.GetToken}
 	connect := provider.ConnectConfig{Config: cfg}
 	for _, v := range []any{
-		app, &app, struct{ app provider.AppConfig }{app}, struct{ App provider.AppConfig }{app}, struct{ app *provider.AppConfig }{&app},
-		cfg, &cfg, struct{ cfg provider.Config }{cfg}, struct{ Cfg provider.Config }{cfg}, []provider.Config{cfg},
-		connect, &connect, struct{ cfg provider.ConnectConfig }{connect}, struct{ Cfg provider.ConnectConfig }{connect}, map[string]any{"a": connect},
+		app, &app,
+		struct{ app provider.AppConfig }{app},
+		struct{ App provider.AppConfig }{app},
+		struct{ app *provider.AppConfig }{&app},
+		cfg, &cfg,
+		struct{ cfg provider.Config }{cfg},
+		struct{ Cfg provider.Config }{cfg},
+		[]provider.Config{cfg},
+		connect, &connect,
+		struct{ cfg provider.ConnectConfig }{connect},
+		struct{ Cfg provider.ConnectConfig }{connect},
+		map[string]any{"a": connect},
 	} {
 		shows(t, v)
 	}
@@ -307,7 +316,7 @@ func shows(t *testing.T, v any) {
 	t.Helper()
 	for verb := range strings.SplitSeq("%v %+v %#v %s %q %x %X %d %t %p %T %w %5v", " ") {
 		holdsNoCanary(t, verb, fmt.Sprintf(verb, v))
-		holdsNoCanary(t, verb, fmt.Errorf(verb, v).Error()) //nolint:govet // any verb has to be safe
+		holdsNoCanary(t, verb, fmt.Errorf(verb, v).Error())
 	}
 	encoded(t, v)
 }

@@ -55,7 +55,7 @@ func Unmarshal(k *koanf.Koanf, name string, v any) error {
 // misfits names the settings that an error of mapstructure is about. Its own texts
 // may quote values.
 func misfits(section string, err error) []error {
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the tree is walked here
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, one := range several.Unwrap() {
 			all = append(all, misfits(section, one)...)

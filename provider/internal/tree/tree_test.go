@@ -34,7 +34,11 @@ func TestMapGivesBackWhatItWasMadeOf(t *testing.T) {
 	t.Parallel()
 	type names []string
 	for _, m := range []settings{
-		{}, {"a": nil}, {"a": 1, "A": "x"}, {"s": settings{}, "l": []any{}}, {"l": []any{1, nil, settings{"x": []any{[]any{}}}}},
+		{},
+		{"a": nil},
+		{"a": 1, "A": "x"},
+		{"s": settings{}, "l": []any{}},
+		{"l": []any{1, nil, settings{"x": []any{[]any{}}}}},
 		{"typed": []string{"x", "y"}, "named": names{"x"}, "sections": []settings{{"a": 1}}, "any": []fmt.Stringer{nil}, "empty": []int{}},
 		{"bytes": []byte("x"), "map": map[string]string{"a": "b"}},
 	} {
