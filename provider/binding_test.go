@@ -103,8 +103,8 @@ func FuzzBinding(f *testing.F) {
 	})
 }
 
-// put sets a value, with arrays where a part of the path is "0" or "1", and each
-// key spelt at random where it is new.
+// put sets a value, with an array for each part "0" or "1" of the path. New keys
+// are spelt at random.
 func put(random *rand.Rand, tree map[string]any, path []string, value any) {
 	key := path[0]
 	for existing := range tree {

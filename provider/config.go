@@ -89,7 +89,9 @@ type Config struct {
 
 	// ClientOptions go to azsecrets: retries, API version, cloud, transport. An
 	// *http.Client given as transport is used as a copy that follows no redirect;
-	// without one, the transport is made here.
+	// without one, the transport is made here. Unless Retry says how often and for
+	// which statuses to try again, a vault that throttles is asked again as long as
+	// Timeout allows, and any other failure that may pass three times.
 	ClientOptions azsecrets.ClientOptions
 	// Logger gets warnings, and what was loaded at debug level. Nil means
 	// [slog.Default].

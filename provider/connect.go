@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/provider/internal/azure"
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
@@ -215,13 +215,8 @@ func (kv kvSetting) incomplete(cfg ConnectConfig, missing []string) error {
 	return nil
 }
 
-var (
-	guid       = regexp.MustCompile(`(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	domainName = regexp.MustCompile(`(?i)^([0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?\.)+[a-z][0-9a-z-]{0,61}[0-9a-z]$`)
-)
-
 // credential makes the client secret credential that the section describes, and
-// a function that closes its idle connections.
+// a function that closes its connections.
 func (kv kvSetting) credential(options azidentity.ClientSecretCredentialOptions) (azcore.TokenCredential, func(), error) {
 	var references []string
 	for _, field := range []string{clientID, tenantID, clientSecret, secretURI} {
@@ -233,31 +228,12 @@ func (kv kvSetting) credential(options azidentity.ClientSecretCredentialOptions)
 		return nil, nil, fmt.Errorf("provider: %s: a Key Vault reference cannot be what reaches the vault: set it by other means",
 			strings.Join(references, ", "))
 	}
-	tenant := kv.text(tenantID)
-	switch {
-	case guid.MatchString(tenant):
-		// The SDK compares it, as text, with the GUID in the vault's challenge.
-		tenant = strings.ToLower(tenant)
-	case domainName.MatchString(tenant):
-		// A domain's GUID is not known beforehand, so any that the vault names
-		// is accepted: the token request goes to the same authority in any case.
-		options.AdditionallyAllowedTenants = append([]string{"*"}, options.AdditionallyAllowedTenants...)
-	default:
+	if !azure.IsTenant(kv.text(tenantID)) {
 		return nil, nil, fmt.Errorf("provider: %s is neither a GUID nor a domain name: set the directory (tenant) ID of the app registration", kv.setting(tenantID))
 	}
-	transport, closeIdle := transporter(options.Transport, 1)
-	wire := newWire(transport)
-	options.Transport = wire
-	credential, err := azidentity.NewClientSecretCredential(tenant, kv.text(clientID), kv.text(clientSecret), &options)
+	credential, closeAll, err := azure.ClientSecret(kv.text(tenantID), kv.text(clientID), kv.text(clientSecret), options)
 	if err != nil {
-		closeIdle()
 		return nil, nil, errors.New("provider: CredentialOptions are wrong: azidentity makes no credential with them")
 	}
-	return wiredCredential{credential, wire}, closeIdle, nil
-}
-
-// wiredCredential is a credential whose traffic can be asked about.
-type wiredCredential struct {
-	azcore.TokenCredential
-	wire *wire
+	return credential, closeAll, nil
 }

@@ -35,7 +35,7 @@ func TestEntraErrors(t *testing.T) {
 	}{
 		{
 			name: "dropped connection", fault: faulttest.Fault{Drop: true, Times: -1},
-			want: "authenticate: the connection failed; check the network between this machine and Azure (firewall, private endpoint, proxy)",
+			want: "authenticate: EOF; check the network between this machine and Azure (firewall, private endpoint, proxy)",
 		},
 		{
 			name: "an answer that is too large", fault: faulttest.Fault{Status: 200, Body: strings.Repeat("canary", 1<<20), Times: -1},
@@ -47,7 +47,7 @@ func TestEntraErrors(t *testing.T) {
 		},
 		{
 			name: "429 for longer than there is time", fault: faulttest.Fault{Status: 429, Header: http.Header{"Retry-After": {"50"}}, Times: -1},
-			want: "authenticate: no result within the Timeout of 30s, the last answer being 429 Too Many Requests; Entra is asked for too many tokens: start fewer instances at once",
+			want: "authenticate: 429 Too Many Requests; Entra is asked for too many tokens: start fewer instances at once",
 		},
 		{
 			name: "a time-out of the user's client", fault: faulttest.Fault{Hang: true, Times: -1},
@@ -106,16 +106,20 @@ func TestClientSecretStaysHome(t *testing.T) {
 	}
 }
 
-// A token goes to no host that only looks like Key Vault's.
+// A challenge that is not Key Vault's gets no token, though the credential has one.
 func TestChallengesThatTrick(t *testing.T) {
 	t.Parallel()
 	for name, challenge := range map[string]string{
-		"a resource without a host":   `Bearer authorization="https://login.microsoftonline.com/t", resource="cfa8b339-82a2-471a-a3c9-0fc0be7a4093"`,
-		"a scope without a host":      `Bearer authorization="https://login.microsoftonline.com/t" scope="cfa8b339-82a2-471a-a3c9-0fc0be7a4093/.default" resource="https://vault.azure.net"`,
-		"a resource over plain http":  `Bearer authorization="https://login.microsoftonline.com/t", resource="http://vault.azure.net"`,
-		"an authorization of commas":  `Bearer authorization=",,", resource="https://vault.azure.net"`,
-		"an authorization of a tab":   "Bearer authorization=\t resource=\"https://vault.azure.net\"",
-		"an authorization of a quote": `Bearer authorization="" x", resource="https://vault.azure.net"`,
+		"a resource without a host":       `Bearer authorization="https://login.microsoftonline.com/t", resource="cfa8b339-82a2-471a-a3c9-0fc0be7a4093"`,
+		"a scope without a host":          `Bearer authorization="https://login.microsoftonline.com/t" scope="cfa8b339-82a2-471a-a3c9-0fc0be7a4093/.default" resource="https://vault.azure.net"`,
+		"a resource over plain http":      `Bearer authorization="https://login.microsoftonline.com/t", resource="http://vault.azure.net"`,
+		"another service's resource":      `Bearer authorization="https://login.microsoftonline.com/t", resource="https://graph.microsoft.com"`,
+		"an authorization of commas":      `Bearer authorization=",,", resource="https://vault.azure.net"`,
+		"an authorization of a tab":       "Bearer authorization=\t resource=\"https://vault.azure.net\"",
+		"an authorization of a quote":     `Bearer authorization="" x", resource="https://vault.azure.net"`,
+		"no authorization":                `Bearer resource="https://vault.azure.net"`,
+		"claims before any other":         `Bearer error="insufficient_claims", claims="e30="`,
+		"an authorization without a path": `Bearer authorization="https://login.microsoftonline.com", resource="https://vault.azure.net"`,
 	} {
 		for _, named := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/%v", name, named), func(t *testing.T) {
@@ -123,19 +127,27 @@ func TestChallengesThatTrick(t *testing.T) {
 				asked := 0
 				client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 					if asked++; r.Header.Get("Authorization") != "" {
-						t.Error("the token was sent")
+						t.Error("a token was sent")
 					}
 					return &http.Response{StatusCode: 401, Header: http.Header{"Www-Authenticate": {challenge}}, Body: http.NoBody, Request: r}, nil
 				})}
+				cred := &countingCredential{}
 				cfg := provider.Config{
-					VaultURL: "https://my-vault.vault.azure.net", Credential: staticCredential{}.GetToken, Logger: (&logtest.Buffer{}).Logger(),
+					VaultURL: "https://my-vault.vault.azure.net", Credential: cred.GetToken, Logger: (&logtest.Buffer{}).Logger(),
 					ClientOptions: azsecretsOptions(client),
 				}
 				if named {
 					cfg.Secrets = []string{"A", "B"}
 				}
-				if _, err := kvVault(t, cfg).ReadContext(t.Context()); err == nil || asked != 1 {
-					t.Errorf("got %v after %d requests", err, asked)
+				most := 1
+				if strings.HasPrefix(name, "claims") {
+					most = 2 // the SDK asks once more, without a token
+				}
+				if _, err := kvVault(t, cfg).ReadContext(t.Context()); err == nil || asked > most {
+					t.Errorf("got %v after %d requests, want an error after %d", err, asked, most)
+				}
+				if n := cred.asked.Load(); n != 0 {
+					t.Errorf("the credential was asked for %d tokens, want none", n)
 				}
 			})
 		}
@@ -147,6 +159,37 @@ func TestChallengesThatTrick(t *testing.T) {
 		}
 	}
 }
+
+// countingCredential gives a token, and counts.
+type countingCredential struct {
+	tokenCredential
+	asked atomic.Int32
+}
+
+func (c *countingCredential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	c.asked.Add(1)
+	return c.tokenCredential.GetToken(ctx, options)
+}
+
+// TestUnknownTenant sets a TenantId that looks right and that Entra does not know.
+func TestUnknownTenant(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer()
+	defer srv.Close()
+	for tenant, want := range map[string]string{
+		"nowhere.example": "authenticate: 400 Bad Request AADSTS90002; Entra knows no such tenant: TenantId must be the directory (tenant) ID, a GUID, or one of the tenant's domains",
+		someOtherTenant:   "authenticate: the credential is for another tenant than the vault's; use a credential of the tenant that the vault's subscription belongs to: check TenantId",
+	} {
+		var log logtest.Buffer
+		k := newKoanf(t, map[string]any{"kvSetting": with(srv, map[string]any{"TenantId": tenant})}, ":")
+		_, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &log))
+		if want := "provider: " + srv.VaultURL() + ": " + want; err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}
+
+const someOtherTenant = "00000000-0000-4000-8000-00000000bbbb"
 
 // A chain of credentials tells why each of them failed, by its first line.
 func TestCredentialChain(t *testing.T) {
@@ -239,8 +282,9 @@ func TestPagerWithoutEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := vault.Read(); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want the deadline", err)
 		}
+		<-time.After(time.Second) // the page that was under way
 	})
 }
 

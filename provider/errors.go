@@ -2,23 +2,21 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/portnokkel/portnokkel/provider/internal/azure"
 )
 
-// The steps of a load, as Error.Step names them.
-const (
-	stepAuthenticate = "authenticate"
-	stepList         = "list"
-	stepGet          = "get"
-	stepMap          = "map"
-)
+// stepMap is the step that no request belongs to.
+const stepMap = "map"
 
-// Error is why a load of a vault failed. errors.Is finds a context's end in it,
-// and errors.As an [azcore.ResponseError] with status and code where the vault
-// refused. What it unwraps to is stripped of the answer's body.
+// Error is why a load of a vault failed. [errors.Is] finds a context's end in it.
+// If the vault refused, [errors.As] finds an [azcore.ResponseError] with status and
+// code. Neither its text nor what it unwraps to holds an answer's body.
 type Error struct {
-	// Vault is the vault's address; "" where the Config gave none.
+	// Vault is the vault's address; "" if the Config gave none.
 	Vault string
 	// Step is "authenticate", "list", "get" or "map" (names to keys).
 	Step string
@@ -26,82 +24,71 @@ type Error struct {
 	Secret string
 	// Read is how many of the Total secrets that were found had been read.
 	Read, Total int
-	// Status is the HTTP status of the answer that ended the load, the vault's or
-	// Entra's; 0 when there was none.
-	Status int
+	// StatusCode is the HTTP status of the answer that ended the load: the vault's,
+	// Entra's or a proxy's. It is 0 if there was none.
+	StatusCode int
 	// Code is the innermost code of that answer, such as "ForbiddenByRbac",
-	// "SecretNotFound" or "AADSTS7000215"; "" when there was none.
+	// "SecretNotFound" or "AADSTS7000215"; "" if there was none.
 	Code string
-	// Cure is what to do about it; "" when unknown.
-	Cure string
+	// Hint is what to do about it; "" if unknown.
+	Hint string
 
 	reason string
 	cause  error
 }
 
 // Error says which vault, which step, what happened, how far the load came, and
-// the cure.
+// what to do.
 func (e *Error) Error() string {
+	if e == nil {
+		return "provider: no error"
+	}
 	var b strings.Builder
-	vault := e.Vault
-	if vault == "" {
-		vault = "key vault"
+	b.WriteString("provider: ")
+	write := func(separator, text string) {
+		if text != "" {
+			b.WriteString(separator + text)
+		}
 	}
-	fmt.Fprintf(&b, "provider: %s: %s", vault, e.Step)
-	if e.Secret != "" && e.Step != stepMap {
-		b.WriteString(" " + e.Secret)
+	if e.Vault == "" {
+		b.WriteString("key vault")
 	}
-	b.WriteString(": " + e.reason)
+	write("", e.Vault)
+	write(": ", e.Step)
+	if e.Step != stepMap {
+		write(" ", e.Secret)
+	}
+	write(": ", e.reason)
 	if e.Total > 0 {
 		fmt.Fprintf(&b, " (%d of %d secrets read)", e.Read, e.Total)
 	}
-	if e.Cure != "" {
-		b.WriteString("; " + e.Cure)
-	}
+	write("; ", e.Hint)
 	return b.String()
 }
 
 // Unwrap is the cause, without anything that quotes an answer's body. It may be
 // nil.
-func (e *Error) Unwrap() error { return e.cause }
-
-// patience is a status with which the vault, or Entra, puts the load off.
-func (r *reading) patience() int {
-	status := 0
-	if r.session.wire != nil {
-		status = r.session.wire.patience()
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
 	}
-	if w := r.session.entra.wire; w != nil {
-		status = max(status, w.patience())
-	}
-	return status
+	return e.cause
 }
 
-// explain makes an Error of what ended the load. parent is the caller's context,
-// ctx the load's own.
-func (r *reading) explain(f failure, parent, ctx context.Context) *Error {
-	if f.step != stepAuthenticate && r.waitedForToken(f.err) {
-		f.step, f.secret = stepAuthenticate, ""
+// explain makes an Error of what ended the load. ctx is the load's own.
+func (r *reading) explain(ctx context.Context, f failure) *Error {
+	var panicked *azure.PanicError
+	if errors.As(f.err, &panicked) {
+		r.cfg.logger().Error("provider: code that a load calls panicked", "vault", r.cfg.VaultURL, "stack", string(panicked.Stack))
 	}
-	d := diagnose(f.err)
-	if d.kind == kindDeadline {
-		switch {
-		case parent.Err() != nil:
-			d.reason = "the context's deadline passed"
-		case ctx.Err() != nil:
-			d.reason = fmt.Sprintf("no result within the Timeout of %v", r.cfg.Timeout)
-		default:
-			d.reason = "a time-out of the transport's own passed"
-		}
-		if d.status = r.patience(); d.status != 0 {
-			d.reason += ", the last answer being " + statusText(d.status)
-		}
+	d := r.session.Diagnose(ctx, f.step, f.err)
+	if d.Step == azure.StepAuthenticate {
+		f.secret = ""
 	}
 	return &Error{
-		Vault: r.cfg.VaultURL, Step: f.step, Secret: f.secret,
+		Vault: r.cfg.VaultURL, Step: d.Step, Secret: f.secret,
 		Read: int(r.read.Load()), Total: len(r.entries),
-		Status: d.status, Code: d.code,
-		Cure:   cure(f.step, d),
-		reason: d.reason, cause: d.cause,
+		StatusCode: d.StatusCode, Code: d.Code, Hint: d.Hint,
+		reason: d.Reason, cause: d.Cause,
 	}
 }

@@ -3,6 +3,7 @@ package provider_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,13 +16,14 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
 
-// TestErrorsCure plays what goes wrong in practice, and holds what is said of it.
+// TestErrorsSayWhatToDo plays what goes wrong in practice, and holds what is said of it.
 // VAULT stands for the vault's address.
-func TestErrorsCure(t *testing.T) {
+func TestErrorsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	path := func(p string) func(*http.Request) bool {
 		return func(r *http.Request) bool {
@@ -36,41 +38,40 @@ func TestErrorsCure(t *testing.T) {
 		opts   []vaulttest.Option
 		faults []faulttest.Fault
 		change func(*testing.T, *vaulttest.Server, *provider.Config)
-		want   provider.Error // Vault and Cure are left out: text has them
+		want   provider.Error // Vault and Hint are left out: text has them
 		text   string
 	}{
 		{
 			name: "no list permission", opts: []vaulttest.Option{vaulttest.WithoutList()},
-			want: provider.Error{Step: "list", Status: 403, Code: "ForbiddenByRbac"},
+			want: provider.Error{Step: "list", StatusCode: 403, Code: "ForbiddenByRbac"},
 			text: `provider: VAULT: list: 403 Forbidden ForbiddenByRbac; grant the identity the role "Key Vault Secrets User" on the vault (with access policies: the secret permissions Get and List), or name the secrets in Secrets, which takes no permission to list`,
 		},
 		{
 			name: "no get permission", opts: []vaulttest.Option{vaulttest.WithoutGet()},
-			want: provider.Error{Step: "get", Secret: "A", Total: 1, Status: 403, Code: "ForbiddenByRbac"},
+			want: provider.Error{Step: "get", Secret: "A", Total: 1, StatusCode: 403, Code: "ForbiddenByRbac"},
 			text: `provider: VAULT: get A: 403 Forbidden ForbiddenByRbac (0 of 1 secrets read); grant the identity the role "Key Vault Secrets User" on the vault (with access policies: the secret permissions Get and List)`,
 		},
 		{
 			name:   "access policy",
 			faults: []faulttest.Fault{{Status: 403, Body: forbidden("AccessDenied"), Match: path("/secrets")}},
-			want:   provider.Error{Step: "list", Status: 403, Code: "AccessDenied"},
+			want:   provider.Error{Step: "list", StatusCode: 403, Code: "AccessDenied"},
 			text:   `provider: VAULT: list: 403 Forbidden AccessDenied; grant the identity the role "Key Vault Secrets User" on the vault (with access policies: the secret permissions Get and List), or name the secrets in Secrets, which takes no permission to list`,
 		},
 		{
-			name:   "firewall",
-			faults: []faulttest.Fault{{Status: 403, Body: forbidden("ForbiddenByFirewall"), Match: path("/secrets")}},
-			want:   provider.Error{Step: "list", Status: 403, Code: "ForbiddenByFirewall"},
-			text:   "provider: VAULT: list: 403 Forbidden ForbiddenByFirewall; let this machine's address through the vault's firewall (Networking), or reach the vault by its private endpoint",
+			name: "firewall", opts: []vaulttest.Option{vaulttest.WithFirewall()},
+			want: provider.Error{Step: "list", StatusCode: 403, Code: "ForbiddenByFirewall"},
+			text: "provider: VAULT: list: 403 Forbidden ForbiddenByFirewall for the address 203.0.113.7; let this machine's address through the vault's firewall (Networking), or reach the vault by its private endpoint",
 		},
 		{
 			name:   "tenant that the vault does not trust",
 			faults: []faulttest.Fault{{Status: 401, Body: `{"error":{"code":"Unauthorized","message":"AKV10032: Invalid issuer. canary-body"}}`, Match: path("/secrets")}},
-			want:   provider.Error{Step: "list", Status: 401, Code: "AKV10032"},
+			want:   provider.Error{Step: "list", StatusCode: 401, Code: "AKV10032"},
 			text:   "provider: VAULT: list: 401 Unauthorized AKV10032; use a credential of the tenant that the vault's subscription belongs to: check TenantId",
 		},
 		{
 			name:   "token refused",
 			faults: []faulttest.Fault{{Status: 401, Body: `{"error":{"code":"Unauthorized"}}`, Match: path("/secrets")}},
-			want:   provider.Error{Step: "list", Status: 401, Code: "Unauthorized"},
+			want:   provider.Error{Step: "list", StatusCode: 401, Code: "Unauthorized"},
 			text:   "provider: VAULT: list: 401 Unauthorized Unauthorized; the vault does not accept the credential's token: check its tenant and cloud",
 		},
 		{
@@ -81,30 +82,74 @@ func TestErrorsCure(t *testing.T) {
 		{
 			name:   "no such tenant",
 			faults: []faulttest.Fault{{Status: 400, Body: `{"error":"invalid_request","error_description":"canary-body","error_codes":[90002]}`, Match: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/openid-configuration") }}},
-			want:   provider.Error{Step: "authenticate", Status: 400, Code: "AADSTS90002"},
-			text:   "provider: VAULT: authenticate: 400 Bad Request AADSTS90002; there is no such tenant: check TenantId",
+			want:   provider.Error{Step: "authenticate", StatusCode: 400, Code: "AADSTS90002"},
+			text:   "provider: VAULT: authenticate: 400 Bad Request AADSTS90002; Entra knows no such tenant: TenantId must be the directory (tenant) ID, a GUID, or one of the tenant's domains",
 		},
 		{
 			name: "wrong client id", change: withCredential("", "someone", ""),
-			want: provider.Error{Step: "authenticate", Status: 400, Code: "AADSTS700016"},
+			want: provider.Error{Step: "authenticate", StatusCode: 400, Code: "AADSTS700016"},
 			text: "provider: VAULT: authenticate: 400 Bad Request AADSTS700016; there is no such application in the tenant: check ClientId and TenantId",
 		},
 		{
 			name: "wrong client secret", change: withCredential("", "", "canary-secret"),
-			want: provider.Error{Step: "authenticate", Status: 401, Code: "AADSTS7000215"},
+			want: provider.Error{Step: "authenticate", StatusCode: 401, Code: "AADSTS7000215"},
 			text: "provider: VAULT: authenticate: 401 Unauthorized AADSTS7000215; the client secret is wrong: ClientSecret must be the secret's value, not its ID",
 		},
 		{
 			name:   "expired client secret",
 			change: func(_ *testing.T, srv *vaulttest.Server, _ *provider.Config) { srv.ExpireClientSecret() },
-			want:   provider.Error{Step: "authenticate", Status: 401, Code: "AADSTS7000222"},
+			want:   provider.Error{Step: "authenticate", StatusCode: 401, Code: "AADSTS7000222"},
 			text:   "provider: VAULT: authenticate: 401 Unauthorized AADSTS7000222; the client secret has expired: make a new one for the app registration, and set ClientSecret to its value",
+		},
+		{
+			name:   "an application id of the wrong form",
+			faults: []faulttest.Fault{{Status: 400, Body: `{"error":"unauthorized_client","error_description":"canary-body","error_codes":[700038]}`, Match: path("/token")}},
+			want:   provider.Error{Step: "authenticate", StatusCode: 400, Code: "AADSTS700038"},
+			text:   "provider: VAULT: authenticate: 400 Bad Request AADSTS700038; this cannot be an application's id: ClientId must be the application (client) ID of the app registration, a GUID",
+		},
+		{
+			name:   "unknown API version",
+			faults: []faulttest.Fault{{Status: 400, Body: `{"error":{"code":"BadParameter","message":"The specified version (canary-body) is unknown."}}`, Match: path("/secrets")}},
+			want:   provider.Error{Step: "list", StatusCode: 400, Code: "BadParameter"},
+			text:   "provider: VAULT: list: 400 Bad Request BadParameter; the vault does not accept the request: leave ClientOptions.APIVersion empty, or set a version that the vault knows",
+		},
+		{
+			name:   "404 without a code, listing",
+			faults: []faulttest.Fault{{Status: 404, Body: `canary-body`, Match: path("/secrets")}},
+			want:   provider.Error{Step: "list", StatusCode: 404},
+			text:   "provider: VAULT: list: 404 Not Found; check that the address (kvSetting:SecretUri, Config.VaultURL) is a key vault's, and that no proxy or log-in page answers instead",
+		},
+		{
+			name:   "404 without a code, a secret by its name",
+			change: func(_ *testing.T, _ *vaulttest.Server, c *provider.Config) { c.Secrets = []string{"A"} },
+			faults: []faulttest.Fault{{Status: 404, Body: `canary-body`, Match: path("/A/")}},
+			want:   provider.Error{Step: "get", Secret: "A", Total: 1, StatusCode: 404},
+			text:   "provider: VAULT: get A: 404 Not Found (0 of 1 secrets read); check the secret's name, and that the address (kvSetting:SecretUri, Config.VaultURL) is a key vault's",
+		},
+		{
+			name:   "404 without a code, a secret that was listed",
+			faults: []faulttest.Fault{{Status: 404, Body: `canary-body`, Match: path("/A/")}},
+			want:   provider.Error{Step: "get", Secret: "A", Total: 1, StatusCode: 404},
+			text:   "provider: VAULT: get A: 404 Not Found (0 of 1 secrets read); the vault listed the secret and then did not have it: it was deleted meanwhile: load again; if it stays so, check that no proxy answers instead of the vault",
+		},
+		{
+			name: "a secret deleted meanwhile",
+			change: func(_ *testing.T, srv *vaulttest.Server, _ *provider.Config) {
+				srv.Faults.Add(faulttest.Fault{Times: -1, Match: func(r *http.Request) bool {
+					if r.URL.Path == "/secrets/A/" {
+						srv.Delete("A")
+					}
+					return false
+				}})
+			},
+			want: provider.Error{Step: "get", Secret: "A", Total: 1, StatusCode: 404, Code: "SecretNotFound"},
+			text: "provider: VAULT: get A: 404 Not Found SecretNotFound (0 of 1 secrets read); the vault listed the secret and then did not have it: it was deleted meanwhile: load again; if it stays so, check that no proxy answers instead of the vault",
 		},
 		{
 			name:   "vault's service unknown to the tenant",
 			faults: []faulttest.Fault{{Status: 400, Body: `{"error":"invalid_resource","error_codes":[500011]}`, Match: path("/token")}},
-			want:   provider.Error{Step: "authenticate", Status: 400, Code: "AADSTS500011"},
-			text:   "provider: VAULT: authenticate: 400 Bad Request AADSTS500011; the tenant does not know this vault's service: check the cloud in the credential's and ClientOptions",
+			want:   provider.Error{Step: "authenticate", StatusCode: 400, Code: "AADSTS500011"},
+			text:   "provider: VAULT: authenticate: 400 Bad Request AADSTS500011; the tenant does not know this vault's service: check the cloud in the credential's options and in ClientOptions",
 		},
 		{
 			name:   "Entra's answer is not JSON",
@@ -115,7 +160,7 @@ func TestErrorsCure(t *testing.T) {
 		{
 			name:   "Entra is not there",
 			faults: []faulttest.Fault{{Status: 404, Body: `canary-body`, Match: path("/token")}},
-			want:   provider.Error{Step: "authenticate", Status: 404},
+			want:   provider.Error{Step: "authenticate", StatusCode: 404},
 			text:   "provider: VAULT: authenticate: 404 Not Found; check the authority's address and TenantId, and that no proxy or log-in page answers instead",
 		},
 		{
@@ -126,7 +171,7 @@ func TestErrorsCure(t *testing.T) {
 				options.Retry.RetryDelay = time.Millisecond
 				c.Credential = kvCredential(t, srv.TenantID(), srv.ClientID(), srv.ClientSecret(), options).GetToken
 			},
-			want: provider.Error{Step: "authenticate", Status: 503, Code: "temporarily_unavailable"},
+			want: provider.Error{Step: "authenticate", StatusCode: 503, Code: "temporarily_unavailable"},
 			text: "provider: VAULT: authenticate: 503 Service Unavailable temporarily_unavailable; the service has a fault of its own: try again later",
 		},
 		{
@@ -159,26 +204,20 @@ func TestErrorsCure(t *testing.T) {
 		{
 			name:   "disabled named secret",
 			change: func(_ *testing.T, _ *vaulttest.Server, c *provider.Config) { c.Secrets = []string{"Off"} },
-			want:   provider.Error{Step: "get", Secret: "Off", Total: 1, Status: 403, Code: "SecretDisabled"},
+			want:   provider.Error{Step: "get", Secret: "Off", Total: 1, StatusCode: 403, Code: "SecretDisabled"},
 			text:   "provider: VAULT: get Off: 403 Forbidden SecretDisabled (0 of 1 secrets read); enable the secret in the vault, or do not name it in Secrets",
 		},
 		{
 			name:   "missing named secret",
 			change: func(_ *testing.T, _ *vaulttest.Server, c *provider.Config) { c.Secrets = []string{"A", "Nope"} },
 			faults: []faulttest.Fault{{Match: path("/Nope/"), Delay: 50 * time.Millisecond}},
-			want:   provider.Error{Step: "get", Secret: "Nope", Read: 1, Total: 2, Status: 404, Code: "SecretNotFound"},
+			want:   provider.Error{Step: "get", Secret: "Nope", Read: 1, Total: 2, StatusCode: 404, Code: "SecretNotFound"},
 			text:   "provider: VAULT: get Nope: 404 Not Found SecretNotFound (1 of 2 secrets read); create the secret in the vault, or correct its name",
-		},
-		{
-			name:   "throttled to the end",
-			faults: []faulttest.Fault{{Status: 429, Body: `{"error":{"code":"Throttled"}}`, Times: -1, Match: path("/A/")}},
-			want:   provider.Error{Step: "get", Secret: "A", Total: 1, Status: 429, Code: "Throttled"},
-			text:   "provider: VAULT: get A: 429 Too Many Requests Throttled (0 of 1 secrets read); the vault is asked for too much: load less with Secrets or Sections, lower Concurrency, or start fewer instances at once",
 		},
 		{
 			name:   "outage",
 			faults: []faulttest.Fault{{Status: 503, Body: `<html>canary-body`, Times: -1, Match: path("/secrets")}},
-			want:   provider.Error{Step: "list", Status: 503},
+			want:   provider.Error{Step: "list", StatusCode: 503},
 			text:   "provider: VAULT: list: 503 Service Unavailable; the service has a fault of its own: try again later",
 		},
 		{
@@ -189,7 +228,7 @@ func TestErrorsCure(t *testing.T) {
 		{
 			name:   "redirect",
 			faults: []faulttest.Fault{{Status: 302, Header: http.Header{"Location": {"https://localhost/"}}, Match: path("/secrets")}},
-			want:   provider.Error{Step: "list", Status: 302},
+			want:   provider.Error{Step: "list", StatusCode: 302},
 			text:   "provider: VAULT: list: 302 Found; check that the address (kvSetting:SecretUri, Config.VaultURL) is a key vault's, and that no proxy or log-in page answers instead",
 		},
 	}
@@ -208,17 +247,17 @@ func TestErrorsCure(t *testing.T) {
 			_, err := kvVault(t, cfg).Read()
 			var got *provider.Error
 			if !errors.As(err, &got) {
-				t.Fatalf("got %v", err)
+				t.Fatalf("got %v, want an *Error", err)
 			}
 			c.want.Vault = cfg.VaultURL
-			if diff := cmp.Diff(c.want, *got, cmpopts.IgnoreUnexported(provider.Error{}), cmpopts.IgnoreFields(provider.Error{}, "Cure")); diff != "" {
+			if diff := cmp.Diff(c.want, *got, cmpopts.IgnoreUnexported(provider.Error{}), cmpopts.IgnoreFields(provider.Error{}, "Hint")); diff != "" {
 				t.Error(diff)
 			}
 			if want := strings.ReplaceAll(c.text, "VAULT", cfg.VaultURL); want != "" && err.Error() != want {
 				t.Errorf("got  %s\nwant %s", err, want)
 			}
-			if got.Cure == "" || !strings.HasSuffix(err.Error(), "; "+got.Cure) {
-				t.Errorf("no cure: %s", err)
+			if got.Hint == "" || !strings.HasSuffix(err.Error(), "; "+got.Hint) {
+				t.Errorf("no hint: %s", err)
 			}
 			for e := err; e != nil; e = errors.Unwrap(e) {
 				if strings.Contains(e.Error(), "canary") {
@@ -226,15 +265,15 @@ func TestErrorsCure(t *testing.T) {
 				}
 			}
 			var refused *azcore.ResponseError
-			if got.Step != "authenticate" && got.Status != 0 && (!errors.As(err, &refused) || refused.StatusCode != got.Status || refused.ErrorCode != got.Code) {
+			if got.Step != "authenticate" && got.StatusCode != 0 && (!errors.As(err, &refused) || refused.StatusCode != got.StatusCode || refused.ErrorCode != got.Code) {
 				t.Errorf("no response error in the chain: %v", refused)
 			}
 		})
 	}
 }
 
-// withCredential is a credential that differs from the right one where an
-// argument is set.
+// withCredential is a credential that differs from the right one in those
+// arguments that are set.
 func withCredential(tenant, client, secret string) func(*testing.T, *vaulttest.Server, *provider.Config) {
 	return func(t *testing.T, srv *vaulttest.Server, c *provider.Config) {
 		or := func(a, b string) string {
@@ -265,6 +304,7 @@ func TestIsBounded(t *testing.T) {
 		name    string
 		fault   faulttest.Fault
 		timeout time.Duration
+		retry   time.Duration
 		ctx     time.Duration
 		after   time.Duration
 		want    string
@@ -294,8 +334,9 @@ func TestIsBounded(t *testing.T) {
 			want: "get A: no result within the Timeout of 30s (1 of 2 secrets read); check that this machine",
 		},
 		{
-			name: "patience asked beyond the end", fault: faulttest.Fault{Status: 429, Header: http.Header{"Retry-After": {"50"}}, Match: secret}, after: 30 * time.Second,
-			want: "get A: no result within the Timeout of 30s, the last answer being 429 Too Many Requests (1 of 2 secrets read); the vault is asked for too much",
+			name: "an outage, and the end of the time between two tries", timeout: 5 * time.Second, retry: 4 * time.Second, after: 5 * time.Second,
+			fault: faulttest.Fault{Status: 503, Times: -1, Match: secret},
+			want:  "get A: no result within the Timeout of 5s, the last answer being 503 Service Unavailable (1 of 2 secrets read); the service has a fault of its own",
 		},
 	}
 	for _, c := range cases {
@@ -307,6 +348,7 @@ func TestIsBounded(t *testing.T) {
 				srv.Faults.Add(c.fault)
 				cfg := kvConfig(t, srv)
 				cfg.Timeout = c.timeout
+				cfg.ClientOptions.Retry.RetryDelay = c.retry
 				ctx := t.Context()
 				if c.ctx != 0 {
 					var cancel context.CancelFunc
@@ -337,7 +379,7 @@ func TestCanceled(t *testing.T) {
 		cancel()
 		_, err := kvVault(t, cfg).ReadContext(ctx)
 		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "the context was canceled") {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want the context's end", err)
 		}
 	}
 }
@@ -352,7 +394,123 @@ func TestTransportsOwnTimeout(t *testing.T) {
 		cfg.ClientOptions.Transport = &http.Client{Transport: srv.Transport(), Timeout: time.Second}
 		_, err := kvVault(t, cfg).Read()
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "list: a time-out of the transport's own passed;") {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want the transport's own time-out", err)
 		}
 	})
+}
+
+// TestThrottledWithinTheTimeout shows that a vault which throttles is asked again
+// as long as there is time, and not one second longer.
+func TestThrottledWithinTheTimeout(t *testing.T) {
+	t.Parallel()
+	const hint = "; the vault is asked for too much: load less with Secrets or Sections, lower Concurrency, or start fewer instances at once"
+	cases := []struct {
+		name       string
+		times      int
+		retryAfter string
+		delay      time.Duration // of the answer, so that the other secret is read by then
+		timeout    time.Duration
+		least      time.Duration // how long the load takes, from this
+		most       time.Duration // to this
+		want       string        // of the error; "" for none
+	}{
+		{name: "five times", times: 5, least: 14 * time.Second, most: 17 * time.Second},
+		{name: "five times, asking for 4 s", times: 5, retryAfter: "4", least: 20 * time.Second, most: 20 * time.Second},
+		{name: "a longer Timeout", times: 20, retryAfter: "4", timeout: 2 * time.Minute, least: 80 * time.Second, most: 80 * time.Second},
+		{name: "once, asking for 70 s", times: 1, retryAfter: "70", timeout: 2 * time.Minute, least: 70 * time.Second, most: 70 * time.Second},
+		{
+			name: "to the end", times: -1, least: 20 * time.Second, most: 30 * time.Second,
+			want: "get A: 429 Too Many Requests Throttled (1 of 2 secrets read)" + hint,
+		},
+		{
+			name: "asking for more than there is", times: -1, retryAfter: "31", delay: time.Second, least: time.Second, most: time.Second,
+			want: "get A: 429 Too Many Requests Throttled, asking to wait 31s (1 of 2 secrets read)" + hint,
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := vaulttest.NewPipe(vaulttest.WithSecrets(map[string]string{"A": "a", "B": "b"}))
+				defer srv.Close()
+				fault := faulttest.Fault{
+					Status: 429, Header: http.Header{}, Body: `{"error":{"code":"Throttled"}}`, Times: c.times, Delay: c.delay,
+					Match: func(r *http.Request) bool { return r.URL.Path == "/secrets/A/" },
+				}
+				if c.retryAfter != "" {
+					fault.Header.Set("Retry-After", c.retryAfter)
+				}
+				srv.Faults.Add(fault)
+				cfg := kvConfig(t, srv)
+				cfg.ClientOptions.Retry.RetryDelay, cfg.Timeout = 0, c.timeout
+				start := time.Now()
+				_, err := kvVault(t, cfg).Read()
+				if took := time.Since(start); took < c.least || took > c.most {
+					t.Errorf("took %v, want %v to %v", took, c.least, c.most)
+				}
+				var text string
+				if err != nil {
+					text = strings.TrimPrefix(err.Error(), "provider: "+srv.VaultURL()+": ")
+				}
+				if text != c.want {
+					t.Errorf("got  %s\nwant %s", text, c.want)
+				}
+			})
+		})
+	}
+}
+
+// TestEveryLineHasThePrefix joins errors in every way that this package does.
+func TestEveryLineHasThePrefix(t *testing.T) {
+	t.Parallel()
+	_, ofConfig := provider.KeyVault(provider.Config{
+		VaultURL: "x", Secrets: []string{"a b", "c d"}, Sections: []string{"e--"}, Concurrency: -1, Timeout: -1,
+	})
+	_, ofClient := provider.KeyVaultWithClient(nil, provider.Config{VaultURL: "x", Timeout: -1})
+	fake := &kvFake{secrets: []kvSecret{{name: "A"}, {name: "A--B"}, {name: "C"}, {name: "C--D"}}}
+	vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: (&logtest.Buffer{}).Logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ofNames := vault.Read()
+	for _, c := range []struct {
+		err   error
+		lines int
+	}{{ofConfig, 8}, {ofClient, 3}, {ofNames, 2}} {
+		if c.err == nil {
+			t.Fatal("no error")
+		}
+		lines := strings.Split(c.err.Error(), "\n")
+		for _, line := range lines {
+			if !strings.HasPrefix(line, "provider: ") {
+				t.Errorf("a line without the prefix: %q", line)
+			}
+		}
+		if len(lines) != c.lines {
+			t.Errorf("%d lines, want %d: %v", len(lines), c.lines, c.err)
+		}
+	}
+}
+
+// TestNilAndZero calls everything on nothing.
+func TestNilAndZero(t *testing.T) {
+	t.Parallel()
+	var none *provider.Error
+	if got := none.Error(); got != "provider: no error" || none.Unwrap() != nil {
+		t.Errorf("nil Error: %q, %v", got, none.Unwrap())
+	}
+	if zero := (&provider.Error{}); zero.Error() != "provider: key vault" || zero.Unwrap() != nil {
+		t.Errorf("zero Error: %q", zero)
+	}
+	for _, vault := range []*provider.Vault{nil, {}} {
+		if _, err := vault.Read(); err == nil || err.Error() != "provider: a Vault is made by KeyVault or KeyVaultWithClient" {
+			t.Errorf("Read: %v", err)
+		}
+		if _, err := vault.ReadBytes(); err == nil || !strings.HasPrefix(err.Error(), "provider: ") {
+			t.Errorf("ReadBytes: %v", err)
+		}
+		if got := fmt.Sprintf("%v %+v %#v %d", vault, vault, vault, vault); got != strings.TrimSpace(strings.Repeat("provider.Vault() ", 4)) {
+			t.Errorf("Format: %s", got)
+		}
+	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -41,6 +42,10 @@ func TestMalformedAnswers(t *testing.T) {
 		fault faulttest.Fault
 		want  string
 	}{
+		{"nothing for a listing", listing(""), "list: the answer holds no list of secrets, not even an empty one; check that the address"},
+		{"null for a listing", listing("null"), "list: the answer holds no list of secrets, not even an empty one; check that the address"},
+		{"an empty object for a listing", listing("{}"), "list: the answer holds no list of secrets, not even an empty one; check that the address"},
+		{"a listing of null", listing(`{"value":null,"nextLink":null}`), "list: the answer holds no list of secrets, not even an empty one; check that the address"},
 		{"HTML for a listing", listing("<html>canary"), "list: the answer is not the JSON that was expected"},
 		{"a number for a value", faulttest.Fault{Status: 200, Body: `{"value":4711}`, Match: get}, "get A: the answer is not the JSON that was expected"},
 		{"no value", faulttest.Fault{Status: 200, Body: `{"id":"https://x/secrets/A/1"}`, Match: get}, "get A: the answer holds no value"},
@@ -58,9 +63,9 @@ func TestMalformedAnswers(t *testing.T) {
 		{"page link to itself", listing(properID + `,"nextLink":"/secrets?a=b"}`), "list: the listing does not end"},
 		{"huge page", listing(`{"value":"` + strings.Repeat("x", 26<<20) + `"}`), "list: the answer is larger than a key vault's can be"},
 		{"truncated page", faulttest.Fault{Status: 200, Body: `{"value":[`, Truncate: true, Match: list, Times: -1}, "list: "},
-		{"challenge without a tenant", challenge(`Bearer authorization="login", resource="https://vault.azure.net"`), "authenticate: the answer does not say who issues the token"},
-		{"challenge with its scheme inside", challenge(`authBearer orization="login", resource="https://vault.azure.net"`), "authenticate: the answer does not say who issues the token"},
-		{"challenge without a resource", challenge(`Bearer authorization="https://login/x"`), "authenticate: the answer does not say who issues the token"},
+		{"challenge without a tenant", challenge(`Bearer authorization="login", resource="https://vault.azure.net"`), "authenticate: the answer's challenge is not one of Key Vault's"},
+		{"challenge with its scheme inside", challenge(`authBearer orization="login", resource="https://vault.azure.net"`), "authenticate: the answer's challenge is not one of Key Vault's"},
+		{"challenge without a resource", challenge(`Bearer authorization="https://login/x"`), "authenticate: the answer's challenge is not one of Key Vault's"},
 		{"odd code", faulttest.Fault{Status: 403, Body: `{"error":{"code":"a\nb canary"}}`, Match: list}, "list: 403 Forbidden; "},
 	}
 	for _, c := range cases {
@@ -167,7 +172,7 @@ func TestOddClients(t *testing.T) {
 		}}, "provider: key vault: list: of the client's own"},
 		{"get fails", &kvFake{secrets: []kvSecret{{name: "A"}}, get: func(string) (azsecrets.GetSecretResponse, error) {
 			return azsecrets.GetSecretResponse{}, fmt.Errorf("%s: %w", strings.Repeat("x", 400), odd)
-		}}, "provider: key vault: get A: " + strings.Repeat("x", 300) + " (0 of 1 secrets read)"},
+		}}, "provider: key vault: get A: " + strings.Repeat("x", 299) + "… (0 of 1 secrets read)"},
 		{"get is refused without a body", &kvFake{secrets: []kvSecret{{name: "A"}}, get: func(string) (azsecrets.GetSecretResponse, error) {
 			return azsecrets.GetSecretResponse{}, &azcore.ResponseError{StatusCode: 418, ErrorCode: "Teapot"}
 		}}, "provider: key vault: get A: 418 I'm a teapot Teapot (0 of 1 secrets read)"},
@@ -214,6 +219,74 @@ func TestDeafCredential(t *testing.T) {
 	})
 }
 
+// TestDeafClient holds that a client which ignores its context does not hold up a
+// load, whatever it is asked for, nor does a deaf transport.
+func TestDeafClient(t *testing.T) {
+	t.Parallel()
+	for _, way := range []string{"get", "list", "transport"} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				wake := make(chan struct{})
+				defer close(wake)
+				fake := &kvFake{secrets: []kvSecret{{name: "A"}, {name: "B"}}}
+				step := ": list: "
+				switch way {
+				case "get":
+					step = ": get "
+					fake.get = func(string) (azsecrets.GetSecretResponse, error) {
+						<-wake
+						return azsecrets.GetSecretResponse{}, nil
+					}
+				case "list":
+					fake.page = func() (azsecrets.ListSecretPropertiesResponse, error) {
+						<-wake
+						return azsecrets.ListSecretPropertiesResponse{}, nil
+					}
+				}
+				cfg := provider.Config{VaultURL: "https://v.vault.azure.net", Timeout: 7 * time.Second}
+				vault, err := provider.KeyVaultWithClient(fake, cfg)
+				if way == "transport" {
+					cfg.Credential = tokenCredential{}.GetToken
+					cfg.ClientOptions.Transport = transporterFunc(func(*http.Request) (*http.Response, error) {
+						<-wake
+						return nil, errors.New("too late")
+					})
+					vault, err = provider.KeyVault(cfg)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				_, err = vault.Read()
+				if took := time.Since(start); took != 7*time.Second || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), step) {
+					t.Errorf("%v after %v, want the end of the Timeout after 7s", err, took)
+				}
+			})
+		})
+	}
+}
+
+// TestPanickyClient shows that a panic in a client is an error, and that the log
+// has its stack and not its value.
+func TestPanickyClient(t *testing.T) {
+	t.Parallel()
+	var log logtest.Buffer
+	fake := &kvFake{secrets: []kvSecret{{name: "A"}}, get: func(string) (azsecrets.GetSecretResponse, error) { panic(canary) }}
+	vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: log.Logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = vault.Read()
+	want := "provider: key vault: get A: the client, its transport or the credential panicked (0 of 1 secrets read); the log has the stack"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "TestPanickyClient") || strings.Contains(text, canary) {
+		t.Errorf("the log: %s", text)
+	}
+}
+
 // TestAnyTransporter shows that a transport that is no *http.Client works.
 func TestAnyTransporter(t *testing.T) {
 	t.Parallel()
@@ -239,7 +312,7 @@ func TestResourceCheckStaysOn(t *testing.T) {
 	cfg.ClientOptions.DisableChallengeResourceVerification = false
 	_, err := kvVault(t, cfg).Read()
 	if err == nil || !strings.Contains(err.Error(), "authenticate: the host is not one of Azure Key Vault's; ") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the refusal of the host", err)
 	}
 	if stats := srv.Stats(); stats.Tokens != 0 {
 		t.Error("a token was asked for")

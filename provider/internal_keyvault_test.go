@@ -1,15 +1,9 @@
 package provider
 
 import (
-	"context"
-	"crypto/tls"
-	"errors"
-	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
@@ -57,60 +51,5 @@ func TestLoadedSecrets(t *testing.T) {
 	want := map[string]string{"A": "A", "B:L:0": "B--L--0", "B:L:1": "b--L--1", "c:d:x:0": "C", "c:d:x:1": "C", "c:d:y": "C"}
 	if diff := cmp.Diff(want, sources); diff != "" {
 		t.Errorf("secrets (-want +got):\n%s", diff)
-	}
-}
-
-// TestOwnHTTPClient uses the client that is made here against a server whose
-// certificate it is taught.
-func TestOwnHTTPClient(t *testing.T) {
-	t.Parallel()
-	srv := vaulttest.NewServer()
-	defer srv.Close()
-	carrier, closeIdle := transporter(nil, 7)
-	defer closeIdle()
-	client, ok := carrier.(*http.Client)
-	if !ok {
-		t.Fatalf("got %T", carrier)
-	}
-	transport, ok := client.Transport.(*http.Transport)
-	if !ok {
-		t.Fatalf("got %T", client.Transport)
-	}
-	if transport.MaxIdleConns != 7 || transport.MaxIdleConnsPerHost != 7 || transport.TLSClientConfig.MinVersion != tls.VersionTLS12 || transport.Proxy == nil {
-		t.Errorf("got %+v", transport)
-	}
-	transport.TLSClientConfig.RootCAs = srv.Transport().TLSClientConfig.RootCAs
-	resp, err := client.Get(srv.VaultURL() + "/secrets")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusUnauthorized || resp.ProtoMajor != 2 {
-		t.Errorf("got %d over %s", resp.StatusCode, resp.Proto)
-	}
-}
-
-type answers struct{ err error }
-
-func (a answers) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	return azcore.AccessToken{Token: "token-for-tests"}, a.err
-}
-
-// TestGateOpensForATokenOnly holds that a refused credential is not asked again by
-// the requests that wait.
-func TestGateOpensForATokenOnly(t *testing.T) {
-	t.Parallel()
-	for _, err := range []error{nil, errors.New("refused")} {
-		g := newGate()
-		token, got := gatedCredential{answers{err}, g}.GetToken(t.Context(), policy.TokenRequestOptions{})
-		opened := false
-		select {
-		case <-g.opened:
-			opened = true
-		default:
-		}
-		if !errors.Is(got, err) || opened != (err == nil) || (token.Token != "") != (err == nil) {
-			t.Errorf("%v: got %q, %v; opened: %v", err, token.Token, got, opened)
-		}
 	}
 }

@@ -10,16 +10,20 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"github.com/knadh/koanf/v2"
+
+	"github.com/portnokkel/portnokkel/provider/internal/azure"
 )
 
 var (
 	_ koanf.Provider = (*Vault)(nil)
 	_ Client         = (*azsecrets.Client)(nil)
+	_ azure.Client   = Client(nil)
 )
 
 // Client is the part of [azsecrets.Client] that reading a vault takes.
 type Client interface {
-	// NewListSecretPropertiesPager lists the secrets without their values.
+	// NewListSecretPropertiesPager lists the secrets without their values. A page's
+	// Value is not nil, even if the page is empty.
 	NewListSecretPropertiesPager(options *azsecrets.ListSecretPropertiesOptions) *runtime.Pager[azsecrets.ListSecretPropertiesResponse]
 	// GetSecret reads one secret; an empty version means the latest.
 	GetSecret(ctx context.Context, name, version string, options *azsecrets.GetSecretOptions) (azsecrets.GetSecretResponse, error)
@@ -34,20 +38,11 @@ type Vault struct {
 	begin func() (*reading, error)
 }
 
-func newVault(cfg Config, open func() (session, error)) *Vault {
+func newVault(cfg Config, open func() (*azure.Session, error)) *Vault {
 	return &Vault{url: cfg.VaultURL, begin: func() (*reading, error) {
-		s, err := open()
-		return &reading{cfg: cfg, session: s, slots: make(chan struct{}, cfg.Concurrency)}, err
+		session, err := open()
+		return &reading{cfg: cfg, session: session, slots: make(chan struct{}, cfg.Concurrency)}, err
 	}}
-}
-
-// session is what one load works with.
-type session struct {
-	client Client
-	gate   *gate
-	wire   *wire // nil where the client is the user's
-	entra  wiredCredential
-	close  func()
 }
 
 // KeyVault makes a provider for the vault at [Config.VaultURL]. It checks cfg,
@@ -65,31 +60,29 @@ func KeyVault(cfg Config) (*Vault, error) {
 
 // openKeyVault is KeyVault for a checked Config and any credential.
 func openKeyVault(checked Config, credential azcore.TokenCredential) (*Vault, error) {
-	base, closeIdle := transporter(checked.ClientOptions.Transport, checked.Concurrency)
-	// Each load has its own client: its first request meets the challenge, so
-	// that what a load costs does not depend on the loads before it.
-	open := func() (session, error) {
-		s := session{gate: newGate(), wire: newWire(base), close: closeIdle}
-		s.entra, _ = credential.(wiredCredential)
-		options := checked.ClientOptions
-		options.Transport = s.wire
-		client, err := azsecrets.NewClient(checked.VaultURL, gatedCredential{credential, s.gate}, &options)
+	open := func() (*azure.Session, error) {
+		session, err := azure.Open(azure.Options{
+			VaultURL: checked.VaultURL, Credential: credential,
+			Client: checked.ClientOptions, Conns: checked.Concurrency,
+		})
 		if err != nil {
-			return session{}, fmt.Errorf("provider: ClientOptions: %w", err)
+			return nil, fmt.Errorf("provider: ClientOptions: %w", err)
 		}
-		s.client = client
-		return s, nil
+		return session, nil
 	}
-	if _, err := open(); err != nil {
+	session, err := open() // to find what is wrong with ClientOptions now
+	if err != nil {
 		return nil, err
 	}
+	session.Close()
 	return newVault(checked, open), nil
 }
 
 // KeyVaultWithClient makes a provider that reads through a client of your own,
 // such as an [azsecrets.Client] or a fake. Credential and ClientOptions of cfg
-// have to be empty. VaultURL may be empty; set it, and errors name the vault, and the
-// listing may not lead to another host.
+// have to be empty. VaultURL may be empty. If it is set, errors name the vault, and a
+// listing that goes on at another host is an error. A load ends within
+// [Config.Timeout] even if the client ignores its context.
 func KeyVaultWithClient(client Client, cfg Config) (*Vault, error) {
 	checked, err := cfg.checked(cfg.VaultURL != "")
 	if isNil(client) {
@@ -101,8 +94,8 @@ func KeyVaultWithClient(client Client, cfg Config) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newVault(checked, func() (session, error) {
-		return session{client: client, gate: newGate(), close: func() {}}, nil
+	return newVault(checked, func() (*azure.Session, error) {
+		return azure.Wrap(client, checked.VaultURL), nil
 	}), nil
 }
 
@@ -126,6 +119,9 @@ func (v *Vault) ReadContext(ctx context.Context) (map[string]any, error) {
 }
 
 // Format prints the vault's address and nothing else of it.
-func (v Vault) Format(f fmt.State, _ rune) {
+func (v *Vault) Format(f fmt.State, _ rune) {
+	if v == nil {
+		v = &Vault{}
+	}
 	_, _ = fmt.Fprintf(f, "provider.Vault(%s)", v.url)
 }

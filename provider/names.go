@@ -103,6 +103,6 @@ func conflict(vault string, a, b *entry) error {
 	return &Error{
 		Vault: vault, Step: stepMap, Secret: b.name,
 		reason: fmt.Sprintf("the secrets %s and %s make a value and a section of the same key", a.name, b.name),
-		Cure:   "remove or rename one of them, or leave it out with Config.Sections, Filter or Map",
+		Hint:   "remove or rename one of them, or leave it out with Config.Sections, Filter or Map",
 	}
 }

@@ -3,19 +3,13 @@ package provider
 import (
 	"context"
 	"errors"
-	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
-
+	"github.com/portnokkel/portnokkel/provider/internal/azure"
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
-
-// maxPages bounds a listing that never ends: 25,000 secrets.
-const maxPages = 1000
 
 // entry is one secret on its way.
 type entry struct {
@@ -23,6 +17,18 @@ type entry struct {
 	version                     string // "" is the latest
 	value                       string
 	updated, notBefore, expires time.Time
+}
+
+// note takes over what the vault said, as far as it said it.
+func (e *entry) note(s azure.Secret) {
+	keep := func(to *time.Time, from time.Time) {
+		if !from.IsZero() {
+			*to = from
+		}
+	}
+	keep(&e.updated, s.Updated)
+	keep(&e.notBefore, s.NotBefore)
+	keep(&e.expires, s.Expires)
 }
 
 // failure is what ended a load.
@@ -35,7 +41,7 @@ type failure struct {
 // reading is one load of a vault.
 type reading struct {
 	cfg     Config
-	session session
+	session *azure.Session
 	entries []*entry
 	read    atomic.Int64
 	skipped int
@@ -47,6 +53,11 @@ type reading struct {
 	stop  context.CancelFunc
 }
 
+// bounded is a context for a load, which ends with its Timeout.
+func (c Config) bounded(parent context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(parent, c.Timeout, &azure.LateError{After: c.Timeout})
+}
+
 func (v *Vault) load(parent context.Context) (*tree.Tree, error) {
 	if v == nil || v.begin == nil {
 		return nil, errors.New("provider: a Vault is made by KeyVault or KeyVaultWithClient")
@@ -56,11 +67,11 @@ func (v *Vault) load(parent context.Context) (*tree.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.session.close()
-	ctx, cancel := context.WithTimeout(parent, r.cfg.Timeout)
+	defer r.session.Close()
+	ctx, cancel := r.cfg.bounded(parent)
 	defer cancel()
 	if failed := r.run(ctx); failed != nil {
-		return nil, r.explain(*failed, parent, ctx)
+		return nil, r.explain(ctx, *failed)
 	}
 	r.warn(time.Now())
 	secrets, err := nest(r.entries, r.cfg)
@@ -86,7 +97,7 @@ func (r *reading) run(ctx context.Context) *failure {
 	}
 	r.wg.Wait()
 	if r.first == nil && ctx.Err() != nil {
-		r.first = &failure{step: stepGet, err: ctx.Err()} // those that waited for their turn
+		r.first = &failure{step: azure.StepGet, err: ctx.Err()} // those that waited for their turn
 	}
 	return r.first
 }
@@ -99,14 +110,11 @@ func (r *reading) fail(f failure) {
 	})
 }
 
-// named reads secrets that are known by name: one probes, then all at once.
+// named reads secrets that are known by name: one goes first, then all at once.
 func (r *reading) named(ctx context.Context) {
 	for i, e := range r.entries {
 		r.wg.Go(func() {
-			if i == 0 {
-				r.get(ctx, e)
-				r.session.gate.open()
-			} else if r.session.gate.wait(ctx) == nil {
+			if i == 0 || r.session.Wait(ctx) == nil {
 				r.get(ctx, e)
 			}
 		})
@@ -118,53 +126,30 @@ func (r *reading) named(ctx context.Context) {
 func (r *reading) listed(ctx context.Context) {
 	r.slots <- struct{}{}
 	defer func() { <-r.slots }()
-	pager := r.session.client.NewListSecretPropertiesPager(nil)
-	if pager == nil {
-		r.fail(failure{step: stepList, err: errors.New("the client's pager is nil")})
-		return
-	}
-	seen := map[string]bool{}
-	for pager.More() {
-		page, err := pager.NextPage(ctx)
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err == nil {
-			err = r.take(ctx, page.Value)
-		}
-		if err == nil && page.NextLink != nil {
-			err = checkLink(*page.NextLink, r.cfg.VaultURL, seen)
-		}
+	for page, err := range r.session.Pages(ctx) {
 		if err != nil {
-			r.fail(failure{step: stepList, err: err})
+			r.fail(failure{step: azure.StepList, err: err})
 			return
 		}
+		r.take(ctx, page)
 	}
 }
 
 // take starts to read a page's secrets.
-func (r *reading) take(ctx context.Context, page []*azsecrets.SecretProperties) error {
-	for _, p := range page {
-		name, err := listedName(p)
-		if err != nil {
-			return err
-		}
-		e := &entry{name: name}
-		if a := p.Attributes; a != nil {
-			// No word on it means enabled.
-			if a.Enabled != nil && !*a.Enabled {
-				r.skipped++
-				continue
-			}
-			e.note(a)
-		}
-		if !r.cfg.wants(name) {
+func (r *reading) take(ctx context.Context, page []azure.Secret) {
+	for _, secret := range page {
+		if secret.Disabled {
+			r.skipped++
 			continue
 		}
+		if !r.cfg.wants(secret.Name) {
+			continue
+		}
+		e := &entry{name: secret.Name}
+		e.note(secret)
 		r.entries = append(r.entries, e)
 		r.wg.Go(func() { r.get(ctx, e) })
 	}
-	return nil
 }
 
 // get reads one secret's value when a slot is free.
@@ -174,33 +159,18 @@ func (r *reading) get(ctx context.Context, e *entry) {
 	case <-ctx.Done():
 		return // run tells, unless a request that was sent tells more
 	}
-	answer, err := r.session.client.GetSecret(ctx, e.name, e.version, nil)
+	secret, err := r.session.Get(ctx, e.name, e.version)
 	<-r.slots
-	switch {
-	case err != nil:
-		r.fail(failure{step: stepGet, secret: e.name, err: err})
-	case answer.Value == nil:
-		r.fail(failure{step: stepGet, secret: e.name, err: errNoValue})
-	default:
-		e.value = *answer.Value
-		if answer.Attributes != nil {
-			e.note(answer.Attributes)
-		}
-		r.read.Add(1)
+	if err != nil {
+		r.fail(failure{step: azure.StepGet, secret: e.name, err: err})
+		return
 	}
+	e.value = secret.Value
+	e.note(secret)
+	r.read.Add(1)
 }
 
-func (e *entry) note(a *azsecrets.SecretAttributes) {
-	keep := func(to, from *time.Time) {
-		if from != nil {
-			*to = *from
-		}
-	}
-	keep(&e.updated, a.Updated)
-	keep(&e.notBefore, a.NotBefore)
-	keep(&e.expires, a.Expires)
-}
-
+// warn tells of secrets outside their time, and of Sections that hold nothing.
 func (r *reading) warn(now time.Time) {
 	names := make([]string, 0, len(r.entries))
 	for _, e := range r.entries {
@@ -216,46 +186,4 @@ func (r *reading) warn(now time.Time) {
 	for _, section := range r.cfg.unmatched(names) {
 		r.cfg.logger().Warn("provider: no secret was loaded for one of Sections", "vault", r.cfg.VaultURL, "section", section)
 	}
-}
-
-var (
-	errNoValue   = errors.New("the answer holds no value")
-	errNoID      = errors.New("the listing holds a secret without a proper id")
-	errOtherHost = errors.New("the listing goes on at another host, which must not get the token")
-	errLoop      = errors.New("the listing does not end")
-)
-
-// listedName is the name in a listed secret's id, as in
-// https://my-vault.vault.azure.net/secrets/NAME.
-func listedName(p *azsecrets.SecretProperties) (string, error) {
-	if p == nil || p.ID == nil {
-		return "", errNoID
-	}
-	u, err := url.Parse(string(*p.ID))
-	if err != nil {
-		return "", errNoID
-	}
-	parts := strings.Split(strings.Trim(u.EscapedPath(), "/"), "/")
-	if len(parts) < 2 || len(parts) > 3 || parts[0] != "secrets" || !secretName.MatchString(parts[1]) {
-		return "", errNoID
-	}
-	return parts[1], nil
-}
-
-// checkLink refuses to leave the vault's host, where the SDK would take the token
-// along, and to go round in circles.
-func checkLink(link, vault string, seen map[string]bool) error {
-	if link == "" {
-		return nil
-	}
-	u, err := url.Parse(link)
-	relative := err == nil && u.Scheme == "" && u.Host == ""
-	if vault != "" && !relative && (err != nil || u.Scheme+"://"+plainHost(u) != vault) {
-		return errOtherHost
-	}
-	if seen[link] || len(seen)+1 >= maxPages {
-		return errLoop
-	}
-	seen[link] = true
-	return nil
 }

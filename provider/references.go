@@ -47,6 +47,7 @@ func ResolveReferences(ctx context.Context, k *koanf.Koanf, cfg ConnectConfig) e
 		return errors.New("provider: for ResolveReferences leave Secrets, Sections, Filter, Map and Require empty: the references say which secrets to read")
 	}
 	s := settingsOf(k, cfg.Origins)
+	defer s.close()
 	if err := s.resolve(ctx, cfg, everything); err != nil {
 		return err
 	}
@@ -77,12 +78,12 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 	if err != nil {
 		return fmt.Errorf("provider: %s: Key Vault reference: %w", refs[0].path, err)
 	}
-	bounded, cancel := context.WithTimeout(ctx, checked.Timeout)
+	ctx, cancel := checked.bounded(ctx)
 	defer cancel()
 	values := map[secretID]string{}
 	for _, vault := range vaultsOf(refs) {
 		checked.VaultURL = vault
-		got, err := checked.fetch(bounded, ctx, credential, refs)
+		got, err := checked.fetch(ctx, credential, refs)
 		if err != nil {
 			return err
 		}
@@ -147,8 +148,7 @@ func vaultsOf(refs []reference) []string {
 }
 
 // fetch reads from the vault at VaultURL what refs need of it, each secret once.
-// parent is the caller's context and ctx the load's own.
-func (c Config) fetch(ctx, parent context.Context, credential azcore.TokenCredential, refs []reference) (map[secretID]string, error) {
+func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, refs []reference) (map[secretID]string, error) {
 	c.Secrets, c.Sections, c.Filter = nil, nil, nil
 	address := c.VaultURL
 	vault, err := openKeyVault(c, credential)
@@ -159,7 +159,7 @@ func (c Config) fetch(ctx, parent context.Context, credential azcore.TokenCreden
 	if err != nil {
 		return nil, err
 	}
-	defer r.session.close()
+	defer r.session.Close()
 	values := map[secretID]string{}
 	for _, ref := range refs {
 		if _, again := values[ref.id.folded()]; !again && ref.id.vault == address {
@@ -168,7 +168,7 @@ func (c Config) fetch(ctx, parent context.Context, credential azcore.TokenCreden
 		}
 	}
 	if failed := r.run(ctx); failed != nil {
-		explained := r.explain(*failed, parent, ctx)
+		explained := r.explain(ctx, *failed)
 		return nil, fmt.Errorf("provider: %s: Key Vault reference: %w", strings.Join(users(refs, address, explained.Secret), ", "), explained)
 	}
 	r.warn(time.Now())

@@ -1,0 +1,265 @@
+package azure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+)
+
+// refusal is the SDK's error for an answer of the vault.
+func refusal(status int, code, body string) error {
+	return &azcore.ResponseError{StatusCode: status, ErrorCode: code, RawResponse: answer(status, body)}
+}
+
+func answer(status int, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+// TestDiagnose takes errors apart that no double makes.
+func TestDiagnose(t *testing.T) {
+	t.Parallel()
+	sdk, err := azsecrets.NewClient(vaultURL, &credential{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overLong := strings.Repeat("x", 65)
+	ours := open(t, &credential{}, transporter(nil))
+	callers, sdks := Wrap(fake{}, ""), Wrap(sdk, "")
+	late := answer(429, `{}`)
+	late.Header.Set("Retry-After", "7")
+	cases := []struct {
+		name    string
+		session *Session
+		err     error
+		want    Diagnosis
+		hint    string
+		cause   bool
+	}{
+		{
+			name: "codes inside one another", session: ours,
+			err:  refusal(403, "Forbidden", `{"error":{"code":"Forbidden","innererror":{"code":"Middle","innererror":{"code":"Inner"}}}}`),
+			want: Diagnosis{StatusCode: 403, Code: "Inner", Reason: "403 Forbidden Inner"}, hint: cureRole, cause: true,
+		},
+		{
+			name: "an innermost code that does not look like one", session: ours,
+			err:  refusal(403, "Forbidden", `{"error":{"innererror":{"code":"Middle","innererror":{"code":"`+overLong+`"}}}}`),
+			want: Diagnosis{StatusCode: 403, Code: "Middle", Reason: "403 Forbidden Middle"}, hint: cureRole, cause: true,
+		},
+		{
+			name: "the firewall's address", session: ours,
+			err: refusal(403, "Forbidden", `{"error":{"code":"Forbidden","message":"Client address is not authorized and caller is not a trusted service.\r\nClient address: 203.0.113.7\r\nCaller: `+canary+`","innererror":{"code":"ForbiddenByFirewall"}}}`),
+			want: Diagnosis{
+				StatusCode: 403, Code: "ForbiddenByFirewall", Reason: "403 Forbidden ForbiddenByFirewall for the address 203.0.113.7",
+			}, hint: "let this machine's address through", cause: true,
+		},
+		{
+			name: "a text in the place of the address", session: ours,
+			err:  refusal(403, "Odd", `{"error":{"message":"Client address: 203.0.113.777"}}`),
+			want: Diagnosis{StatusCode: 403, Code: "Odd", Reason: "403 Forbidden Odd"}, hint: cureRole, cause: true,
+		},
+		{
+			name: "a wait", session: ours,
+			err:  &azcore.ResponseError{StatusCode: 429, RawResponse: late},
+			want: Diagnosis{StatusCode: 429, Reason: "429 Too Many Requests, asking to wait 7s"}, hint: "the vault is asked", cause: true,
+		},
+		{
+			name: "a refusal without an answer", session: callers, err: &azcore.ResponseError{StatusCode: 418, ErrorCode: "Teapot"},
+			want: Diagnosis{StatusCode: 418, Code: "Teapot", Reason: "418 I'm a teapot Teapot"}, cause: true,
+		},
+		{
+			name: "the caller's client, net/http's error", session: callers, err: &url.Error{Op: "Get", URL: "https://x", Err: errQuoting},
+			want: Diagnosis{Reason: meaningOf(kindNoAnswer)}, hint: "check the network", cause: true,
+		},
+		{
+			name: "the caller's client, its own error", session: callers, err: fmt.Errorf("mine: %w", io.ErrNoProgress),
+			want: Diagnosis{Reason: "mine: multiple Read calls return no data or error"}, cause: true,
+		},
+		{
+			name: "the caller's client, an error of lines", session: callers, err: errors.New("mine:\n" + canary),
+			want: Diagnosis{Reason: "mine"},
+		},
+		{
+			name: "the caller's client, an error with control characters", session: callers, err: errors.New("a\x1b[31m\x00b\xff"),
+			want: Diagnosis{Reason: "a [31m b?"}, cause: true,
+		},
+		{
+			name: "the SDK's client with a bare transport", session: sdks, err: errQuoting,
+			want: Diagnosis{Reason: meaningOf(kindNoAnswer)}, hint: "check the network", cause: true,
+		},
+		{
+			name: "the SDK's client, a known error", session: sdks, err: fmt.Errorf("x %s: %w", canary, io.ErrUnexpectedEOF),
+			want: Diagnosis{Reason: "unexpected EOF"}, hint: "check the network", cause: true,
+		},
+		{
+			name: "ours, an error of a policy in ClientOptions", session: ours, err: errors.New("policy says no"),
+			want: Diagnosis{Reason: "policy says no"}, cause: true,
+		},
+		{
+			name: "JSON of another type", session: ours, err: errors.New("unmarshalling type *azsecrets.Secret: " + canary),
+			want: Diagnosis{Reason: meaningOf(kindNotJSON)}, hint: cureAddress,
+		},
+		{
+			name: "claims that are not base64", session: ours, err: errors.New("authentication challenge contains invalid claims: " + canary),
+			want: Diagnosis{Step: StepAuthenticate, Reason: errChallenge.Error()}, hint: cureAddress,
+		},
+		{
+			name: "a credential that says nothing", session: ours,
+			err:  credentialError{&azidentity.AuthenticationFailedError{}},
+			want: Diagnosis{Step: StepAuthenticate, Reason: "the credential failed"}, hint: "check the network between this machine and Entra",
+		},
+		{
+			name: "Entra's answer with a code of its own words", session: ours,
+			err:  credentialError{&azidentity.AuthenticationFailedError{RawResponse: answer(400, `{"error":"two words","error_description":"`+canary+`"}`)}},
+			want: Diagnosis{Step: StepAuthenticate, StatusCode: 400, Reason: "400 Bad Request"}, hint: "Entra does not accept the request",
+		},
+		{
+			name: "a chain that quotes", session: ours,
+			err: credentialError{azidentity.NewCredentialUnavailableError("DefaultAzureCredential: failed to acquire a token.\nAttempted credentials:\n" +
+				"\tEnvironmentCredential: missing environment variable AZURE_TENANT_ID\n" +
+				"\tManagedIdentityCredential: Get \"http://169.254.169.254\": malformed HTTP response \"" + canary + "\"\n" +
+				"\tOtherCredential: unexpected response \"" + canary + "\"\n\t\t" + canary + "Credential: x\n")},
+			want: Diagnosis{Step: StepAuthenticate, Reason: "no credential of the chain gave a token; EnvironmentCredential: missing environment variable AZURE_TENANT_ID; " +
+				"ManagedIdentityCredential: Get; OtherCredential: unexpected response"}, hint: "give this machine",
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got := c.session.Diagnose(t.Context(), StepGet, c.err)
+			if c.want.Step == "" {
+				c.want.Step = StepGet
+			}
+			if got.Step != c.want.Step || got.StatusCode != c.want.StatusCode || got.Code != c.want.Code || got.Reason != c.want.Reason {
+				t.Errorf("got  %+v\nwant %+v", got, c.want)
+			}
+			if !strings.HasPrefix(got.Hint, c.hint) || c.hint == "" && got.Hint != "" || (got.Cause != nil) != c.cause {
+				t.Errorf("got the hint %q and the cause %v", got.Hint, got.Cause)
+			}
+			for e := got.Cause; e != nil; e = errors.Unwrap(e) {
+				if text := fmt.Sprintf("%s %v %+v", got.Reason, e, e); strings.Contains(text, canary) {
+					t.Errorf("%T quotes: %s", e, text)
+				}
+			}
+		})
+	}
+}
+
+// The texts of a user's azidentity credential say what its transport met.
+func TestCredentialsTextOnly(t *testing.T) {
+	t.Parallel()
+	s := open(t, &credential{}, transporter(nil))
+	for text, want := range map[string]kind{
+		`x: Get "https://login": dial tcp: lookup login: no such host`:                                    kindHost,
+		`x: Post "https://login": Proxy Authentication Required`:                                          kindProxy,
+		`x: Post "https://login": remote error: tls: handshake failure`:                                   kindAlert,
+		`x: Post "https://login": http: server gave HTTP response to HTTPS client`:                        kindNotTLS,
+		`x: Post "https://login": tls: failed to verify certificate: x509: certificate signed by unknown`: kindCertificate,
+		`x: Post "https://login": dial tcp 10.0.0.4:443: connect: connection refused`:                     kindNetwork,
+		`x: Post "https://login": context deadline exceeded`:                                              kindDeadline,
+		"x: json decode error: invalid\njson message bytes were: " + canary:                               kindNotJSON,
+		"TenantDiscoveryResponse: issuer '" + canary + "' does not match authority 'https://login'":       kindIssuer,
+		`isn't configured to acquire tokens for tenant "` + canary + `"`:                                  kindTenant,
+	} {
+		d := s.Diagnose(t.Context(), StepList, credentialError{errors.New(text)})
+		if d.kind != want || d.Step != StepAuthenticate || strings.Contains(d.Reason, canary) || d.Hint == "" {
+			t.Errorf("%s: got %+v, want kind %d", text, d, want)
+		}
+	}
+}
+
+// TestEchoIsNotQuoted plays servers that use what they were sent as their code.
+func TestEchoIsNotQuoted(t *testing.T) {
+	t.Parallel()
+	const secret = "Abcdefghijklmnopqrstuvwx0123456789"
+	s := open(t, &credential{}, transporter(nil))
+	token := "eyJ0." + secret + ".c2ln"
+	s.gate.token.Store(&token)
+	s.entra = &clientSecret{secret: func() string { return "short-one" }, wire: s.wire}
+	for code, want := range map[string]string{
+		"Throttled":             "Throttled",
+		secret:                  "",
+		secret[3:19]:            "",
+		secret[3:18]:            secret[3:18], // under 16 characters, any word may be part of a secret
+		"x" + secret[:20] + "x": "",
+		"short-one":             "",
+		"x.short-one.x":         "",
+		"short-on":              "short-on",
+		"with space":            "",
+		"":                      "",
+	} {
+		if got := s.code(code); got != want {
+			t.Errorf("%q: got %q, want %q", code, got, want)
+		}
+	}
+}
+
+// TestWhoseTimeEnded tells apart the load's time, the caller's, and a transport's.
+func TestWhoseTimeEnded(t *testing.T) {
+	t.Parallel()
+	s := open(t, &credential{}, transporter(nil))
+	past := time.Now().Add(-time.Second)
+	callers, cancel := context.WithDeadline(t.Context(), past)
+	defer cancel()
+	loads, cancelLoad := context.WithDeadlineCause(t.Context(), past, &LateError{30 * time.Second})
+	defer cancelLoad()
+	ofBoth, cancelBoth := context.WithTimeoutCause(callers, time.Hour, &LateError{30 * time.Second})
+	defer cancelBoth()
+	for _, c := range []struct {
+		ctx  context.Context
+		want string
+	}{
+		{callers, "the context's deadline passed"},
+		{loads, "no result within the Timeout of 30s"},
+		{ofBoth, "the context's deadline passed"},
+		{t.Context(), "a time-out of the transport's own passed"},
+	} {
+		d := s.Diagnose(c.ctx, StepList, context.DeadlineExceeded)
+		if d.Reason != c.want || d.Step != StepList || !errors.Is(d.Cause, context.DeadlineExceeded) {
+			t.Errorf("got %+v, want %s", d, c.want)
+		}
+	}
+	s.gate.waiting.Add(1)
+	for _, ended := range []error{context.DeadlineExceeded, context.Canceled} {
+		if d := s.Diagnose(loads, StepList, ended); d.Step != StepAuthenticate {
+			t.Errorf("%v while the credential was asked: %+v", ended, d)
+		}
+	}
+	if d := s.Diagnose(loads, StepList, errNoList); d.Step != StepList {
+		t.Errorf("another error while the credential was asked: %+v", d)
+	}
+}
+
+// A dial that took too long names the address that was dialled.
+func TestDialTimeoutNamesTheAddress(t *testing.T) {
+	t.Parallel()
+	s := open(t, &credential{}, transporter(nil))
+	d := s.Diagnose(t.Context(), StepList, readTransport(errDial))
+	if want := "a time-out of the transport's own passed: dial tcp: i/o timeout"; d.Reason != want {
+		t.Errorf("got %q, want %q", d.Reason, want)
+	}
+}
+
+// What was listed a moment ago, and is not there, was deleted.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	s := open(t, &credential{}, transporter(nil))
+	for _, code := range []string{"SecretNotFound", ""} {
+		for _, listed := range []bool{false, true} {
+			s.listed = listed
+			d := s.Diagnose(t.Context(), StepGet, refusal(404, code, `{}`))
+			if got := strings.Contains(d.Hint, "deleted meanwhile: load again"); got != listed {
+				t.Errorf("%q, listed %v: %s", code, listed, d.Hint)
+			}
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package azure
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+)
+
+var (
+	errNoPager   = ownError{errors.New("the client's pager is nil"), kindUnknown}
+	errNoList    = ownError{errors.New("the answer holds no list of secrets, not even an empty one"), kindStranger}
+	errNoID      = ownError{errors.New("the listing holds a secret without a proper id"), kindStranger}
+	errOtherHost = ownError{errors.New("the listing goes on at another host, which must not get the token"), kindStranger}
+	errLoop      = ownError{errors.New("the listing does not end"), kindStranger}
+)
+
+// secretName is Key Vault's own rule for names.
+var secretName = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
+
+// Pages lists the vault's secrets without their values, page by page. An error is
+// the last thing that it yields.
+func (s *Session) Pages(ctx context.Context) iter.Seq2[[]Secret, error] {
+	return func(yield func([]Secret, error) bool) {
+		pager, err := await(ctx, func() (*runtime.Pager[azsecrets.ListSecretPropertiesResponse], error) {
+			return s.client.NewListSecretPropertiesPager(nil), nil
+		})
+		if err == nil && pager == nil {
+			err = errNoPager
+		}
+		seen, more := map[string]bool{}, true
+		for more && err == nil {
+			var page []Secret
+			page, more, err = s.next(ctx, pager, seen)
+			if err == nil && !yield(page, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// next fetches a page, and reports whether there are more.
+func (s *Session) next(ctx context.Context, pager *runtime.Pager[azsecrets.ListSecretPropertiesResponse], seen map[string]bool) ([]Secret, bool, error) {
+	more := false
+	answer, err := await(ctx, func() (azsecrets.ListSecretPropertiesResponse, error) {
+		answer, err := pager.NextPage(ctx)
+		more = err == nil && pager.More()
+		return answer, err
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	switch {
+	case err != nil:
+		return nil, false, err
+	case answer.Value == nil && !s.foreign:
+		return nil, false, errNoList // the SDK takes an empty answer, null and {} for a page
+	case answer.NextLink != nil:
+		if err := checkLink(*answer.NextLink, s.vault, seen); err != nil {
+			return nil, false, err
+		}
+	}
+	s.listed = true
+	page := make([]Secret, 0, len(answer.Value))
+	for _, properties := range answer.Value {
+		secret, err := listed(properties)
+		if err != nil {
+			return nil, false, err
+		}
+		page = append(page, secret)
+	}
+	return page, more, nil
+}
+
+// listed reads an item of a listing. Its id is such as
+// https://my-vault.vault.azure.net/secrets/NAME; the SDK's own reading of it
+// panics if it is not.
+func listed(p *azsecrets.SecretProperties) (Secret, error) {
+	if p == nil || p.ID == nil {
+		return Secret{}, errNoID
+	}
+	u, err := url.Parse(string(*p.ID))
+	if err != nil {
+		return Secret{}, errNoID
+	}
+	parts := strings.Split(strings.Trim(u.EscapedPath(), "/"), "/")
+	if len(parts) < 2 || len(parts) > 3 || parts[0] != "secrets" || !secretName.MatchString(parts[1]) {
+		return Secret{}, errNoID
+	}
+	secret := Secret{Name: parts[1]}
+	secret.note(p.Attributes)
+	return secret, nil
+}
+
+// checkLink refuses to leave the vault's host, where the SDK would take the token
+// along, and to go round in circles.
+func checkLink(link, vault string, seen map[string]bool) error {
+	if link == "" {
+		return nil
+	}
+	u, err := url.Parse(link)
+	relative := err == nil && u.Scheme == "" && u.Host == ""
+	if vault != "" && !relative && (err != nil || u.Scheme+"://"+strings.TrimSuffix(strings.ToLower(u.Host), ":443") != vault) {
+		return errOtherHost
+	}
+	if seen[link] || len(seen)+1 >= maxPages {
+		return errLoop
+	}
+	seen[link] = true
+	return nil
+}

@@ -1,0 +1,118 @@
+package azure
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// TestReadAgainst names the versions of the SDK whose behaviour this package
+// depends on.
+func TestReadAgainst(t *testing.T) {
+	t.Parallel()
+	for module, version := range map[string]string{
+		"github.com/Azure/azure-sdk-for-go/sdk/azcore":                      "v1.23.3",
+		"github.com/Azure/azure-sdk-for-go/sdk/azidentity":                  "v1.15.0",
+		"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets": "v1.5.1",
+		"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/internal":  "v1.2.0",
+		"github.com/AzureAD/microsoft-authentication-library-for-go":        "v1.10.1",
+	} {
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Version}}", module).CombinedOutput()
+		if err != nil {
+			t.Fatalf("go list %s: %v: %s", module, err, out)
+		}
+		if got := strings.TrimSpace(string(out)); got != version {
+			t.Errorf(`%[1]s is now %[2]s; this package was read against %[3]s. Before you raise the version here:
+ 1. Compare the two versions' sources in the places that this package's comments name:
+    keyvault/internal challenge_policy.go, azcore runtime/policy_retry.go, policy_bearer_token.go and
+    policy_body_download.go, azidentity errors.go and chained_token_credential.go, and the library's apps/internal/oauth.
+ 2. Compare the texts of the table in meanings.go with the SDK's errors.
+ 3. Run go test ./provider/... and, for a minute, go test ./provider/internal/azure -run '^$' -fuzz FuzzChallenge.`, module, got, version)
+		}
+	}
+}
+
+// TestMeanings holds the table together.
+func TestMeanings(t *testing.T) {
+	t.Parallel()
+	if kindOfText("something else") != kindUnknown || meaningOf(kindUnknown) != "" {
+		t.Error("an unknown text has a meaning")
+	}
+	for i, m := range meanings {
+		if m.kind == kindUnknown && len(m.codes) == 0 && m.from == 0 {
+			t.Errorf("row %d is never found: %+v", i, m)
+		}
+		if m.cure == "" && m.kind != kindCanceled {
+			t.Errorf("row %d says nothing to do: %+v", i, m)
+		}
+		for _, text := range []string{m.means, m.cure} {
+			if strings.HasSuffix(text, ".") || strings.Contains(text, "\n") || strings.TrimSpace(text) != text {
+				t.Errorf("row %d: %q is not part of a sentence", i, text)
+			}
+		}
+		// Each row is found by each of its keys, unless an earlier one is.
+		for _, code := range m.codes {
+			if got := hint(Diagnosis{Step: m.step, StatusCode: 400, Code: code}); !strings.HasSuffix(got, m.cure) || !strings.HasPrefix(got, m.means) {
+				t.Errorf("%s: got %q", code, got)
+			}
+		}
+		for _, part := range m.texts {
+			if got := kindOfText("before " + part + " after"); got != m.kind {
+				t.Errorf("%q: got kind %d, want %d", part, got, m.kind)
+			}
+		}
+		if m.kind != kindUnknown {
+			if got := hint(Diagnosis{Step: m.step, kind: m.kind}); got != m.cure {
+				t.Errorf("row %d: got %q", i, got)
+			}
+		}
+	}
+	// Every kind has a hint, at every step.
+	for k := kindUnknown + 1; k <= kindGone; k++ {
+		for _, step := range []string{StepAuthenticate, StepList, StepGet} {
+			if hint(Diagnosis{Step: step, kind: k}) == "" && k != kindCanceled {
+				t.Errorf("kind %d has no hint at %s", k, step)
+			}
+		}
+	}
+}
+
+// TestStatusHints holds which hint a bare status gets.
+func TestStatusHints(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		step   string
+		status int
+		want   string
+	}{
+		{StepList, 101, cureAddress},
+		{StepList, 299, ""},
+		{StepList, 300, cureAddress},
+		{StepList, 399, cureAddress},
+		{StepAuthenticate, 302, cureEntra},
+		{StepList, 400, "the vault does not accept the request: leave ClientOptions.APIVersion empty"},
+		{StepGet, 400, "the vault does not accept the request: leave ClientOptions.APIVersion empty"},
+		{StepAuthenticate, 400, "Entra does not accept the request: check TenantId"},
+		{StepGet, 401, "the vault does not accept the credential's token"},
+		{StepAuthenticate, 401, "Entra does not accept the credential: check ClientId and ClientSecret"},
+		{StepGet, 402, ""},
+		{StepList, 403, cureRole + ", or name the secrets"},
+		{StepGet, 403, cureRole},
+		{StepList, 404, cureAddress},
+		{StepGet, 404, "check the secret's name"},
+		{StepAuthenticate, 404, cureEntra},
+		{StepGet, 418, ""},
+		{StepGet, 429, "the vault is asked for too much"},
+		{StepAuthenticate, 429, "Entra is asked for too many tokens"},
+		{StepGet, 499, ""},
+		{StepGet, 500, "the service has a fault of its own"},
+		{StepAuthenticate, 599, "the service has a fault of its own"},
+		{StepGet, 600, ""},
+	}
+	for _, c := range cases {
+		got := hint(Diagnosis{Step: c.step, StatusCode: c.status})
+		if !strings.HasPrefix(got, c.want) || c.want == "" && got != "" {
+			t.Errorf("%s %d: got %q, want %q", c.step, c.status, got, c.want)
+		}
+	}
+}
