@@ -17,7 +17,7 @@ const customers = 10_000 // as many as a source keeps
 // time, among 10,000 whose tokens are cached. "plain" is the settings' own token,
 // "call" makes the context for each read, as a handler does, and "kept" has it.
 func BenchmarkSystemUser(b *testing.B) {
-	s := systemUsers()
+	s := systemUsers(customers)
 	read := func(ctx context.Context) error {
 		_, err := s.source.Token(ctx)
 		return err
@@ -45,7 +45,7 @@ func BenchmarkSystemUser(b *testing.B) {
 
 // What a warm token of a system user costs.
 func TestSystemUserAllocations(t *testing.T) {
-	s := systemUsers()
+	s := systemUsers(10)
 	read := func(ctx context.Context) {
 		if _, err := s.source.Token(ctx); err != nil {
 			t.Error(err)
@@ -70,17 +70,17 @@ type cachedCustomers struct {
 
 // systemUsers has a token of each customer in its cache, and their contexts. Each
 // token takes a signature, so the cores share the work.
-var systemUsers = sync.OnceValue(func() cachedCustomers {
+func systemUsers(n int) cachedCustomers {
 	source, err := httpclient.NewTokenSource(settings(), httpclient.WithTokenTransport(cannedTokens()))
 	if err != nil {
 		panic(err)
 	}
-	c := cachedCustomers{source: source, users: make([]httpclient.SystemUser, customers), contexts: make([]context.Context, customers)}
+	c := cachedCustomers{source: source, users: make([]httpclient.SystemUser, n), contexts: make([]context.Context, n)}
 	var sharing sync.WaitGroup
 	cores := runtime.GOMAXPROCS(0)
 	for core := range cores {
 		sharing.Go(func() {
-			for i := core; i < customers; i += cores {
+			for i := core; i < n; i += cores {
 				c.users[i] = httpclient.SystemUser{OrgNo: fmt.Sprintf("%09d", i)}
 				c.contexts[i] = as(c.users[i])
 				if _, err := source.Token(c.contexts[i]); err != nil {
@@ -94,4 +94,4 @@ var systemUsers = sync.OnceValue(func() cachedCustomers {
 		panic(err)
 	}
 	return c
-})
+}
