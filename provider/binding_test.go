@@ -141,15 +141,6 @@ func put(random *rand.Rand, tree map[string]any, path []string, value any) {
 	put(random, next, path[1:], value)
 }
 
-func misspell(random *rand.Rand, text string) string {
-	return strings.Map(func(r rune) rune {
-		if random.IntN(2) == 0 {
-			return []rune(strings.ToUpper(string(r)))[0]
-		}
-		return []rune(strings.ToLower(string(r)))[0]
-	}, text)
-}
-
 // What .NET's configuration does with arrays, over a vault for real.
 func TestVaultOverArrays(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -284,15 +283,6 @@ func withCredential(tenant, client, secret string) func(*testing.T, *vaulttest.S
 		}
 		c.Credential = kvCredential(t, or(tenant, srv.TenantID()), or(client, srv.ClientID()), or(secret, srv.ClientSecret()), srv.CredentialOptions()).GetToken
 	}
-}
-
-func kvCredential(t *testing.T, tenant, client, secret string, options azidentity.ClientSecretCredentialOptions) azcore.TokenCredential {
-	t.Helper()
-	cred, err := azidentity.NewClientSecretCredential(tenant, client, secret, &options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cred
 }
 
 // TestIsBounded shows that a load ends in time whatever hangs, and says where.

@@ -169,25 +169,6 @@ func kept(t *testing.T, path string, want, got any) {
 	}
 }
 
-func find(v any, key string) (any, bool) {
-	switch v := v.(type) {
-	case tree:
-		for k, value := range v {
-			if strings.EqualFold(k, key) {
-				return value, true
-			}
-		}
-	case []any:
-		var i int
-		if json.Unmarshal([]byte(key), &i) == nil && i >= 0 && i < len(v) {
-			return v[i], true
-		}
-	case anything:
-		return v, true
-	}
-	return nil, false
-}
-
 // scribble overwrites everything in a tree.
 func scribble(v any) {
 	switch v := v.(type) {

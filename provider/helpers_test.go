@@ -1,28 +1,35 @@
 package provider_test
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
 	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
-	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/v2"
-
-	"context"
-	"errors"
-	"log/slog"
-	"net"
-	"net/http"
-
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
+
+// tree is settings as koanf has them.
+type tree = map[string]any
 
 const canary = "CANARY-made-for-tests"
 
@@ -200,4 +207,80 @@ func (endless) NewListSecretPropertiesPager(*azsecrets.ListSecretPropertiesOptio
 			return azsecrets.ListSecretPropertiesResponse{}, nil
 		},
 	})
+}
+
+func misspell(random *rand.Rand, text string) string {
+	return strings.Map(func(r rune) rune {
+		if random.IntN(2) == 0 {
+			return []rune(strings.ToUpper(string(r)))[0]
+		}
+		return []rune(strings.ToLower(string(r)))[0]
+	}, text)
+}
+
+func find(v any, key string) (any, bool) {
+	switch v := v.(type) {
+	case tree:
+		for k, value := range v {
+			if strings.EqualFold(k, key) {
+				return value, true
+			}
+		}
+	case []any:
+		var i int
+		if json.Unmarshal([]byte(key), &i) == nil && i >= 0 && i < len(v) {
+			return v[i], true
+		}
+	case anything:
+		return v, true
+	}
+	return nil, false
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+type transporterFunc func(*http.Request) (*http.Response, error)
+
+func (f transporterFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
+
+// staticCredential holds its secret by value, which %+v would print.
+type staticCredential struct{ Secret string }
+
+func (staticCredential) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return azcore.AccessToken{}, errors.New("canary-refusal {\"secret\":\"canary-body\"}")
+}
+
+// tokenCredential gives a token.
+type tokenCredential struct{}
+
+func (tokenCredential) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return azcore.AccessToken{Token: "token-for-tests-only", ExpiresOn: time.Now().Add(time.Hour)}, nil
+}
+
+func kvCredential(t *testing.T, tenant, client, secret string, options azidentity.ClientSecretCredentialOptions) azcore.TokenCredential {
+	t.Helper()
+	cred, err := azidentity.NewClientSecretCredential(tenant, client, secret, &options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cred
+}
+
+func kvLeaves(v any) int {
+	n := 0
+	switch v := v.(type) {
+	case tree:
+		for _, item := range v {
+			n += kvLeaves(item)
+		}
+	case []any:
+		for _, item := range v {
+			n += kvLeaves(item)
+		}
+	default:
+		n = 1
+	}
+	return n
 }

@@ -128,10 +128,6 @@ func TestTokenStaysHome(t *testing.T) {
 	}
 }
 
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 func TestEndlessListing(t *testing.T) {
 	t.Parallel()
 	pages := 0
@@ -298,10 +294,6 @@ func TestAnyTransporter(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
-
-type transporterFunc func(*http.Request) (*http.Response, error)
-
-func (f transporterFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
 
 // TestResourceCheckStaysOn holds that a host outside Azure needs the SDK's switch.
 func TestResourceCheckStaysOn(t *testing.T) {
