@@ -44,7 +44,7 @@ func loadWithPortnokkel(ctx context.Context, at vault, names []string) (map[stri
 		return nil, err
 	}
 	kv, err := provider.KeyVault(provider.Config{
-		VaultURL: at.VaultURL(), Credential: credential, ClientOptions: at.clientOptions(),
+		VaultURL: at.VaultURL(), Credential: credential.GetToken, ClientOptions: at.clientOptions(),
 		Secrets: names, Concurrency: at.concurrency, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -79,7 +79,7 @@ func appSettings(tb testing.TB) provider.AppConfig {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: file}}, Environ: []string{}}
+	return provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: file}}, Environ: func() []string { return nil }}
 }
 
 // Nobody is called before a client's first use, and then somebody is.

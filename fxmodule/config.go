@@ -16,20 +16,20 @@ type ConfigOption func(*config)
 
 type config struct {
 	app   provider.AppConfig
-	vault provider.Config
+	vault provider.ConnectConfig
 }
 
 // AppConfig says where the application's own settings are. The default is the
 // zero [provider.AppConfig]: the working directory's appsettings files and the
-// process's environment, in tests too. Given twice, the last counts.
+// process's environment, in tests too. If it is given twice, the last one counts.
 func AppConfig(app provider.AppConfig) ConfigOption {
 	return func(c *config) { c.app = app }
 }
 
 // KeyVault says how to reach the vault that the section kvSetting names, such as
 // with a managed identity's credential. The default is the zero
-// [provider.Config]. Given twice, the last counts.
-func KeyVault(vault provider.Config) ConfigOption {
+// [provider.ConnectConfig]. If it is given twice, the last one counts.
+func KeyVault(vault provider.ConnectConfig) ConfigOption {
 	return func(c *config) { c.vault = vault }
 }
 
@@ -67,6 +67,9 @@ func newKoanf(p configParams) (configResult, error) {
 	}
 	if vault.Logger == nil {
 		vault.Logger = p.Logger
+	}
+	if app.Origins == nil {
+		app.Origins = vault.Origins
 	}
 	if app.Origins == nil {
 		app.Origins = &provider.Origins{}

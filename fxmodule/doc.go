@@ -12,22 +12,24 @@
 //		}),
 //	)
 //
-// [Config] provides the configuration, in two stages as [provider.Load] reads
-// it; leave it out if the graph has a [*koanf.Koanf] of its own. [Module]
-// provides a client and the [*httpclient.TokenSource] behind it, made from one
-// section of that configuration; an application may have several, each with a
-// name and a section of its own.
+// [Config] provides the configuration, in two stages as [provider.Load] reads it.
+// Leave it out if the graph has a [*koanf.Koanf] of its own. [Module] provides a
+// client and the [*httpclient.TokenSource] behind it, made from one section of that
+// configuration. An application may have several, each with a name and a section of
+// its own.
 //
 // This package is wiring only. What it does is [provider] and [httpclient], and
 // both work without fx.
 //
 // # Life
 //
-// Nothing runs until something in the graph asks for a client: one that nobody
-// asks for, or that a test replaces with [fx.Replace], reads no settings and
-// costs nothing. Constructors make no call to Maskinporten; Config's does call
-// the vault, and because fx bounds hooks but not constructors, provider.Config's
-// Timeout is what bounds it. Stopping the application closes the token sources.
+// Nothing runs until something in the graph asks for a client. One that nobody asks
+// for, or that a test replaces with [fx.Replace], reads no settings and costs
+// nothing.
 //
-// A [*slog.Logger] in the graph is used where there is one, else [slog.Default].
+// Constructors make no call to Maskinporten. Config's does call the vault. fx bounds
+// hooks and not constructors, so the Timeout of [provider.Config] bounds that call.
+// Stopping the application closes the token sources.
+//
+// A [*slog.Logger] in the graph is used if there is one, else [slog.Default].
 package fxmodule

@@ -1,13 +1,11 @@
 package fxmodule_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,6 +27,7 @@ import (
 	"github.com/portnokkel/portnokkel/fxmodule"
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -42,24 +41,7 @@ type world struct {
 	vault  *vaulttest.Server
 	porten *maskinportentest.Server
 	files  fstest.MapFS
-	log    *buffer
-}
-
-type buffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+	log    *logtest.Buffer
 }
 
 var testKey = sync.OnceValue(func() maskinportentest.Key { return maskinportentest.NewKey("for-tests-only") })
@@ -76,7 +58,7 @@ func newWorld(t *testing.T) *world {
 		porten: maskinportentest.NewServer(maskinportentest.WithKey(testKey()),
 			maskinportentest.WithIssuer("https://ver2.maskinporten.no/"), maskinportentest.WithPlatform("https://platform.tt02.altinn.no")),
 		files: fstest.MapFS{"appsettings.json": {Data: guide}},
-		log:   &buffer{},
+		log:   &logtest.Buffer{},
 	}
 	t.Cleanup(w.vault.Close)
 	t.Cleanup(w.porten.Close)
@@ -104,22 +86,18 @@ func (w *world) file(t *testing.T, name string, settings map[string]any) {
 	w.files[name] = &fstest.MapFile{Data: data}
 }
 
-func (w *world) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
 // config reads the world's settings; changes are made to the vault's Config.
-func (w *world) config(changes ...func(*provider.Config)) fx.Option {
-	kv := provider.Config{ClientOptions: w.vault.ClientOptions(), CredentialOptions: w.vault.CredentialOptions()}
+func (w *world) config(changes ...func(*provider.ConnectConfig)) fx.Option {
+	kv := provider.ConnectConfig{Config: provider.Config{ClientOptions: w.vault.ClientOptions()}, CredentialOptions: w.vault.CredentialOptions()}
 	kv.ClientOptions.Retry.RetryDelay = time.Millisecond
 	kv.CredentialOptions.Retry.RetryDelay = time.Millisecond
 	for _, change := range changes {
 		change(&kv)
 	}
-	return fxmodule.Config(fxmodule.AppConfig(provider.AppConfig{FS: w.files, Environ: []string{}, MountedFile: "no-such-file"}), fxmodule.KeyVault(kv))
+	return fxmodule.Config(fxmodule.AppConfig(provider.AppConfig{FS: w.files, Environ: func() []string { return nil }, MountedFile: "no-such-file"}), fxmodule.KeyVault(kv))
 }
 
-// servers sends what a client sends to the world's stand-ins.
+// servers sends what a client sends to the world's test servers.
 func (w *world) servers() fxmodule.Option {
 	return fxmodule.ClientOptions(httpclient.WithTokenTransport(w.porten.Transport()), httpclient.WithBaseTransport(w.porten.Transport()))
 }
@@ -127,7 +105,7 @@ func (w *world) servers() fxmodule.Option {
 // app has the world's logger for the graph and for fx's own events.
 func (w *world) app(opts ...fx.Option) []fx.Option {
 	return append([]fx.Option{
-		fx.Supply(w.logger()),
+		fx.Supply(w.log.Logger()),
 		fx.WithLogger(func() fxevent.Logger { return &fxevent.ConsoleLogger{W: w.log} }),
 	}, opts...)
 }
@@ -186,6 +164,20 @@ func TestWholeWay(t *testing.T) {
 		if strings.Contains(log, secret) {
 			t.Error("a secret was logged")
 		}
+	}
+}
+
+// The graph's Origins are those of the vault's config, if it has some.
+func TestOriginsOfTheVaultsConfig(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var own provider.Origins
+	var got *provider.Origins
+	app := fxtest.New(t, w.app(w.config(func(c *provider.ConnectConfig) { c.Origins = &own }), fx.Populate(&got))...)
+	app.RequireStart()
+	app.RequireStop()
+	if source, _ := own.Of("MaskinportenSettings:ClientId"); got != &own || !strings.HasPrefix(source, "secret ") {
+		t.Errorf("got %p, want %p; ClientId is from %q", got, &own, source)
 	}
 }
 
@@ -369,7 +361,7 @@ func TestFileBesideTheSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := fx.New(fx.NopLogger, fxmodule.Config(fxmodule.AppConfig(provider.AppConfig{Dir: dir, Environ: []string{}, MountedFile: "none"})),
+	err := fx.New(fx.NopLogger, fxmodule.Config(fxmodule.AppConfig(provider.AppConfig{Dir: dir, Environ: func() []string { return nil }, MountedFile: "none"})),
 		fxmodule.Module("altinn", fxmodule.Section("clients:altinn")), fx.Invoke(func(altinn) {})).Err()
 	// It was found, and read.
 	if err == nil || !strings.Contains(err.Error(), "CertificatePkcs12Path (appsettings.json) is not a PKCS#12 archive") {
@@ -447,7 +439,7 @@ func TestBadInput(t *testing.T) {
 	cases := []struct {
 		name   string
 		change func(t *testing.T, w *world)
-		vault  func(*provider.Config)
+		vault  func(*provider.ConnectConfig)
 		want   string // %V is the vault's address
 	}{
 		{
@@ -515,7 +507,7 @@ func TestBadInput(t *testing.T) {
 			change: func(_ *testing.T, w *world) {
 				w.vault.Faults.Add(faulttest.Fault{Hang: true, Times: -1})
 			},
-			vault: func(c *provider.Config) { c.Timeout = 50 * time.Millisecond },
+			vault: func(c *provider.ConnectConfig) { c.Timeout = 50 * time.Millisecond },
 			want: "fxmodule: configuration: provider: %V: list: no result within the Timeout of 50ms; " +
 				"check that this machine can reach the vault and Entra (firewall, private endpoint, proxy), or raise Timeout",
 		},
@@ -532,7 +524,7 @@ func TestBadInput(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			c.change(t, w)
-			change := func(*provider.Config) {}
+			change := func(*provider.ConnectConfig) {}
 			if c.vault != nil {
 				change = c.vault
 			}

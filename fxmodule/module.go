@@ -15,7 +15,7 @@ import (
 	"github.com/portnokkel/portnokkel/provider"
 )
 
-// DefaultSection is the section that [Module] reads where [Section] names none.
+// DefaultSection is the section that [Module] reads unless [Section] names another.
 const DefaultSection = "MaskinportenSettings"
 
 // Option changes the client that [Module] provides.
@@ -48,11 +48,12 @@ func EditSettings(edit func(*httpclient.MaskinportenSettings)) Option {
 }
 
 // WarmUp fetches the first token when the application starts, so that a refusal
-// stops the start instead of the first request: of a client that something in the
-// graph asks for, since one that nobody asks for is not made. The context given to
-// the start bounds it, which for fx.App's Run is fx's start timeout, and so do the
-// source's own 20 seconds. By default Maskinporten is first asked when a request
-// needs a token.
+// stops the start instead of the first request. It does so for a client that
+// something in the graph asks for: another one is not made.
+//
+// The context given to the start bounds it (for fx.App's Run that is fx's start
+// timeout), and so do the source's own 20 seconds. By default Maskinporten is first
+// asked when a request needs a token.
 func WarmUp() Option { return func(m *module) { m.warmUp = true } }
 
 // Module provides an [*http.Client] and a [*httpclient.TokenSource], both under
@@ -61,15 +62,15 @@ func WarmUp() Option { return func(m *module) { m.warmUp = true } }
 //
 //	Altinn *http.Client `name:"altinn"`
 //
-// The name must not be empty, since that would provide every *http.Client that
-// the graph asks for without a name; nor may two modules have the same one. The
-// application does not start then.
+// The application does not start if the name is empty, because that would provide
+// every *http.Client that the graph asks for without a name. It does not start if two
+// modules have the same name either.
 //
 // A [*provider.Origins] in the graph, such as [Config] provides, makes errors
 // about missing settings tell where they were looked for.
 //
-// [fx.Replace] and [fx.Decorate] of the named client change what the graph gets
-// for it; those of the named token source do not reach the client.
+// [fx.Replace] and [fx.Decorate] of the named client change what the graph gets for
+// it. Those of the named token source do not reach the client.
 func Module(name string, opts ...Option) fx.Option {
 	switch {
 	case strings.TrimSpace(name) == "":
@@ -171,8 +172,8 @@ func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error
 	return settings, nil
 }
 
-// failed says which client and section an error is about, and where settings that
-// are missing were looked for.
+// failed says which client and section an error is about and, if settings are
+// missing, where they were looked for.
 func (m module) failed(p moduleParams, err error) error {
 	isMissing := errors.Is(err, httpclient.ErrMissing) || errors.Is(err, provider.ErrNoSection)
 	err = fmt.Errorf("fxmodule: client %q from section %s: %w", m.name, m.section, err)

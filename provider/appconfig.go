@@ -8,8 +8,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
+
+	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
 const (
@@ -23,34 +24,33 @@ const (
 // The zero value reads appsettings.json and its companions from the working
 // directory, and the process's environment variables.
 //
-// It is not changed by use, and prints itself without variables and arguments,
-// which may hold secrets.
+// Use does not change it. Variables and arguments may hold secrets: they are
+// functions so that nothing that prints or encodes an AppConfig shows them.
 type AppConfig struct {
 	// FS is where the appsettings files are. Nil means the directory Dir.
-	FS fs.FS `json:"-"`
-	// Dir is the directory of the appsettings files when FS is nil. Empty means
-	// the working directory.
+	FS fs.FS
+	// Dir is the directory of the appsettings files, and must be empty when FS is
+	// set. Empty means the working directory.
 	Dir string
 	// Environment chooses appsettings.{Environment}.json. Empty means the first
 	// variable that is not blank of APP_ENVIRONMENT, ASPNETCORE_ENVIRONMENT and
 	// DOTNET_ENVIRONMENT, or else "Production".
 	Environment string
-	// Environ is environment variables, each "KEY=value". Nil means the
-	// process's own; an empty slice means none. Of a name given twice the last
-	// counts.
-	Environ []string `json:"-"`
-	// Args is command line arguments, without the program's name. Nil means
-	// none: os.Args is never read unasked.
-	Args []string `json:"-"`
+	// Environ gives the environment variables, each "KEY=value". Nil means
+	// [os.Environ]. Of a name given twice the last counts.
+	Environ func() []string
+	// Args gives the command line arguments, without the program's name. Nil means
+	// that there are none: os.Args is never read unasked.
+	Args func() []string
 	// MountedFile is the path, in the operating system's file system whatever FS
 	// is, of the secrets that Altinn mounts into an app's container. Empty means
 	// /altinn-appsettings-secret/altinn-appsettings-secret.json.
 	MountedFile string
 	// Logger gets warnings, and at debug level what was read and skipped, never
 	// with a value. Nil means [slog.Default].
-	Logger *slog.Logger `json:"-"`
+	Logger *slog.Logger
 	// Origins, when not nil, is told where each setting came from.
-	Origins *Origins `json:"-"`
+	Origins *Origins
 }
 
 // LoadAppConfig reads an app's own settings into a new koanf, whose delimiter is
@@ -61,51 +61,64 @@ type AppConfig struct {
 //  3. the mounted altinn-appsettings-secret.json
 //  4. environment variables
 //  5. arguments
-//  6. appsettings.Local.json, in Development alone; anywhere else its presence
-//     is warned about.
+//  6. appsettings.Local.json, in Development only. Anywhere else a warning tells
+//     that it is there.
 //
-// A file that does not exist is no error. Files may have comments, trailing
+// A file that does not exist is not an error. Files may have comments, trailing
 // commas and a byte order mark.
 //
 // An environment variable's name is a path whose parts are joined by "__" (or
-// ":"), in any case: MASKINPORTENSETTINGS__SCOPE. One with an empty part, or more
-// than 64, is skipped, and so is one whose path is a section or an array, since a
-// string never replaces those. Of two names that differ in case alone, the one that
-// sorts last in byte order is used, and a differing value of the other is
-// warned about. One that would leave a gap in an array, or give it a key that is no
-// index, is skipped with a warning.
+// ":"), in any case: MASKINPORTENSETTINGS__SCOPE. Skipped are
+//
+//   - names with an empty part, or with more than 64 parts;
+//   - names of a section or an array, since a string never replaces those;
+//   - with a warning, names that would leave a gap in an array, or give it a key
+//     that is not an index;
+//   - of two names that differ in case only, the one that sorts first in byte
+//     order, with a warning if its value differs.
 //
 // Arguments are --Section:Key=value, --Section:Key value, the same with "/" for
-// "--", or Section:Key=value; the later of two wins. As in .NET, anything else is
-// ignored. Unlike .NET, what begins with "--" is never taken as the value of the
-// argument before it, "/usr/bin" is a file's path and not a key, and without "--" a
-// key needs a section: a text such as a secret's base64 holds "=" as well.
+// "--", or Section:Key=value. The later of two wins. As in .NET, anything else is
+// ignored. It differs from .NET in this:
 //
-// In both, parts "0" to "n-1" make an array where there is nothing yet.
+//   - What begins with "--" is never the value of the argument before it.
+//   - "/usr/bin" is a file's path and not a key.
+//   - Without "--" a key needs a section, because a text such as a secret's base64
+//     holds "=" as well.
+//
+// In both, parts "0" to "n-1" make an array if nothing is there yet.
 //
 // The error names every problem in every layer, with the file, line and column
 // of a syntax error, and holds no value.
 func LoadAppConfig(app AppConfig) (*koanf.Koanf, error) {
-	environment := app.environment()
-	if strings.ContainsAny(environment, `/\`) {
-		return nil, fmt.Errorf("provider: environment %q: cannot be a part of a file's name", environment)
-	}
-	app.Origins.lookedIn(app.directory())
-
-	k := koanf.New(pathDelimiter)
-	err := errors.Join(
-		app.loadFile(k, baseFile, app.readFile),
-		app.loadFile(k, "appsettings."+environment+".json", app.readFile),
-		app.loadFile(k, app.mountedFile(), os.ReadFile),
-		app.loadEnvironment(k),
-		app.loadArguments(k),
-		app.loadLocal(k),
-	)
-	app.warnOfIgnoredLocal()
+	s, err := app.load()
 	if err != nil {
 		return nil, err
 	}
-	return k, nil
+	k := koanf.New(tree.Delimiter)
+	return k, s.into(k)
+}
+
+// load is LoadAppConfig without the koanf.
+func (a AppConfig) load() (*settings, error) {
+	environment := a.environment()
+	switch {
+	case strings.ContainsAny(environment, `/\`):
+		return nil, fmt.Errorf("provider: environment %q: cannot be a part of a file's name", environment)
+	case a.FS != nil && a.Dir != "":
+		return nil, errors.New("provider: AppConfig.FS and Dir are both set: leave one of them out")
+	}
+	a.Origins.begin(a.directory())
+	s := &settings{tree: tree.New(), origins: a.Origins}
+	errs := []error{
+		a.loadFile(s, baseFile, a.readFile),
+		a.loadFile(s, "appsettings."+environment+".json", a.readFile),
+		a.loadFile(s, a.mountedFile(), os.ReadFile),
+	}
+	a.loadEnvironment(s)
+	errs = append(errs, a.loadArguments(s), a.loadLocal(s))
+	a.warnOfIgnoredLocal()
+	return s, errors.Join(errs...)
 }
 
 // IsDevelopment reports whether the environment is Development, in any case.
@@ -114,23 +127,21 @@ func (a AppConfig) IsDevelopment() bool {
 }
 
 // Format implements [fmt.Formatter]: every verb prints the fields that cannot
-// hold secrets, and how many variables and arguments there are.
+// hold secrets.
 func (a AppConfig) Format(s fmt.State, _ rune) {
-	environ := "the process's"
-	if a.Environ != nil {
-		environ = fmt.Sprint(len(a.Environ))
-	}
-	_, _ = fmt.Fprintf(s, "provider.AppConfig{Dir:%q Environment:%q MountedFile:%q Environ:%s Args:%d}",
-		a.Dir, a.Environment, a.MountedFile, environ, len(a.Args))
+	_, _ = fmt.Fprintf(s, "provider.AppConfig{Dir:%q Environment:%q MountedFile:%q}", a.Dir, a.Environment, a.MountedFile)
 }
 
-// loadLocal applies the developer's own file, in Development alone. It may be
+// MarshalText gives encoders what Format prints.
+func (a AppConfig) MarshalText() ([]byte, error) { return fmt.Append(nil, a), nil }
+
+// loadLocal applies the developer's own file, in Development only. It may be
 // called again after later layers, to lay the file over those too.
-func (a AppConfig) loadLocal(k *koanf.Koanf) error {
+func (a AppConfig) loadLocal(s *settings) error {
 	if !a.IsDevelopment() {
 		return nil
 	}
-	return a.loadFile(k, localFile, a.readFile)
+	return a.loadFile(s, localFile, a.readFile)
 }
 
 func (a AppConfig) warnOfIgnoredLocal() {
@@ -145,38 +156,33 @@ func (a AppConfig) warnOfIgnoredLocal() {
 	if a.Environment != "" {
 		cure = "AppConfig.Environment is set; leave it empty and " + cure
 	}
-	a.logger().Warn("provider: "+localFile+" is there, but is read in Development alone",
+	a.logger().Warn("provider: "+localFile+" is there, but is read in Development only",
 		"environment", a.environment(), "cure", cure)
-	a.Origins.record(Layer{Name: localFile, Status: StatusIgnored}, nil, nil)
+	a.Origins.record(Layer{Name: localFile, Status: StatusIgnored}, nil)
 }
 
-func (a AppConfig) loadFile(k *koanf.Koanf, name string, read func(string) ([]byte, error)) error {
+func (a AppConfig) loadFile(s *settings, name string, read func(string) ([]byte, error)) error {
 	data, err := read(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		a.logger().Debug("provider: no such settings file", "file", name)
-		a.Origins.record(Layer{Name: name, Status: StatusMissing}, nil, nil)
+		a.Origins.record(Layer{Name: name, Status: StatusMissing}, nil)
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("provider: %s: %w", name, err)
 	}
-	tree, err := parseJSON(name, data)
+	file, err := parseJSON(name, data)
 	if err != nil {
 		return err
 	}
-	return a.apply(k, name, tree, func(string) string { return name })
+	return a.apply(s, name, file)
 }
 
-// apply lays one layer over k and, once that has succeeded, records it.
-func (a AppConfig) apply(k *koanf.Koanf, name string, tree map[string]any, source func(path string) string) error {
-	merge := func(src, dest map[string]any) error {
-		return overlay(func(path string) string { return "provider: " + source(path) }, src, dest)
-	}
-	if err := k.Load(confmap.Provider(tree, ""), nil, koanf.WithMergeFunc(merge)); err != nil {
+func (a AppConfig) apply(s *settings, name string, layer *tree.Tree) error {
+	if err := s.apply(name, layer); err != nil {
 		return err
 	}
 	a.logger().Debug("provider: settings read", "from", name)
-	a.Origins.record(Layer{Name: name, Status: StatusRead}, tree, source)
 	return nil
 }
 
@@ -211,7 +217,7 @@ func (a AppConfig) mountedFile() string {
 	return defaultMountedFile
 }
 
-// directory is the one to name in messages, or "" where there is none to name.
+// directory is the one to name in messages, or "" if there is not one.
 func (a AppConfig) directory() string {
 	switch {
 	case a.FS != nil:

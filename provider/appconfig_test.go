@@ -9,54 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/provider"
 )
-
-// files is settings files by their names.
-type files map[string]string
-
-func (f files) FS() fstest.MapFS {
-	fsys := fstest.MapFS{}
-	for name, content := range f {
-		fsys[name] = &fstest.MapFile{Data: []byte(content)}
-	}
-	return fsys
-}
-
-// hermetic is an AppConfig that sees these files and nothing of the machine, and
-// its log.
-func hermetic(t testing.TB, f files) (provider.AppConfig, *bytes.Buffer) {
-	t.Helper()
-	var log bytes.Buffer
-	return provider.AppConfig{
-		FS:          f.FS(),
-		Environ:     []string{},
-		MountedFile: "no such directory/absent.json",
-		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{
-			Level:       slog.LevelDebug,
-			ReplaceAttr: withoutTime,
-		})),
-		Origins: new(provider.Origins),
-	}, &log
-}
-
-func withoutTime(_ []string, a slog.Attr) slog.Attr {
-	if a.Key == slog.TimeKey {
-		return slog.Attr{}
-	}
-	return a
-}
-
-func loadFiles(t *testing.T, f files) (*koanf.Koanf, error) {
-	t.Helper()
-	app, _ := hermetic(t, f)
-	return provider.LoadAppConfig(app)
-}
 
 // Each layer sets its own key and every key of the layers before it.
 func TestLayersInOrder(t *testing.T) {
@@ -71,8 +28,8 @@ func TestLayersInOrder(t *testing.T) {
 		"appsettings.Local.json":       `{"s":{"f":"local"}}`,
 	})
 	app.MountedFile = mounted
-	app.Environ = []string{"ASPNETCORE_ENVIRONMENT=Development", "S__D=variable", "s__e=variable", "S__F=variable"}
-	app.Args = []string{"--S:E=argument", "--S:F=argument"}
+	app.Environ = list("ASPNETCORE_ENVIRONMENT=Development", "S__D=variable", "s__e=variable", "S__F=variable")
+	app.Args = list("--S:E=argument", "--S:F=argument")
 	k, err := provider.LoadAppConfig(app)
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +90,7 @@ func TestEnvironmentName(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			app, _ := hermetic(t, files{"appsettings." + test.want + ".json": `{"found": true}`})
-			app.Environment, app.Environ = test.field, test.environ
+			app.Environment, app.Environ = test.field, list(test.environ...)
 			k, err := provider.LoadAppConfig(app)
 			if err != nil {
 				t.Fatal(err)
@@ -165,7 +122,7 @@ func TestLocalFileOutsideDevelopment(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			app, log := hermetic(t, files{"appsettings.json": `{"a":"base"}`, "appsettings.Local.json": `{"a":"canary"`})
-			app.Environment, app.Environ = test.field, []string{test.variable}
+			app.Environment, app.Environ = test.field, list(test.variable)
 			k, err := provider.LoadAppConfig(app)
 			if err != nil {
 				t.Fatal(err)
@@ -173,7 +130,7 @@ func TestLocalFileOutsideDevelopment(t *testing.T) {
 			if got := k.String("a"); got != "base" {
 				t.Errorf("a = %q", got)
 			}
-			want := `level=WARN msg="provider: appsettings.Local.json is there, but is read in Development alone" environment=Staging ` + test.cure
+			want := `level=WARN msg="provider: appsettings.Local.json is there, but is read in Development only" environment=Staging ` + test.cure
 			if strings.Count(log.String(), want) != 1 || strings.Count(log.String(), "level=WARN") != 1 {
 				t.Errorf("log:\n%s\nwant once:\n%s", log, want)
 			}
@@ -251,7 +208,7 @@ func TestDirAndProcess(t *testing.T) {
 func TestNothingThere(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "absent")
-	app := provider.AppConfig{Dir: dir, Environ: []string{}, MountedFile: filepath.Join(dir, "mounted.json"), Origins: new(provider.Origins)}
+	app := provider.AppConfig{Dir: dir, Environ: list(), MountedFile: filepath.Join(dir, "mounted.json"), Origins: new(provider.Origins)}
 	k, err := provider.LoadAppConfig(app)
 	if err != nil || len(k.Keys()) != 0 {
 		t.Fatalf("%v, %v", k, err)
@@ -268,7 +225,7 @@ func TestUnreadableFile(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "appsettings.json"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err := provider.LoadAppConfig(provider.AppConfig{Dir: dir, Environ: []string{}, MountedFile: dir})
+	_, err := provider.LoadAppConfig(provider.AppConfig{Dir: dir, Environ: list(), MountedFile: dir})
 	if err == nil || !strings.Contains(err.Error(), "provider: appsettings.json: ") || !strings.Contains(err.Error(), "provider: "+dir+": ") {
 		t.Errorf("two directories for files: %v", err)
 	}
@@ -280,7 +237,7 @@ func TestClashBetweenLayers(t *testing.T) {
 		"appsettings.json":            `{"Scopes":["a"],"Logging":{"Level":"x"}}`,
 		"appsettings.Production.json": `{"Logging":"canary"}`,
 	})
-	app.Args = []string{"--Scopes:7=canary"}
+	app.Args = list("--Scopes:7=canary")
 	_, err := provider.LoadAppConfig(app)
 	want := `provider: appsettings.Production.json: Logging: a single value cannot replace the section that is there
 provider: argument --Scopes:7: Scopes:7: the index leaves a gap: the next free one is 1`
@@ -297,11 +254,9 @@ provider: argument --Scopes:7: Scopes:7: the index leaves a gap: the next free o
 func TestVariablesThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	app, log := hermetic(t, files{"appsettings.json": `{"Hosts":["a"],"Deep":[{"Names":["x"]}]}`})
-	app.Environ = []string{
-		"HOSTS__3=canary", "HOSTS__1=b", "HOSTS__X=canary", "HOSTS__00=canary", "HOSTS__2=c", "HOSTS__9__Y=canary",
-		"DEEP__0__NAMES__5=canary", "DEEP__0__NAMES__0=y",
-	}
-	app.Environ[0] = "HOSTS__7=canary"
+	app.Environ = list(
+		"HOSTS__7=canary", "HOSTS__1=b", "HOSTS__X=canary", "HOSTS__00=canary", "HOSTS__2=c", "HOSTS__9__Y=canary",
+		"DEEP__0__NAMES__5=canary", "DEEP__0__NAMES__0=y")
 	k, err := provider.LoadAppConfig(app)
 	if err != nil {
 		t.Fatal(err)
@@ -322,7 +277,7 @@ func TestVariablesThatDoNotFit(t *testing.T) {
 
 func TestAppConfigPrintsNoSecrets(t *testing.T) {
 	t.Parallel()
-	app := provider.AppConfig{Dir: "d", Environment: "e", Environ: []string{"A=canary"}, Args: []string{"--B=canary"}}
+	app := provider.AppConfig{Dir: "d", Environment: "e", Environ: list("A=canary"), Args: list("--B=canary")}
 	encoded, err := json.Marshal(app)
 	if err != nil {
 		t.Fatal(err)
@@ -334,7 +289,7 @@ func TestAppConfigPrintsNoSecrets(t *testing.T) {
 	if strings.Contains(text, "canary") || strings.Contains(text, "63616e617279") {
 		t.Error(text)
 	}
-	want := `provider.AppConfig{Dir:"" Environment:"" MountedFile:"" Environ:the process's Args:0}`
+	want := `provider.AppConfig{Dir:"" Environment:"" MountedFile:""}`
 	if got := fmt.Sprint(provider.AppConfig{}); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

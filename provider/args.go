@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/knadh/koanf/v2"
+	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
 const argumentsLayer = "arguments"
@@ -16,38 +16,42 @@ type argument struct {
 }
 
 // arguments is those of a.Args that set something. What .NET's command line
-// provider would ignore or refuse is ignored, and told at debug level by its
-// position, for an argument's text may be a secret.
+// provider would ignore or refuse is ignored. That is logged at debug level by its
+// position only, because an argument's text may be a secret.
 func (a AppConfig) arguments() []argument {
+	if a.Args == nil {
+		return nil
+	}
 	var found []argument
-	for i := 0; i < len(a.Args); i++ {
+	args := a.Args()
+	for i := 0; i < len(args); i++ {
 		position := i + 1
 		skip := func(why string) {
 			a.logger().Debug("provider: argument skipped: "+why, "position", position)
 		}
-		key, value, hasValue := strings.Cut(a.Args[i], "=")
+		key, value, hasValue := strings.Cut(args[i], "=")
 		prefix := argumentPrefix(key)
 		key = key[len(prefix):]
 		switch {
 		case prefix == "-":
 			skip("settings take two dashes")
 			continue
-		case prefix == "" && (!hasValue || !strings.Contains(key, pathDelimiter)):
+		case prefix == "" && (!hasValue || !strings.Contains(key, tree.Delimiter)):
 			skip("it is not of the form section:key=value")
 			continue
 		case prefix != "--" && strings.Contains(key, "/"):
 			skip("it looks like a file's path or an address")
 			continue
-		case !hasValue && (i+1 == len(a.Args) || strings.HasPrefix(a.Args[i+1], "--")):
+		case !hasValue && (i+1 == len(args) || strings.HasPrefix(args[i+1], "--")):
 			skip("it has no value")
 			continue
 		case !hasValue:
 			i++
-			value = a.Args[i]
+			value = args[i]
 		}
-		parts, ok := splitPath(key)
+		parts, ok := tree.Split(key)
 		if !ok {
-			skip("its key is no setting's path")
+			skip("its key is not the path of a setting")
 			continue
 		}
 		found = append(found, argument{key, value, parts})
@@ -64,27 +68,20 @@ func argumentPrefix(arg string) string {
 	return ""
 }
 
-// loadArguments applies the arguments; of two for one setting the later wins.
-func (a AppConfig) loadArguments(k *koanf.Koanf) error {
-	tree := map[string]any{}
-	keys := map[string]string{}
-	var problems []error
-	for _, arg := range a.arguments() {
-		if !place(tree, arg.parts, arg.value) {
-			problems = append(problems, fmt.Errorf(
+// loadArguments applies the arguments. Of two for one setting the later wins.
+func (a AppConfig) loadArguments(s *settings) error {
+	args := tree.New()
+	var clashes []error
+	found := a.arguments()
+	for _, arg := range found {
+		if _, ok := args.Put(arg.parts, arg.value, tree.Origin{Source: "argument --" + arg.key}); !ok {
+			clashes = append(clashes, fmt.Errorf(
 				"provider: argument --%s: other arguments give this path both a value and keys below it", arg.key))
-			continue
 		}
-		keys[foldKey(arg.key)] = arg.key
 	}
-	if len(tree) > 0 {
-		withArrays(tree)
-		problems = append(problems, a.apply(k, argumentsLayer, tree, func(path string) string {
-			if key, ok := keys[foldKey(path)]; ok {
-				return "argument --" + key
-			}
-			return argumentsLayer
-		}))
+	args.MakeArrays()
+	if len(found) > 0 {
+		clashes = append(clashes, a.apply(s, argumentsLayer, args))
 	}
-	return errors.Join(problems...)
+	return errors.Join(clashes...)
 }

@@ -32,13 +32,13 @@ func TestArguments(t *testing.T) {
 		{"plain words", []string{"canary", "--A", "v", "canary"}, tree{"A": "v"}, []string{"it is not of the form section:key=value", "position=1", "position=4"}},
 		{"a secret's base64", []string{"Y2FuYXJ5==", "--A=v", "B:C=w"}, tree{"A": "v", "B": tree{"C": "w"}}, []string{"it is not of the form section:key=value", "position=1"}},
 		{"paths and addresses", []string{"/usr/canary", "--A=v", "https://canary/?a=b"}, tree{"A": "v"}, []string{"it looks like a file's path or an address", "position=1", "position=3"}},
-		{"keys with empty parts", []string{"--=canary", "--A::B=canary", "--:A", "x=canary", "--", "canary", "--A=v"}, tree{"A": "v"}, []string{"its key is no setting's path", "position=1", "position=2", "position=3", "position=5"}},
+		{"keys with empty parts", []string{"--=canary", "--A::B=canary", "--:A", "x=canary", "--", "canary", "--A=v"}, tree{"A": "v"}, []string{"its key is not the path of a setting", "position=1", "position=2", "position=3", "position=5"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			app, log := hermetic(t, nil)
-			app.Args = test.args
+			app.Args = list(test.args...)
 			k, err := provider.LoadAppConfig(app)
 			if err != nil {
 				t.Fatal(err)
@@ -74,7 +74,7 @@ func TestArgumentsThatClash(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			app, _ := hermetic(t, files{"appsettings.json": `{"S":{"x":1}}`})
-			app.Args = test.args
+			app.Args = list(test.args...)
 			if _, err := provider.LoadAppConfig(app); err == nil || err.Error() != test.want {
 				t.Errorf("got %v, want %s", err, test.want)
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -75,7 +76,7 @@ func FuzzBinding(f *testing.F) {
 		put(random, file, []string{"Portal", "Orgs", "991825827"}, "org")
 		random.Shuffle(len(fake.secrets), func(i, j int) { fake.secrets[i], fake.secrets[j] = fake.secrets[j], fake.secrets[i] })
 
-		vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: (&kvLog{}).logger()})
+		vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: (&logtest.Buffer{}).Logger()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,15 +141,6 @@ func put(random *rand.Rand, tree map[string]any, path []string, value any) {
 	put(random, next, path[1:], value)
 }
 
-func misspell(random *rand.Rand, text string) string {
-	return strings.Map(func(r rune) rune {
-		if random.IntN(2) == 0 {
-			return []rune(strings.ToUpper(string(r)))[0]
-		}
-		return []rune(strings.ToLower(string(r)))[0]
-	}, text)
-}
-
 // What .NET's configuration does with arrays, over a vault for real.
 func TestVaultOverArrays(t *testing.T) {
 	t.Parallel()
@@ -195,7 +187,7 @@ func TestVaultOverArrays(t *testing.T) {
 				"Endpoints": []any{map[string]any{"Name": "a", "Port": 1}, map[string]any{"Name": "b"}}, "Scopes": []any{"x", "y"},
 			}, ":")
 			before := k.Raw()
-			_, err := provider.ConnectToKeyVault(t.Context(), k, kvConfig(t, srv))
+			_, err := provider.ConnectToKeyVault(t.Context(), k, connecting(t, srv))
 			if c.err != "" {
 				if err == nil || !strings.HasSuffix(err.Error(), c.err) {
 					t.Errorf("got %v", err)

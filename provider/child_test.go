@@ -47,7 +47,7 @@ func child(t *testing.T, environ ...string) (*bufio.Scanner, func()) {
 // TestProxyOfTheEnvironment sets the variable that a service would, with a password.
 func TestProxyOfTheEnvironment(t *testing.T) {
 	if os.Getenv(childVariable) != "" {
-		vault, err := provider.KeyVault(provider.Config{VaultURL: "https://my-vault.vault.azure.net", Credential: tokenCredential{}})
+		vault, err := provider.KeyVault(provider.Config{VaultURL: "https://my-vault.vault.azure.net", Credential: tokenCredential{}.GetToken})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,35 +13,55 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 )
 
 const (
 	// DefaultConcurrency is how many requests to a vault are under way at most
-	// where Config.Concurrency is zero. .NET's provider does the same.
+	// when Config.Concurrency is zero. .NET's provider does the same.
 	DefaultConcurrency = 32
-	// DefaultTimeout bounds a whole load where Config.Timeout is zero.
+	// DefaultTimeout bounds a whole load when Config.Timeout is zero.
 	DefaultTimeout = 30 * time.Second
 )
 
 // secretName is Key Vault's own rule for names.
 var secretName = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
 
+// Credential is the GetToken method of a credential, such as azidentity's:
+//
+//	cred, err := azidentity.NewDefaultAzureCredential(nil)
+//	...
+//	cfg := provider.Config{VaultURL: url, Credential: cred.GetToken}
+//
+// It is a function so that nothing that prints or encodes a Config shows what the
+// credential holds, as an unexported field of another struct either.
+type Credential func(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error)
+
+var _ azcore.TokenCredential = Credential(nil)
+
+// GetToken calls c. It makes c an [azcore.TokenCredential].
+func (c Credential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	if c == nil {
+		return azcore.AccessToken{}, errors.New("provider: the Credential is nil")
+	}
+	return c(ctx, options)
+}
+
 // Config says which vault to read, as whom, and what of it. VaultURL and
-// Credential are needed; the zero value of everything else is the safe default.
+// Credential are needed. The zero value of everything else is the safe default.
 type Config struct {
 	// VaultURL is the vault's address, such as https://my-vault.vault.azure.net.
-	// For ConnectToKeyVault, the SecretUri of kvSetting goes before it.
+	// One that holds a user name or password is refused.
 	VaultURL string
-	// Credential is the identity that reads, from azidentity. For
-	// ConnectToKeyVault, nil means a client secret from kvSetting.
-	Credential azcore.TokenCredential
+	// Credential is the identity that reads: the GetToken of one from azidentity.
+	Credential Credential
 
 	// Secrets names the secrets to load. Nothing is listed then, so the identity
-	// needs the permission to get alone, and a secret that is missing or disabled
-	// is an error, and so is Sections or Filter beside it. Empty loads what the
-	// vault lists.
+	// only needs the permission to get. A secret that is missing or disabled is an
+	// error, and so is Sections or Filter beside it. Empty loads what the vault
+	// lists.
 	Secrets []string
 	// Sections keeps the listed secrets whose name is one of these keys or lies
 	// below one, in any case: "Maskinporten" keeps Maskinporten--ClientId. Empty
@@ -50,11 +71,11 @@ type Config struct {
 	// all. What Sections or Filter leave out is never read.
 	Filter func(name string) bool
 	// Map turns a secret into a key, in the syntax of secret names ("--" nests),
-	// and a value. An empty key drops the secret; a map[string]any or []any
-	// becomes many keys. Nil keeps name and value as they are. It is called for
-	// one secret of a load at a time, in the order of the listing; a colon in its
-	// keys nests too, as in a settings file. Loads at the same time call it, and
-	// Filter, at the same time.
+	// and a value. An empty key drops the secret. A map[string]any or []any becomes
+	// many keys. A colon in a key nests too, as in a settings file. Nil keeps name
+	// and value as they are. Map is called for one secret of a load at a time, in
+	// the order of the listing. Loads at the same time call it, and Filter, at the
+	// same time.
 	Map func(name, value string) (key string, v any)
 
 	// Concurrency is how many requests to the vault may be under way at once,
@@ -72,17 +93,26 @@ type Config struct {
 	// which statuses to try again, a vault that throttles is asked again as long as
 	// Timeout allows, and any other failure that may pass three times.
 	ClientOptions azsecrets.ClientOptions
-	// CredentialOptions are for the credential that ConnectToKeyVault makes from
-	// the kvSetting section. KeyVault does not use them.
-	CredentialOptions azidentity.ClientSecretCredentialOptions
-	// Require makes an incomplete kvSetting section an error for
-	// ConnectToKeyVault. KeyVault does not use it.
-	Require bool
 	// Logger gets warnings, and what was loaded at debug level. Nil means
 	// [slog.Default].
 	Logger *slog.Logger
-	// Origins, when not nil, is told by ConnectToKeyVault which setting came from
-	// which secret. KeyVault does not use it.
+}
+
+// ConnectConfig is what the second stage takes: a [Config] for the vault that the
+// settings name, and what only that stage uses. The zero value is ready for use:
+// a complete section kvSetting says which vault, and as whom.
+type ConnectConfig struct {
+	// Config is for the vault that the settings name. SecretUri of kvSetting goes
+	// before VaultURL. A Credential goes before the fields of kvSetting that make
+	// one; nil means a client secret from them.
+	Config
+
+	// CredentialOptions are for the credential that is made from kvSetting. Beside
+	// a Credential they are an error.
+	CredentialOptions azidentity.ClientSecretCredentialOptions
+	// Require makes an incomplete kvSetting section an error.
+	Require bool
+	// Origins, when not nil, is told which setting came from which secret.
 	Origins *Origins
 }
 
@@ -92,6 +122,17 @@ func (c Config) Format(f fmt.State, _ rune) {
 	vault, _ := cleanVaultURL(c.VaultURL)
 	_, _ = fmt.Fprintf(f, "provider.Config{VaultURL: %q, Secrets: %q, Sections: %q}", vault, c.Secrets, c.Sections)
 }
+
+// MarshalText gives encoders what Format prints.
+func (c Config) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
+
+// Format prints what Config's does, and Require.
+func (c ConnectConfig) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "provider.ConnectConfig{Config: %v, Require: %v}", c.Config, c.Require)
+}
+
+// MarshalText gives encoders what Format prints.
+func (c ConnectConfig) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 
 func (c Config) logger() *slog.Logger {
 	if c.Logger == nil {
@@ -143,7 +184,7 @@ func (c Config) checked(withURL bool) (Config, error) {
 	return c, errors.Join(problems...)
 }
 
-// unmatched lists the Sections that none of the names lies in.
+// unmatched lists the Sections without a secret among the names.
 func (c Config) unmatched(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(c.Sections), func(section string) bool {
 		return slices.ContainsFunc(names, func(name string) bool { return inSection(name, section) })
@@ -181,7 +222,7 @@ func cleanVaultURL(raw string) (string, error) {
 	case strings.HasSuffix(u.Hostname(), "."):
 		return "", errors.New("has a host that ends with a dot: remove it")
 	case u.User != nil:
-		return "", errors.New("holds a user name: set the vault's address alone")
+		return "", errors.New("holds a user name: set the vault's address only")
 	case (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "", fmt.Errorf("goes on after the host: set https://%s", u.Host)
 	}
@@ -204,6 +245,15 @@ func uniqueFold(names []string) []string {
 		}
 	}
 	return unique
+}
+
+// checked is Config's, for both stages.
+func (c ConnectConfig) checked() (Config, error) {
+	checked, err := c.Config.checked(false)
+	if c.Credential != nil && !reflect.ValueOf(c.CredentialOptions).IsZero() {
+		err = errors.Join(err, errors.New("provider: CredentialOptions are for the credential that kvSetting makes: leave them empty beside a Credential"))
+	}
+	return checked, err
 }
 
 // isNil is true for a nil interface and for one that holds a nil pointer, as a

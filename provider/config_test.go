@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"github.com/google/go-cmp/cmp"
 
@@ -21,30 +20,28 @@ func TestConfigIsChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var nilCred *azidentity.ClientSecretCredential
 	const url = "https://my-vault.vault.azure.net"
 	cases := []struct {
 		name string
 		cfg  provider.Config
 		want []string // the error's lines; none means that the config is good
 	}{
-		{"good", provider.Config{VaultURL: url, Credential: cred}, nil},
-		{"slash, case, port, blanks", provider.Config{VaultURL: " https://MY-vault.vault.azure.net:443/ ", Credential: cred}, nil},
+		{"good", provider.Config{VaultURL: url, Credential: cred.GetToken}, nil},
+		{"slash, case, port, blanks", provider.Config{VaultURL: " https://MY-vault.vault.azure.net:443/ ", Credential: cred.GetToken}, nil},
 		{"nothing", provider.Config{}, []string{
 			"provider: VaultURL is empty: set the vault's address, such as https://my-vault.vault.azure.net",
-			"provider: Credential is nil: set one, such as azidentity.NewDefaultAzureCredential's",
+			"provider: Credential is nil: set the GetToken of one, such as azidentity.NewDefaultAzureCredential's",
 		}},
-		{"nil in an interface", provider.Config{VaultURL: url, Credential: nilCred}, []string{"provider: Credential is nil: set one, such as azidentity.NewDefaultAzureCredential's"}},
-		{"http", provider.Config{VaultURL: "http://my-vault.vault.azure.net", Credential: cred}, []string{"provider: VaultURL does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"}},
-		{"name alone", provider.Config{VaultURL: "my-vault", Credential: cred}, []string{"provider: VaultURL does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"}},
-		{"no host", provider.Config{VaultURL: "https:///", Credential: cred}, []string{"provider: VaultURL has no host"}},
-		{"not a URL", provider.Config{VaultURL: "https://a b:canary@", Credential: cred}, []string{"provider: VaultURL is not a URL: set the vault's address, such as https://my-vault.vault.azure.net"}},
-		{"user", provider.Config{VaultURL: "https://me:canary@my-vault.vault.azure.net", Credential: cred}, []string{"provider: VaultURL holds a user name: set the vault's address alone"}},
-		{"path", provider.Config{VaultURL: url + "/secrets/a", Credential: cred}, []string{"provider: VaultURL goes on after the host: set " + url}},
-		{"query", provider.Config{VaultURL: url + "?a=canary", Credential: cred}, []string{"provider: VaultURL goes on after the host: set " + url}},
-		{"portal", provider.Config{VaultURL: "https://portal.azure.com/#@x/resource/y", Credential: cred}, []string{`provider: VaultURL is a page of the Azure portal: set the "Vault URI" that the vault's overview page shows`}},
+		{"http", provider.Config{VaultURL: "http://my-vault.vault.azure.net", Credential: cred.GetToken}, []string{"provider: VaultURL does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"}},
+		{"name alone", provider.Config{VaultURL: "my-vault", Credential: cred.GetToken}, []string{"provider: VaultURL does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"}},
+		{"no host", provider.Config{VaultURL: "https:///", Credential: cred.GetToken}, []string{"provider: VaultURL has no host"}},
+		{"not a URL", provider.Config{VaultURL: "https://a b:canary@", Credential: cred.GetToken}, []string{"provider: VaultURL is not a URL: set the vault's address, such as https://my-vault.vault.azure.net"}},
+		{"user", provider.Config{VaultURL: "https://me:canary@my-vault.vault.azure.net", Credential: cred.GetToken}, []string{"provider: VaultURL holds a user name: set the vault's address only"}},
+		{"path", provider.Config{VaultURL: url + "/secrets/a", Credential: cred.GetToken}, []string{"provider: VaultURL goes on after the host: set " + url}},
+		{"query", provider.Config{VaultURL: url + "?a=canary", Credential: cred.GetToken}, []string{"provider: VaultURL goes on after the host: set " + url}},
+		{"portal", provider.Config{VaultURL: "https://portal.azure.com/#@x/resource/y", Credential: cred.GetToken}, []string{`provider: VaultURL is a page of the Azure portal: set the "Vault URI" that the vault's overview page shows`}},
 		{"all at once", provider.Config{
-			VaultURL: url, Credential: cred, Secrets: []string{"A:B", ""}, Sections: []string{"a_b"}, Concurrency: -1, Timeout: -1,
+			VaultURL: url, Credential: cred.GetToken, Secrets: []string{"A:B", ""}, Sections: []string{"a_b"}, Concurrency: -1, Timeout: -1,
 		}, []string{
 			`provider: Secrets: "A:B" is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key`,
 			`provider: Secrets: "" is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key`,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,40 +12,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
-
-const canary = "CANARY-made-for-tests"
-
-func newKoanf(t *testing.T, tree map[string]any, delim string) *koanf.Koanf {
-	t.Helper()
-	k := koanf.New(delim)
-	if err := k.Load(confmap.Provider(tree, ""), nil); err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
-// connectConfig reaches srv the way that kvSetting does, retrying at once.
-func connectConfig(srv *vaulttest.Server, log *kvLog) provider.Config {
-	cfg := provider.Config{ClientOptions: srv.ClientOptions(), CredentialOptions: srv.CredentialOptions(), Logger: log.logger()}
-	cfg.ClientOptions.Retry.RetryDelay = time.Millisecond
-	cfg.CredentialOptions.Retry.RetryDelay = time.Millisecond
-	return cfg
-}
-
-// with is the kvSetting of srv with changes; nil removes a field.
-func with(srv *vaulttest.Server, changes map[string]any) map[string]any {
-	kv := srv.KVSetting()
-	maps.Copy(kv, changes)
-	maps.DeleteFunc(kv, func(_ string, v any) bool { return v == nil })
-	return kv
-}
 
 func TestConnectToKeyVault(t *testing.T) {
 	t.Parallel()
@@ -76,7 +47,7 @@ func TestConnectToKeyVault(t *testing.T) {
 			t.Parallel()
 			c.settings["maskinportensettings"] = map[string]any{"clientID": "", "Scope": "kept"}
 			k := newKoanf(t, c.settings, c.delim)
-			var log kvLog
+			var log logtest.Buffer
 			var origins provider.Origins
 			cfg := connectConfig(srv, &log)
 			cfg.Origins = &origins
@@ -102,6 +73,41 @@ func TestConnectToKeyVault(t *testing.T) {
 	}
 }
 
+// The second stage keeps what the first knows of sources, and knows nothing of
+// settings that came from elsewhere.
+func TestConnectKeepsSources(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"S--A": "vault"}))
+	defer srv.Close()
+	app, log := hermetic(t, files{"appsettings.json": `{"S":{"A":"file","B":"file"},"L":["x"]}`})
+	k, err := provider.LoadAppConfig(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Set("S:C", "the program's own"); err != nil {
+		t.Fatal(err)
+	}
+	cfg := connecting(t, srv)
+	cfg.Logger, cfg.Origins = log.Logger(), app.Origins
+	if connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg); !connected || err != nil {
+		t.Fatalf("connected %v, error %v", connected, err)
+	}
+	got := map[string]string{}
+	for path, source := range app.Origins.All() {
+		got[path] = source
+	}
+	want := map[string]string{"S:A": "secret S--A of " + srv.VaultURL(), "S:B": "appsettings.json", "L:0": "appsettings.json"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("sources (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"appsettings.json"}, app.Origins.Overrode("s:a")); diff != "" {
+		t.Errorf("overrode (-want +got):\n%s", diff)
+	}
+	if k.String("S:A") != "vault" || k.String("S:C") != "the program's own" {
+		t.Errorf("settings %v", k.Raw())
+	}
+}
+
 // With a credential of the program's own, the address is enough.
 func TestConnectWithACredential(t *testing.T) {
 	t.Parallel()
@@ -113,7 +119,7 @@ func TestConnectWithACredential(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := kvConfig(t, srv)
+			cfg := provider.ConnectConfig{Config: kvConfig(t, srv)}
 			if settings["kvSetting"] != nil {
 				cfg.VaultURL = "https://not-this-one.vault.azure.net"
 			}
@@ -149,7 +155,7 @@ func TestIncompleteKVSetting(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var log kvLog
+			var log logtest.Buffer
 			var origins provider.Origins
 			cfg := connectConfig(srv, &log)
 			cfg.Origins = &origins
@@ -194,7 +200,7 @@ func TestConnectErrors(t *testing.T) {
 		{"a secret's own address", func(s *vaulttest.Server) map[string]any {
 			return map[string]any{"SecretUri": "https://v.vault.azure.net/secrets/A"}
 		}, "provider: kvSetting:SecretUri goes on after the host: set https://v.vault.azure.net"},
-		{"a tenant that is none", func(*vaulttest.Server) map[string]any { return map[string]any{"TenantId": "not a tenant"} }, "provider: kvSetting:TenantId is not a tenant's GUID or domain (or CredentialOptions are wrong): set the directory (tenant) ID of the app registration"},
+		{"a tenant that is none", func(*vaulttest.Server) map[string]any { return map[string]any{"TenantId": "not a tenant"} }, "provider: kvSetting:TenantId is neither a GUID nor a domain name: set the directory (tenant) ID of the app registration"},
 		{"a field of another type", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": 5, "TenantId": true} }, "provider: kvSetting:TenantId is not a text\nprovider: kvSetting:ClientSecret is not a text"},
 		{"a wrong client secret", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": canary} }, ": authenticate: 401 Unauthorized AADSTS7000215; the client secret is wrong: ClientSecret must be the secret's value, not its ID"},
 		{"an unknown client", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientId": canary} }, "AADSTS700016; there is no such application in the tenant: check ClientId and TenantId"},
@@ -206,7 +212,7 @@ func TestConnectErrors(t *testing.T) {
 			defer srv.Close()
 			k := newKoanf(t, map[string]any{"kvSetting": with(srv, c.changes(srv)), "A": "0"}, ":")
 			before := k.Raw()
-			var log kvLog
+			var log logtest.Buffer
 			connected, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &log))
 			if connected || err == nil || !strings.HasSuffix(err.Error(), c.want) {
 				t.Errorf("connected %v, error\n%v\nwant\n%s", connected, err, c.want)
@@ -219,25 +225,72 @@ func TestConnectErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := provider.ConnectToKeyVault(t.Context(), nil, provider.Config{}); err == nil {
+	if _, err := provider.ConnectToKeyVault(t.Context(), nil, provider.ConnectConfig{}); err == nil {
 		t.Error("no koanf, no error")
 	}
 	// A wrong Config is found in development too, where there is no vault.
-	wrong := provider.Config{Secrets: []string{"not a name!"}, Concurrency: -1}
+	wrong := provider.ConnectConfig{Config: provider.Config{Secrets: []string{"not a name!"}, Concurrency: -1}}
 	if _, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), wrong); err == nil || !strings.Contains(err.Error(), "not a name!") || !strings.Contains(err.Error(), "Concurrency -1 is negative") {
 		t.Errorf("got %v", err)
 	}
 	kvSettings := newKoanf(t, map[string]any{"kvSetting": map[string]any{"ClientId": ""}, "kvSettings": map[string]any{"ClientId": "a", "TenantId": "b", "ClientSecret": "c", "SecretUri": "x"}}, ":")
-	if _, err := provider.ConnectToKeyVault(t.Context(), kvSettings, provider.Config{}); err == nil || !strings.HasPrefix(err.Error(), "provider: kvSettings:SecretUri does not") {
+	if _, err := provider.ConnectToKeyVault(t.Context(), kvSettings, provider.ConnectConfig{}); err == nil || !strings.HasPrefix(err.Error(), "provider: kvSettings:SecretUri does not") {
 		t.Errorf("got %v", err)
 	}
-	address := provider.Config{VaultURL: "http://v.example", Credential: staticCredential{}}
+	address := provider.ConnectConfig{Config: provider.Config{VaultURL: "http://v.example", Credential: staticCredential{}.GetToken}}
 	if _, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), address); err == nil || !strings.HasPrefix(err.Error(), "provider: Config.VaultURL does not") {
 		t.Errorf("got %v", err)
 	}
 	k := newKoanf(t, map[string]any{"kvSetting": "text"}, ":")
-	if _, err := provider.ConnectToKeyVault(t.Context(), k, provider.Config{}); err == nil || err.Error() != `provider: section "kvSetting": a single value is there, not a section` {
+	if _, err := provider.ConnectToKeyVault(t.Context(), k, provider.ConnectConfig{}); err == nil || err.Error() != `provider: section "kvSetting": a single value is there, not a section` {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A tenant that Entra cannot have is refused, with its setting and that one's source,
+// before anything is sent.
+func TestTenants(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"A": "1"}))
+	t.Cleanup(srv.Close)
+	const refusal = " is neither a GUID nor a domain name: set the directory (tenant) ID of the app registration"
+	for _, tenant := range []string{
+		"common", "consumers", "my tenant", "contoso", "contoso.", ".no", "-a.no", "a-.no", "a..no", "contoso.no/x", "https://contoso.no", "me@contoso.no",
+		"1.2.3.4", "contoso.4", srv.TenantID()[:35], srv.TenantID() + "0", "{" + srv.TenantID() + "}", strings.ReplaceAll(srv.TenantID(), "-", ""), "ø.no",
+	} {
+		app, log := hermetic(t, files{"appsettings.json": "{}"})
+		app.Environ = list("KVSETTING__CLIENTID=a", "KVSETTING__CLIENTSECRET="+canary, "KVSETTING__SECRETURI="+srv.VaultURL(), "KVSETTING__TENANTID="+tenant)
+		_, err := provider.Load(t.Context(), app, connectConfig(srv, log))
+		if want := "provider: KVSETTING:TenantId (environment variable KVSETTING__TENANTID)" + refusal; err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", tenant, err, want)
+		}
+	}
+	if n := srv.Stats(); n.Challenges+n.Metadata+n.Tokens > 0 {
+		t.Errorf("something was sent: %+v", n)
+	}
+	for _, tenant := range []string{"contoso.onmicrosoft.com", "CONTOSO.no", "a-b.c1.xn--p1ai", "1a.no"} {
+		k := newKoanf(t, tree{"kvSetting": with(srv, tree{"TenantId": tenant})}, ":")
+		if _, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &logtest.Buffer{})); err != nil && strings.Contains(err.Error(), refusal) {
+			t.Errorf("%s: got %v, want it to be asked for", tenant, err)
+		}
+	}
+}
+
+// Messages about kvSetting name the source of the field.
+func TestKVSettingMessagesNameTheSource(t *testing.T) {
+	t.Parallel()
+	for field, test := range map[string]struct{ value, want string }{
+		"SecretUri":    {`"http://v.example"`, "provider: kvSetting:SecretUri (appsettings.json) does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"},
+		"ClientId":     {`5`, "provider: kvSetting:ClientId (appsettings.json) is not a text"},
+		"ClientSecret": {`"@Microsoft.KeyVault(VaultName=my-vault;SecretName=one)"`, "provider: kvSetting:ClientSecret (appsettings.json): a Key Vault reference cannot be what reaches the vault: set it by other means"},
+	} {
+		settings := map[string]string{"ClientId": `"a"`, "TenantId": `"contoso.no"`, "ClientSecret": `"b"`, "SecretUri": `"https://v.vault.azure.net"`}
+		settings[field] = test.value
+		app, _ := hermetic(t, files{"appsettings.json": fmt.Sprintf(`{"kvSetting":{"ClientId":%s,"TenantId":%s,"ClientSecret":%s,"SecretUri":%s}}`,
+			settings["ClientId"], settings["TenantId"], settings["ClientSecret"], settings["SecretUri"])})
+		if _, err := provider.Load(t.Context(), app, provider.ConnectConfig{}); err == nil || err.Error() != test.want {
+			t.Errorf("%s: got %v, want %s", field, err, test.want)
+		}
 	}
 }
 
@@ -254,7 +307,7 @@ func TestConnectIsBounded(t *testing.T) {
 					return strings.HasPrefix(r.URL.Path, "/secrets") == vault
 				}})
 				k := newKoanf(t, map[string]any{"kvSetting": srv.KVSetting()}, ":")
-				var log kvLog
+				var log logtest.Buffer
 				start := time.Now()
 				_, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &log))
 				if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != provider.DefaultTimeout {
@@ -273,7 +326,7 @@ func TestVaultValueOverASection(t *testing.T) {
 	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"logging": canary, "Other": "1"}))
 	defer srv.Close()
 	k := newKoanf(t, map[string]any{"kvSetting": srv.KVSetting(), "Logging": map[string]any{"Level": "Info"}}, ":")
-	var log kvLog
+	var log logtest.Buffer
 	_, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &log))
 	want := "provider: secret logging of " + srv.VaultURL() + ": Logging: a single value cannot replace the section that is there"
 	if err == nil || err.Error() != want || k.Exists("Other") {
@@ -298,12 +351,12 @@ func TestLoad(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.environment, func(t *testing.T) {
 			t.Parallel()
-			var log kvLog
+			var log logtest.Buffer
 			var origins provider.Origins
 			cfg := connectConfig(srv, &log)
 			cfg.Logger = nil
 			k, err := provider.Load(t.Context(), provider.AppConfig{
-				FS: files, Environ: []string{"APP_ENVIRONMENT=" + c.environment}, Logger: log.logger(), Origins: &origins,
+				FS: files, Environ: list("APP_ENVIRONMENT=" + c.environment), Logger: log.Logger(), Origins: &origins,
 			}, cfg)
 			if err != nil {
 				t.Fatal(err)
@@ -315,7 +368,7 @@ func TestLoad(t *testing.T) {
 			if source, _ := origins.Of("MaskinportenSettings:ClientId"); source != c.source {
 				t.Errorf("came from %q, want %q", source, c.source)
 			}
-			ignored := strings.Contains(log.String(), "appsettings.Local.json is there, but is read in Development alone") &&
+			ignored := strings.Contains(log.String(), "appsettings.Local.json is there, but is read in Development only") &&
 				strings.Contains(log.String(), "APP_ENVIRONMENT=Development")
 			if ignored != (c.environment == "Production") {
 				t.Errorf("warned %v:\n%s", ignored, log.String())
@@ -327,26 +380,51 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// Origins may be set in either config, and tell about both stages.
+func TestLoadTellsEitherOrigins(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"A": "1"}))
+	defer srv.Close()
+	for _, inApp := range []bool{true, false} {
+		var origins provider.Origins
+		app, log := hermetic(t, files{"appsettings.json": `{"B":2}`})
+		cfg := connecting(t, srv)
+		cfg.Logger = log.Logger()
+		app.Origins, cfg.Origins = &origins, nil
+		if !inApp {
+			app.Origins, cfg.Origins = nil, &origins
+		}
+		if _, err := provider.Load(t.Context(), app, cfg); err != nil {
+			t.Fatal(err)
+		}
+		fromVault, _ := origins.Of("A")
+		fromFile, _ := origins.Of("B")
+		if fromVault != "secret A of "+srv.VaultURL() || fromFile != "appsettings.json" {
+			t.Errorf("in AppConfig %v: A is from %q and B from %q", inApp, fromVault, fromFile)
+		}
+	}
+}
+
 func TestLoadErrors(t *testing.T) {
 	t.Parallel()
 	srv := vaulttest.NewServer()
 	defer srv.Close()
-	var log kvLog
-	broken := provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: []byte("{\n  \"A\": }")}}, Environ: []string{}, Logger: log.logger()}
-	if _, err := provider.Load(t.Context(), broken, provider.Config{}); err == nil || !strings.Contains(err.Error(), "appsettings.json: line 2, column 8") {
+	var log logtest.Buffer
+	broken := provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: []byte("{\n  \"A\": }")}}, Environ: list(), Logger: log.Logger()}
+	if _, err := provider.Load(t.Context(), broken, provider.ConnectConfig{}); err == nil || !strings.Contains(err.Error(), "appsettings.json: line 2, column 8") {
 		t.Errorf("got %v", err)
 	}
-	empty := provider.AppConfig{FS: fstest.MapFS{}, Environ: []string{}, Logger: log.logger()}
-	if _, err := provider.Load(t.Context(), empty, provider.Config{Require: true}); err == nil || !strings.Contains(err.Error(), "kvSetting lacks ClientId") {
+	empty := provider.AppConfig{FS: fstest.MapFS{}, Environ: list(), Logger: log.Logger()}
+	if _, err := provider.Load(t.Context(), empty, provider.ConnectConfig{Require: true}); err == nil || !strings.Contains(err.Error(), "kvSetting lacks ClientId") {
 		t.Errorf("got %v", err)
 	}
 	// A local file that fits the files, but not what the vault brings.
 	srv.Set("Logging--Level", "Info")
 	clash := provider.AppConfig{
 		FS:          fstest.MapFS{"appsettings.Local.json": {Data: []byte(`{"Logging": "text"}`)}},
-		Environment: "Development", Environ: []string{}, Logger: log.logger(),
+		Environment: "Development", Environ: list(), Logger: log.Logger(),
 	}
-	cfg := kvConfig(t, srv)
+	cfg := provider.ConnectConfig{Config: kvConfig(t, srv)}
 	if _, err := provider.Load(t.Context(), clash, cfg); err == nil || !strings.Contains(err.Error(), "appsettings.Local.json: Logging: a single value cannot replace the section that is there") {
 		t.Errorf("got %v", err)
 	}

@@ -161,7 +161,7 @@ func TestConnectionsAreClosed(t *testing.T) {
 func loadAndWait(t *testing.T) {
 	const address = "https://my-vault.vault.azure.net"
 	var double vaulttest.Server // for the names of its one identity
-	cfg := provider.Config{Logger: slog.New(slog.DiscardHandler)}
+	cfg := provider.ConnectConfig{Config: provider.Config{Logger: slog.New(slog.DiscardHandler)}}
 	k := newKoanf(t, map[string]any{
 		"Reference": "@Microsoft.KeyVault(SecretUri=" + address + "/secrets/A)",
 		"kvSetting": map[string]any{

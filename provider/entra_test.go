@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -29,7 +30,7 @@ func TestEntraErrors(t *testing.T) {
 	cases := []struct {
 		name   string
 		fault  faulttest.Fault
-		change func(*provider.Config)
+		change func(*provider.ConnectConfig)
 		want   string
 	}{
 		{
@@ -50,7 +51,7 @@ func TestEntraErrors(t *testing.T) {
 		},
 		{
 			name: "a time-out of the user's client", fault: faulttest.Fault{Hang: true, Times: -1},
-			change: func(c *provider.Config) {
+			change: func(c *provider.ConnectConfig) {
 				client := *c.CredentialOptions.Transport.(*http.Client)
 				client.Timeout = time.Second
 				c.CredentialOptions.Transport = &client
@@ -66,7 +67,7 @@ func TestEntraErrors(t *testing.T) {
 				defer srv.Close()
 				c.fault.Match = toEntra
 				srv.Faults.Add(c.fault)
-				var log kvLog
+				var log logtest.Buffer
 				cfg := connectConfig(srv, &log)
 				if c.change != nil {
 					c.change(&cfg)
@@ -95,7 +96,7 @@ func TestClientSecretStaysHome(t *testing.T) {
 			}
 			return srv.Transport().RoundTrip(r)
 		})}
-		var log kvLog
+		var log logtest.Buffer
 		cfg := connectConfig(srv, &log)
 		cfg.CredentialOptions.Transport = client
 		k := newKoanf(t, map[string]any{"kvSetting": srv.KVSetting()}, ":")
@@ -132,7 +133,7 @@ func TestChallengesThatTrick(t *testing.T) {
 				})}
 				cred := &countingCredential{}
 				cfg := provider.Config{
-					VaultURL: "https://my-vault.vault.azure.net", Credential: cred, Logger: (&kvLog{}).logger(),
+					VaultURL: "https://my-vault.vault.azure.net", Credential: cred.GetToken, Logger: (&logtest.Buffer{}).Logger(),
 					ClientOptions: azsecretsOptions(client),
 				}
 				if named {
@@ -152,7 +153,7 @@ func TestChallengesThatTrick(t *testing.T) {
 		}
 	}
 	for _, address := range []string{"https://evil.example.", "https://my-vault.vault.azure.net.", "https://evil.example.:443/"} {
-		_, err := provider.KeyVault(provider.Config{VaultURL: address, Credential: staticCredential{}})
+		_, err := provider.KeyVault(provider.Config{VaultURL: address, Credential: staticCredential{}.GetToken})
 		if err == nil || err.Error() != "provider: VaultURL has a host that ends with a dot: remove it" {
 			t.Errorf("%s: %v", address, err)
 		}
@@ -179,7 +180,7 @@ func TestUnknownTenant(t *testing.T) {
 		"nowhere.example": "authenticate: 400 Bad Request AADSTS90002; Entra knows no such tenant: TenantId must be the directory (tenant) ID, a GUID, or one of the tenant's domains",
 		someOtherTenant:   "authenticate: the credential is for another tenant than the vault's; use a credential of the tenant that the vault's subscription belongs to: check TenantId",
 	} {
-		var log kvLog
+		var log logtest.Buffer
 		k := newKoanf(t, map[string]any{"kvSetting": with(srv, map[string]any{"TenantId": tenant})}, ":")
 		_, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &log))
 		if want := "provider: " + srv.VaultURL() + ": " + want; err == nil || err.Error() != want {
@@ -203,7 +204,7 @@ func TestCredentialChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := kvConfig(t, srv)
-	cfg.Credential = chain
+	cfg.Credential = chain.GetToken
 	_, err = kvVault(t, cfg).Read()
 	want := "provider: " + srv.VaultURL() + ": authenticate: no credential of the chain gave a token; FirstCredential: executable not found on path; " +
 		"SecondCredential: no identity here; give this machine one of these identities, or set ClientId, TenantId and ClientSecret of kvSetting; AZURE_SDK_GO_LOGGING=all tells more"
@@ -243,7 +244,7 @@ func TestUnknownHostIsToldSoon(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
-		cfg := provider.Config{VaultURL: "https://nowhere.vault.azure.net", Credential: staticCredential{}, ClientOptions: azsecretsOptions(&http.Client{
+		cfg := provider.Config{VaultURL: "https://nowhere.vault.azure.net", Credential: staticCredential{}.GetToken, ClientOptions: azsecretsOptions(&http.Client{
 			Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 				asked++
 				return nil, notFound("nowhere.vault.azure.net")
@@ -292,7 +293,7 @@ func TestPagerWithoutEnd(t *testing.T) {
 func TestMapWithColons(t *testing.T) {
 	t.Parallel()
 	fake := &kvFake{secrets: []kvSecret{{name: "one", value: "1"}, {name: "two", value: "2"}}}
-	vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: (&kvLog{}).logger(), Map: func(name, value string) (string, any) {
+	vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: (&logtest.Buffer{}).Logger(), Map: func(name, value string) (string, any) {
 		if name == "one" {
 			return "Foo", map[string]any{"Bar:Baz": value}
 		}

@@ -6,17 +6,20 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/knadh/koanf/v2"
+	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
-const environmentLayer = "environment"
+const (
+	environmentLayer = "environment"
+	variablePrefix   = "environment variable " // begins the source of a setting
+)
 
 // environ is the variables to read, as os.Environ gives them.
 func (a AppConfig) environ() []string {
 	if a.Environ == nil {
 		return os.Environ()
 	}
-	return a.Environ
+	return a.Environ()
 }
 
 // getenv is the last value given to the variable, without white space around it.
@@ -41,12 +44,12 @@ func (a AppConfig) variables() []variable {
 	var vars []variable
 	for _, pair := range a.environ() {
 		name, value, ok := strings.Cut(pair, "=")
-		parts, usable := splitPath(strings.ReplaceAll(name, "__", pathDelimiter))
+		parts, usable := tree.Split(strings.ReplaceAll(name, "__", tree.Delimiter))
 		switch {
 		case !ok:
-			// Without "=" there is no telling a name from a value: say nothing.
+			// Without "=" a name cannot be told from a value: log nothing.
 		case !usable:
-			a.logger().Debug("provider: environment variable skipped: its name is no setting's path", "variable", name)
+			a.logger().Debug("provider: environment variable skipped: its name is not the path of a setting", "variable", name)
 		default:
 			vars = append(vars, variable{name, value, parts})
 		}
@@ -59,62 +62,44 @@ func (a AppConfig) variables() []variable {
 
 // loadEnvironment applies the environment variables. One that does not fit the
 // settings that are there belongs to somebody else: it is skipped.
-func (a AppConfig) loadEnvironment(k *koanf.Koanf) error {
-	settings := k.Raw()
-	vars := a.variables()
-	for {
-		tree, winners := a.variableTree(vars, settings)
-		var m merger
-		m.section("", settings, tree)
-		if len(m.refused) == 0 {
-			if len(tree) == 0 {
-				return nil
-			}
-			return a.apply(k, environmentLayer, tree, func(path string) string {
-				return "environment variable " + winners[foldKey(path)].name
-			})
+func (a AppConfig) loadEnvironment(s *settings) {
+	vars := tree.New()
+	for _, v := range a.variables() {
+		a.putVariable(s.tree, vars, v)
+	}
+	vars.MakeArrays()
+	merged := s.tree.Merge(vars)
+	for _, r := range merged.Refused {
+		for _, source := range vars.Sources(r.Node) {
+			a.logger().Warn("provider: environment variable skipped: "+r.Reason, "variable", strings.TrimPrefix(source, variablePrefix))
 		}
-		for _, r := range m.refused {
-			vars = slices.DeleteFunc(vars, func(v variable) bool {
-				unfit := isAtOrBelow(foldKey(strings.Join(v.parts, pathDelimiter)), foldKey(r.path))
-				if unfit {
-					a.logger().Warn("provider: environment variable skipped: "+r.reason, "variable", v.name)
-				}
-				return unfit
-			})
-		}
+	}
+	if len(merged.Set) > 0 {
+		a.logger().Debug("provider: settings read", "from", environmentLayer)
+		s.accept(environmentLayer, merged)
 	}
 }
 
-// isAtOrBelow compares two folded paths.
-func isAtOrBelow(path, other string) bool {
-	return path == other || strings.HasPrefix(path, other+pathDelimiter)
-}
-
-// variableTree makes settings of variables, and tells which variable each path is
-// from. Deeper paths go first, so whether a variable meets a section does not
-// depend on the block's order.
-func (a AppConfig) variableTree(vars []variable, settings map[string]any) (map[string]any, map[string]variable) {
-	tree := map[string]any{}
-	winners := map[string]variable{}
-	for _, v := range vars {
-		there := lookup(settings, v.parts)
-		_, isSection := there.(map[string]any)
-		if _, isArray := asArray(there); isSection || isArray || !place(tree, v.parts, v.value) {
-			a.logger().Debug("provider: environment variable skipped: a section has its name", "variable", v.name)
-			continue
-		}
-		path := foldKey(strings.Join(v.parts, pathDelimiter))
-		if loser, twice := winners[path]; twice && loser.name != v.name {
-			tell := a.logger().Debug
-			if loser.value != v.value {
-				tell = a.logger().Warn
-			}
-			tell("provider: two environment variables set one setting; the one that sorts last is used",
-				"used", v.name, "unused", loser.name)
-		}
-		winners[path] = v
+// putVariable puts one variable among the others. Deeper paths go first, so
+// whether a variable meets a section does not depend on the block's order.
+func (a AppConfig) putVariable(settings, vars *tree.Tree, v variable) {
+	there := settings.Find(strings.Join(v.parts, tree.Delimiter), tree.Delimiter)
+	var old *tree.Node
+	fits := there == nil || there.Kind == tree.Value
+	if fits {
+		old, fits = vars.Put(v.parts, v.value, tree.Origin{Source: variablePrefix + v.name})
 	}
-	withArrays(tree)
-	return tree, winners
+	if !fits {
+		a.logger().Debug("provider: environment variable skipped: a section has its name", "variable", v.name)
+		return
+	}
+	if old == nil || old.Origin.Source == variablePrefix+v.name {
+		return
+	}
+	tell := a.logger().Debug
+	if old.Value != v.value {
+		tell = a.logger().Warn
+	}
+	tell("provider: two environment variables set one setting; the one that sorts last is used",
+		"used", v.name, "unused", strings.TrimPrefix(old.Origin.Source, variablePrefix))
 }

@@ -59,7 +59,7 @@ func TestEnvironmentVariables(t *testing.T) {
 			}
 			for _, environ := range [][]string{test.environ, backwards} {
 				app, log := hermetic(t, files{"appsettings.json": base})
-				app.Environ = environ
+				app.Environ = list(environ...)
 				k, err := provider.LoadAppConfig(app)
 				if err != nil {
 					t.Fatal(err)
@@ -83,7 +83,7 @@ func TestEnvironmentVariables(t *testing.T) {
 func TestUnusedVariablesHaveNoOrigin(t *testing.T) {
 	t.Parallel()
 	app, _ := hermetic(t, files{"appsettings.json": `{"Path":{"a":1}}`})
-	app.Environ = []string{"PATH=x", "NEW=y", "new=z"}
+	app.Environ = list("PATH=x", "NEW=y", "new=z")
 	if _, err := provider.LoadAppConfig(app); err != nil {
 		t.Fatal(err)
 	}
@@ -97,12 +97,17 @@ func TestUnusedVariablesHaveNoOrigin(t *testing.T) {
 
 func TestOfManyValuesTheLast(t *testing.T) {
 	t.Parallel()
-	app, _ := hermetic(t, nil)
+	app, log := hermetic(t, nil)
+	var environ []string
 	for i := range 100 {
-		app.Environ = append(app.Environ, fmt.Sprintf("A=%d", i), fmt.Sprintf("B=%d", i))
+		environ = append(environ, fmt.Sprintf("A=%d", i), fmt.Sprintf("B=%d", i))
 	}
+	app.Environ = list(environ...)
 	k, err := provider.LoadAppConfig(app)
 	if err != nil || k.String("A") != "99" || k.String("B") != "99" {
 		t.Errorf("A %v, B %v, %v", k.Get("A"), k.Get("B"), err)
+	}
+	if strings.Contains(log.String(), "two environment variables") {
+		t.Errorf("one name was taken for two:\n%s", log)
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -168,7 +168,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			change: func(t *testing.T, srv *vaulttest.Server, c *provider.Config) {
 				options := srv.CredentialOptions()
 				options.Retry.RetryDelay = time.Millisecond
-				c.Credential = kvCredential(t, srv.TenantID(), srv.ClientID(), srv.ClientSecret(), options)
+				c.Credential = kvCredential(t, srv.TenantID(), srv.ClientID(), srv.ClientSecret(), options).GetToken
 			},
 			want: provider.Error{Step: "authenticate", StatusCode: 503, Code: "temporarily_unavailable"},
 			text: "provider: VAULT: authenticate: 503 Service Unavailable temporarily_unavailable; the service has a fault of its own: try again later",
@@ -187,7 +187,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 				options := srv.CredentialOptions()
 				options.Cloud.ActiveDirectoryAuthorityHost = "https://nowhere.example"
 				options.Retry.RetryDelay = time.Millisecond
-				c.Credential = kvCredential(t, srv.TenantID(), srv.ClientID(), srv.ClientSecret(), options)
+				c.Credential = kvCredential(t, srv.TenantID(), srv.ClientID(), srv.ClientSecret(), options).GetToken
 			},
 			want: provider.Error{Step: "authenticate"},
 			text: "provider: VAULT: authenticate: the host is unknown; check the authority's host, and that this machine's DNS can resolve it",
@@ -281,17 +281,8 @@ func withCredential(tenant, client, secret string) func(*testing.T, *vaulttest.S
 			}
 			return b
 		}
-		c.Credential = kvCredential(t, or(tenant, srv.TenantID()), or(client, srv.ClientID()), or(secret, srv.ClientSecret()), srv.CredentialOptions())
+		c.Credential = kvCredential(t, or(tenant, srv.TenantID()), or(client, srv.ClientID()), or(secret, srv.ClientSecret()), srv.CredentialOptions()).GetToken
 	}
-}
-
-func kvCredential(t *testing.T, tenant, client, secret string, options azidentity.ClientSecretCredentialOptions) azcore.TokenCredential {
-	t.Helper()
-	cred, err := azidentity.NewClientSecretCredential(tenant, client, secret, &options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cred
 }
 
 // TestIsBounded shows that a load ends in time whatever hangs, and says where.
@@ -467,7 +458,7 @@ func TestEveryLineHasThePrefix(t *testing.T) {
 	})
 	_, ofClient := provider.KeyVaultWithClient(nil, provider.Config{VaultURL: "x", Timeout: -1})
 	fake := &kvFake{secrets: []kvSecret{{name: "A"}, {name: "A--B"}, {name: "C"}, {name: "C--D"}}}
-	vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: (&kvLog{}).logger()})
+	vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: (&logtest.Buffer{}).Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func ExampleKeyVault() {
 
 	vault, err := provider.KeyVault(provider.Config{
 		VaultURL:      srv.VaultURL(),
-		Credential:    cred,
+		Credential:    cred.GetToken,
 		ClientOptions: srv.ClientOptions(),
 	})
 	if err != nil {
@@ -64,7 +64,7 @@ func ExampleKeyVault_exactNames() {
 
 	vault, err := provider.KeyVault(provider.Config{
 		VaultURL:      srv.VaultURL(),
-		Credential:    cred,
+		Credential:    cred.GetToken,
 		ClientOptions: srv.ClientOptions(),
 		Secrets:       []string{"MaskinportenSettings--ClientId"},
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing/fstest"
+	"time"
 
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
@@ -19,8 +20,10 @@ func ExampleLoadAppConfig() {
 			"appsettings.json":         {Data: []byte(`{"MaskinportenSettings": {"Environment": "prod", "Scope": "a:read"}} // comments are fine`)},
 			"appsettings.Staging.json": {Data: []byte(`{"MaskinportenSettings": {"Environment": "test"}}`)},
 		},
-		Environ: []string{"APP_ENVIRONMENT=Staging", "MASKINPORTENSETTINGS__CLIENTID=my-client"},
-		Args:    []string{"--MaskinportenSettings:Scope", "a:write"},
+		Environ: func() []string {
+			return []string{"APP_ENVIRONMENT=Staging", "MASKINPORTENSETTINGS__CLIENTID=my-client"}
+		},
+		Args: func() []string { return []string{"--MaskinportenSettings:Scope", "a:write"} },
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -46,6 +49,37 @@ func ExampleSection() {
 	// Output:
 	// map[Scope:ks:read] <nil>
 	// provider: section "app.other": no such section
+}
+
+// Settings of your own are bound in any case: a variable is not lost because it is
+// in upper case, or because no file has its section.
+func ExampleUnmarshal() {
+	k, err := provider.LoadAppConfig(provider.AppConfig{
+		FS:      fstest.MapFS{"appsettings.json": {Data: []byte(`{"Saksvarsel": {"Interval": "5m"}}`)}},
+		Environ: func() []string { return []string{"SAKSVARSEL__ADDR=:8080", "SAKSVARSEL__QUEUE__SIZE=20"} },
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var mine struct {
+		Addr     string        `koanf:"addr"`
+		Interval time.Duration `koanf:"interval"`
+		Queue    struct {
+			Size int `koanf:"size"`
+		} `koanf:"queue"`
+	}
+	fmt.Println(provider.Unmarshal(k, "Saksvarsel", &mine))
+	fmt.Println(mine.Addr, mine.Interval, mine.Queue.Size)
+
+	var queue struct{ Size int }
+	fmt.Println(provider.Unmarshal(k, "saksvarsel:queue", &queue), queue.Size)
+	fmt.Println(provider.Unmarshal(k, "Saksvarsl", &mine))
+	// Output:
+	// <nil>
+	// :8080 5m0s 20
+	// <nil> 20
+	// provider: section "Saksvarsl": no such section (near names: Saksvarsel)
 }
 
 // Layers of your own follow .NET's rules too when they are loaded with Merge:
@@ -74,8 +108,8 @@ func ExampleOrigins() {
 	var origins provider.Origins
 	_, err := provider.LoadAppConfig(provider.AppConfig{
 		FS:      fstest.MapFS{"appsettings.json": {Data: []byte(`{"Api": {"Url": "https://old.example", "Scopes": ["a", "b"]}}`)}},
-		Environ: []string{"API__URL=https://new.example"},
-		Args:    []string{"--Api:Scopes:1=c"},
+		Environ: func() []string { return []string{"API__URL=https://new.example"} },
+		Args:    func() []string { return []string{"--Api:Scopes:1=c"} },
 		Origins: &origins,
 	})
 	if err != nil {

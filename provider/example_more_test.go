@@ -29,7 +29,7 @@ func ExampleKeyVault_sections() {
 
 	vault, err := provider.KeyVault(provider.Config{
 		VaultURL:      srv.VaultURL(),
-		Credential:    cred,
+		Credential:    cred.GetToken,
 		ClientOptions: srv.ClientOptions(),
 		Sections:      []string{"MaskinportenSettings"},
 	})
@@ -59,7 +59,7 @@ func ExampleConfig_map() {
 
 	vault, err := provider.KeyVault(provider.Config{
 		VaultURL:      srv.VaultURL(),
-		Credential:    cred,
+		Credential:    cred.GetToken,
 		ClientOptions: srv.ClientOptions(),
 		Map: func(name, value string) (string, any) {
 			var section map[string]any
@@ -98,16 +98,16 @@ func ExampleConnectToKeyVault_managedIdentity() {
 
 	k, err := provider.LoadAppConfig(provider.AppConfig{
 		FS:      fstest.MapFS{"appsettings.json": {Data: []byte(fmt.Sprintf(`{"kvSetting": {"SecretUri": %q}}`, srv.VaultURL()))}},
-		Environ: []string{},
+		Environ: func() []string { return nil },
 	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	connected, err := provider.ConnectToKeyVault(context.Background(), k, provider.Config{
-		Credential:    cred,
+	connected, err := provider.ConnectToKeyVault(context.Background(), k, provider.ConnectConfig{Config: provider.Config{
+		Credential:    cred.GetToken,
 		ClientOptions: srv.ClientOptions(),
-	})
+	}})
 	fmt.Println(connected, err, k.String("MaskinportenSettings:ClientId"))
 	// Output: true <nil> client-for-tests
 }
@@ -128,10 +128,10 @@ func ExampleResolveReferences() {
 	_ = k.Load(confmap.Provider(map[string]any{"MaskinportenSettings": map[string]any{
 		"ClientId": "@Microsoft.KeyVault(VaultName=my-vault;SecretName=client-id)",
 	}}, ""), nil)
-	err = provider.ResolveReferences(context.Background(), k, provider.Config{
-		Credential:    cred,
+	err = provider.ResolveReferences(context.Background(), k, provider.ConnectConfig{Config: provider.Config{
+		Credential:    cred.GetToken,
 		ClientOptions: srv.ClientOptions(),
-	})
+	}})
 	fmt.Println(k.String("MaskinportenSettings:ClientId"), err)
 	// Output: client-for-tests <nil>
 }

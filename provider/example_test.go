@@ -23,10 +23,10 @@ func Example() {
 			"kvSetting": { "ClientId": %q, "TenantId": %q, "ClientSecret": %q, "SecretUri": %q },
 			"MaskinportenSettings": { "ClientId": "", "Scope": "altinn:serviceowner/instances.read" }
 		}`, srv.ClientID(), srv.TenantID(), srv.ClientSecret(), srv.VaultURL()))}},
-		Environ: []string{},
+		Environ: func() []string { return nil },
 		Origins: &origins,
-	}, provider.Config{
-		ClientOptions:     srv.ClientOptions(),
+	}, provider.ConnectConfig{
+		Config:            provider.Config{ClientOptions: srv.ClientOptions()},
 		CredentialOptions: srv.CredentialOptions(),
 	})
 	if err != nil {
@@ -44,14 +44,14 @@ func Example() {
 // The two stages apart, for a koanf of your own. Without a complete kvSetting
 // there is no vault to connect to, and no network is used.
 func ExampleConnectToKeyVault() {
-	k, err := provider.LoadAppConfig(provider.AppConfig{FS: fstest.MapFS{}, Environ: []string{}})
+	k, err := provider.LoadAppConfig(provider.AppConfig{FS: fstest.MapFS{}, Environ: func() []string { return nil }})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	connected, err := provider.ConnectToKeyVault(context.Background(), k, provider.Config{})
+	connected, err := provider.ConnectToKeyVault(context.Background(), k, provider.ConnectConfig{})
 	fmt.Println(connected, err)
-	_, err = provider.ConnectToKeyVault(context.Background(), k, provider.Config{Require: true})
+	_, err = provider.ConnectToKeyVault(context.Background(), k, provider.ConnectConfig{Require: true})
 	fmt.Println(err)
 	// Output:
 	// false <nil>

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/tailscale/hujson"
+
+	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
 // maxBrackets keeps hujson, which recurses without a limit, from overflowing the
@@ -21,6 +23,7 @@ const maxBrackets = 100_000
 // places of keys, and the digits of numbers.
 type jsonFile struct {
 	name     string
+	origin   tree.Origin
 	data     []byte
 	seen     map[string]jsonKey
 	problems []error
@@ -37,9 +40,9 @@ type jsonKey struct {
 //
 // As in .NET, a key with colons is a path ("Logging:LogLevel") unless one of its
 // parts would be empty, and a key that is set twice, in whatever case, is an
-// error. A whole number is an int64, or a [json.Number] where it does not fit;
-// any other number is a float64, or a json.Number where that overflows.
-func parseJSON(name string, data []byte) (map[string]any, error) {
+// error. A whole number is an int64, any other number a float64. What does not fit
+// is a [json.Number].
+func parseJSON(name string, data []byte) (*tree.Tree, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return nil, fmt.Errorf("provider: %s: the file is UTF-16: save it as UTF-8", name)
@@ -51,20 +54,13 @@ func parseJSON(name string, data []byte) (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("provider: %s: %w", name, syntaxError(err))
 	}
-	f := &jsonFile{name: name, data: data, seen: map[string]jsonKey{}}
-	object, ok := root.Value.(*hujson.Object)
-	if !ok {
+	f := &jsonFile{name: name, origin: tree.Origin{Source: name}, data: data, seen: map[string]jsonKey{}}
+	if _, ok := root.Value.(*hujson.Object); !ok {
 		return nil, f.errorAt(root.StartOffset, "the file must hold one object, {...}")
 	}
-	if offset, deep := tooDeep(root, maxDepth); deep {
-		return nil, f.errorAt(offset, fmt.Sprintf("more than %d objects and arrays in one another", maxDepth))
-	}
-	tree := map[string]any{}
-	f.object(object, "", tree)
-	if len(f.problems) > 0 {
-		return nil, errors.Join(f.problems...)
-	}
-	return tree, nil
+	settings := tree.New()
+	f.value(root, "", 1, settings)
+	return settings, errors.Join(f.problems...)
 }
 
 // parseHuJSON lets a file end in a comment without a line end, as .NET does and
@@ -79,80 +75,59 @@ func parseHuJSON(data []byte) (hujson.Value, error) {
 	return root, err
 }
 
-// tooDeep finds the first object or array that is more than so many levels deep,
-// the outermost being one.
-func tooDeep(v hujson.Value, levels int) (offset int, found bool) {
-	var inner []hujson.Value
+// value is what stands at a path, inside depth-1 other objects and arrays. An
+// object's members go into section; nil makes a new one.
+func (f *jsonFile) value(v hujson.Value, path string, depth int, section *tree.Tree) any {
+	if _, single := v.Value.(hujson.Literal); !single && depth > tree.MaxDepth {
+		f.problems = append(f.problems, f.errorAt(v.StartOffset, fmt.Sprintf("more than %d objects and arrays in one another", tree.MaxDepth)))
+		return nil
+	}
 	switch v := v.Value.(type) {
 	case *hujson.Object:
+		if section == nil {
+			section = tree.FromMap(nil, f.origin)
+		}
 		for _, member := range v.Members {
-			inner = append(inner, member.Value)
+			f.member(member, path, depth, section)
 		}
-	case *hujson.Array:
-		inner = v.Elements
-	default:
-		return 0, false
-	}
-	if levels == 0 {
-		return v.StartOffset, true
-	}
-	for _, value := range inner {
-		if offset, found = tooDeep(value, levels-1); found {
-			return offset, true
-		}
-	}
-	return 0, false
-}
-
-// object puts the members of an object, which stands at the given path, into a
-// section.
-func (f *jsonFile) object(object *hujson.Object, path string, into map[string]any) {
-	for _, member := range object.Members {
-		name := member.Name.Value.(hujson.Literal).String()
-		parts, ok := splitPath(name)
-		if !ok {
-			parts = []string{name}
-		}
-		child, isSection := member.Value.Value.(*hujson.Object)
-		key := jsonKey{joinPath(path, name), member.Name.StartOffset, isSection}
-		if first, again := f.seen[foldKey(key.path)]; again && !(isSection && first.section) {
-			f.refuse(key, fmt.Sprintf("repeats %q of line %d (upper and lower case are the same)",
-				first.path, f.line(first.offset)))
-			continue
-		}
-		f.seen[foldKey(key.path)] = key
-
-		var section map[string]any
-		if isSection {
-			section, ok = descend(into, parts)
-		} else {
-			ok = place(into, parts, f.value(member.Value, key.path))
-		}
-		if !ok {
-			f.refuse(key, "clashes: a setting has either a value or keys below it")
-		} else if isSection {
-			f.object(child, key.path, section)
-		}
-	}
-}
-
-// value is an array, an object in an array, or a single value.
-func (f *jsonFile) value(v hujson.Value, path string) any {
-	switch v := v.Value.(type) {
-	case *hujson.Object:
-		section := map[string]any{}
-		f.object(v, path, section)
-		return section
+		return section.Root()
 	case *hujson.Array:
 		array := make([]any, len(v.Elements))
 		for i, element := range v.Elements {
-			array[i] = f.value(element, joinPath(path, strconv.Itoa(i)))
+			array[i] = f.value(element, tree.Join(path, strconv.Itoa(i)), depth+1, nil)
 		}
 		return array
 	case hujson.Literal:
 		return literal(v)
 	}
 	return nil
+}
+
+// member puts a member of the object at a path into a section.
+func (f *jsonFile) member(member hujson.ObjectMember, path string, depth int, into *tree.Tree) {
+	name := member.Name.Value.(hujson.Literal).String()
+	parts, ok := tree.Split(name)
+	if !ok {
+		parts = []string{name}
+	}
+	_, isSection := member.Value.Value.(*hujson.Object)
+	key := jsonKey{tree.Join(path, name), member.Name.StartOffset, isSection}
+	if first, again := f.seen[tree.Fold(key.path)]; again && !(isSection && first.section) {
+		f.refuse(key, fmt.Sprintf("repeats %q of line %d (upper and lower case are the same)", first.path, f.line(first.offset)))
+		return
+	}
+	f.seen[tree.Fold(key.path)] = key
+	var section *tree.Tree
+	if isSection {
+		section, ok = into.Section(parts, f.origin)
+	} else {
+		_, ok = into.Put(parts, f.value(member.Value, key.path, depth+1, nil), f.origin)
+	}
+	if !ok {
+		f.refuse(key, "clashes: a setting has either a value or keys below it")
+	} else if isSection {
+		f.value(member.Value, key.path, depth+1, section)
+	}
 }
 
 func literal(l hujson.Literal) any {

@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/portnokkel/portnokkel/provider"
 )
 
 func TestFileContents(t *testing.T) {
@@ -137,4 +140,10 @@ func nestedTree(n int) tree {
 		t = tree{"a": t}
 	}
 	return t
+}
+
+func loadFiles(t *testing.T, f files) (*koanf.Koanf, error) {
+	t.Helper()
+	app, _ := hermetic(t, f)
+	return provider.LoadAppConfig(app)
 }

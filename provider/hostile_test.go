@@ -18,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -127,10 +128,6 @@ func TestTokenStaysHome(t *testing.T) {
 	}
 }
 
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 func TestEndlessListing(t *testing.T) {
 	t.Parallel()
 	pages := 0
@@ -209,7 +206,7 @@ func TestDeafCredential(t *testing.T) {
 		cfg := kvConfig(t, srv)
 		cred := &deafCredential{wake: make(chan struct{})}
 		defer close(cred.wake)
-		cfg.Credential = cred
+		cfg.Credential = cred.GetToken
 		start := time.Now()
 		_, err := kvVault(t, cfg).Read()
 		if took := time.Since(start); took != 30*time.Second || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), ": authenticate: ") {
@@ -243,13 +240,14 @@ func TestDeafClient(t *testing.T) {
 						return azsecrets.ListSecretPropertiesResponse{}, nil
 					}
 				}
-				cfg := provider.Config{VaultURL: "https://v.vault.azure.net", Timeout: 7 * time.Second, Credential: tokenCredential{}}
-				cfg.ClientOptions.Transport = transporterFunc(func(*http.Request) (*http.Response, error) {
-					<-wake
-					return nil, errors.New("too late")
-				})
+				cfg := provider.Config{VaultURL: "https://v.vault.azure.net", Timeout: 7 * time.Second}
 				vault, err := provider.KeyVaultWithClient(fake, cfg)
 				if way == "transport" {
+					cfg.Credential = tokenCredential{}.GetToken
+					cfg.ClientOptions.Transport = transporterFunc(func(*http.Request) (*http.Response, error) {
+						<-wake
+						return nil, errors.New("too late")
+					})
 					vault, err = provider.KeyVault(cfg)
 				}
 				if err != nil {
@@ -269,9 +267,9 @@ func TestDeafClient(t *testing.T) {
 // has its stack and not its value.
 func TestPanickyClient(t *testing.T) {
 	t.Parallel()
-	var log kvLog
+	var log logtest.Buffer
 	fake := &kvFake{secrets: []kvSecret{{name: "A"}}, get: func(string) (azsecrets.GetSecretResponse, error) { panic(canary) }}
-	vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: log.logger()})
+	vault, err := provider.KeyVaultWithClient(fake, provider.Config{Logger: log.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,10 +294,6 @@ func TestAnyTransporter(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
-
-type transporterFunc func(*http.Request) (*http.Response, error)
-
-func (f transporterFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
 
 // TestResourceCheckStaysOn holds that a host outside Azure needs the SDK's switch.
 func TestResourceCheckStaysOn(t *testing.T) {

@@ -1,10 +1,12 @@
 package provider
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/portnokkel/portnokkel/provider/internal/tree"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
 
@@ -21,7 +23,7 @@ func TestLoadedSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	vault, err := KeyVault(Config{
-		VaultURL: srv.VaultURL(), Credential: cred, ClientOptions: srv.ClientOptions(),
+		VaultURL: srv.VaultURL(), Credential: cred.GetToken, ClientOptions: srv.ClientOptions(),
 		Map: func(name, value string) (string, any) {
 			switch name {
 			case "C":
@@ -39,15 +41,15 @@ func TestLoadedSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []loadedSecret{
-		{"A", []string{"A"}},
-		{"B--L--0", []string{"B", "L", "0"}},
-		{"b--L--1", []string{"B", "L", "1"}},
-		{"C", []string{"c", "d", "x", "0"}},
-		{"C", []string{"c", "d", "x", "1"}},
-		{"C", []string{"c", "d", "y"}},
-	}
-	if diff := cmp.Diff(want, got.secrets, cmp.AllowUnexported(loadedSecret{})); diff != "" {
-		t.Error(diff)
+	sources := map[string]string{}
+	got.Walk(func(path []string, n *tree.Node) {
+		if want := "secret " + n.Origin.Secret + " of " + srv.VaultURL(); n.Origin.Source != want {
+			t.Errorf("%q: got source %q, want %q", path, n.Origin.Source, want)
+		}
+		sources[strings.Join(path, ":")] = n.Origin.Secret
+	})
+	want := map[string]string{"A": "A", "B:L:0": "B--L--0", "B:L:1": "b--L--1", "c:d:x:0": "C", "c:d:x:1": "C", "c:d:y": "C"}
+	if diff := cmp.Diff(want, sources); diff != "" {
+		t.Errorf("secrets (-want +got):\n%s", diff)
 	}
 }

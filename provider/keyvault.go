@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"github.com/knadh/koanf/v2"
@@ -47,15 +49,20 @@ func newVault(cfg Config, open func() (*azure.Session, error)) *Vault {
 // reports all that is wrong at once, and sends nothing.
 func KeyVault(cfg Config) (*Vault, error) {
 	checked, err := cfg.checked(true)
-	if isNil(cfg.Credential) {
-		err = errors.Join(err, errors.New("provider: Credential is nil: set one, such as azidentity.NewDefaultAzureCredential's"))
+	if cfg.Credential == nil {
+		err = errors.Join(err, errors.New("provider: Credential is nil: set the GetToken of one, such as azidentity.NewDefaultAzureCredential's"))
 	}
 	if err != nil {
 		return nil, err
 	}
+	return openKeyVault(checked, cfg.Credential)
+}
+
+// openKeyVault is KeyVault for a checked Config and any credential.
+func openKeyVault(checked Config, credential azcore.TokenCredential) (*Vault, error) {
 	open := func() (*azure.Session, error) {
 		session, err := azure.Open(azure.Options{
-			VaultURL: checked.VaultURL, Credential: checked.Credential,
+			VaultURL: checked.VaultURL, Credential: credential,
 			Client: checked.ClientOptions, Conns: checked.Concurrency,
 		})
 		if err != nil {
@@ -73,13 +80,16 @@ func KeyVault(cfg Config) (*Vault, error) {
 
 // KeyVaultWithClient makes a provider that reads through a client of your own,
 // such as an [azsecrets.Client] or a fake. Credential and ClientOptions of cfg
-// are not used. VaultURL may be empty. If it is set, errors name the vault, and a
+// have to be empty. VaultURL may be empty. If it is set, errors name the vault, and a
 // listing that goes on at another host is an error. A load ends within
 // [Config.Timeout] even if the client ignores its context.
 func KeyVaultWithClient(client Client, cfg Config) (*Vault, error) {
 	checked, err := cfg.checked(cfg.VaultURL != "")
 	if isNil(client) {
 		err = errors.Join(err, errors.New("provider: the client is nil"))
+	}
+	if cfg.Credential != nil || !reflect.ValueOf(cfg.ClientOptions).IsZero() {
+		err = errors.Join(err, errors.New("provider: the client has a credential and options of its own: leave Credential and ClientOptions empty"))
 	}
 	if err != nil {
 		return nil, err
@@ -104,8 +114,8 @@ func (v *Vault) ReadBytes() ([]byte, error) {
 // It returns all of them or an error, mostly an [*Error]; ctx and
 // [Config.Timeout] bound it.
 func (v *Vault) ReadContext(ctx context.Context) (map[string]any, error) {
-	got, err := v.load(ctx)
-	return got.tree, err
+	secrets, err := v.load(ctx)
+	return secrets.Map(), err
 }
 
 // Format prints the vault's address and nothing else of it.

@@ -1,8 +1,6 @@
 package provider_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -11,12 +9,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -43,7 +40,7 @@ func TestRequestCounts(t *testing.T) {
 				srv.Faults.Add(faulttest.Fault{Delay: slower, Times: -1, Match: func(r *http.Request) bool {
 					return strings.TrimSuffix(r.URL.Path, "/") == "/secrets"
 				}})
-				want := kvObject{}
+				want := tree{}
 				for i := range c.secrets {
 					srv.Set(fmt.Sprintf("Key%d", i), fmt.Sprint(i))
 					want[fmt.Sprintf("Key%d", i)] = fmt.Sprint(i)
@@ -97,7 +94,7 @@ func TestExactNames(t *testing.T) {
 		cfg.Secrets = []string{"S--ClientId", "S--EncodedJwk", "s--clientid"}
 		start := time.Now()
 		got := kvRead(t, cfg)
-		if diff := cmp.Diff(kvObject{"S": kvObject{"ClientId": "id", "EncodedJwk": "jwk"}}, got); diff != "" {
+		if diff := cmp.Diff(tree{"S": tree{"ClientId": "id", "EncodedJwk": "jwk"}}, got); diff != "" {
 			t.Error(diff)
 		}
 		// The challenge, Entra's two, and both gets at once.
@@ -155,37 +152,37 @@ func TestWhatIsLoaded(t *testing.T) {
 	cases := []struct {
 		name   string
 		change func(*provider.Config)
-		want   kvObject
+		want   tree
 		warns  []string
 
 		unmatched string // one of Sections
 	}{
 		{
 			name: "all", change: func(*provider.Config) {},
-			want:  kvObject{"On": "on", "Unsaid": "unsaid", "Old": kvObject{"Key": "old", "Young": "young"}, "Older": "cert"},
+			want:  tree{"On": "on", "Unsaid": "unsaid", "Old": tree{"Key": "old", "Young": "young"}, "Older": "cert"},
 			warns: []string{"Old--Key", "Old--Young"},
 		},
 		{
 			name: "section", change: func(c *provider.Config) { c.Sections = []string{"oLD", "On", "Of"} },
-			want:  kvObject{"On": "on", "Old": kvObject{"Key": "old", "Young": "young"}},
+			want:  tree{"On": "on", "Old": tree{"Key": "old", "Young": "young"}},
 			warns: []string{"Old--Key", "Old--Young"}, unmatched: "Of",
 		},
 		{
 			name: "deep section", change: func(c *provider.Config) { c.Sections = []string{"old--key"} },
-			want: kvObject{"Old": kvObject{"Key": "old"}}, warns: []string{"Old--Key"},
+			want: tree{"Old": tree{"Key": "old"}}, warns: []string{"Old--Key"},
 		},
 		{
 			name: "filter", change: func(c *provider.Config) {
 				c.Filter = func(name string) bool { return strings.HasPrefix(name, "O") && !strings.HasPrefix(name, "Old--") }
 			},
-			want: kvObject{"On": "on", "Older": "cert"},
+			want: tree{"On": "on", "Older": "cert"},
 		},
 		{
 			name: "both", change: func(c *provider.Config) {
 				c.Sections = []string{"old", "on"}
 				c.Filter = func(name string) bool { return name != "On" }
 			},
-			want: kvObject{"Old": kvObject{"Key": "old", "Young": "young"}}, warns: []string{"Old--Key", "Old--Young"}, unmatched: "on",
+			want: tree{"Old": tree{"Key": "old", "Young": "young"}}, warns: []string{"Old--Key", "Old--Young"}, unmatched: "on",
 		},
 	}
 	for _, c := range cases {
@@ -194,9 +191,9 @@ func TestWhatIsLoaded(t *testing.T) {
 			srv := vaulttest.NewServer()
 			defer srv.Close()
 			fill(srv)
-			var log kvLog
+			var log logtest.Buffer
 			cfg := kvConfig(t, srv)
-			cfg.Logger = log.logger()
+			cfg.Logger = log.Logger()
 			c.change(&cfg)
 			got := kvRead(t, cfg)
 			if diff := cmp.Diff(c.want, got); diff != "" {
@@ -230,9 +227,9 @@ func TestWhatIsLoaded(t *testing.T) {
 }
 
 func TestWithoutLoggerWarningsReachTheDefault(t *testing.T) { // not parallel: it replaces the default
-	var log kvLog
+	var log logtest.Buffer
 	old := slog.Default()
-	slog.SetDefault(log.logger())
+	slog.SetDefault(log.Logger())
 	defer slog.SetDefault(old)
 	fake := &kvFake{secrets: []kvSecret{{name: "A"}, {name: "a"}}}
 	vault, err := provider.KeyVaultWithClient(fake, provider.Config{})
@@ -294,19 +291,12 @@ func TestRecoversFromThrottling(t *testing.T) {
 	})
 }
 
-// staticCredential holds its secret by value, which %+v would print.
-type staticCredential struct{ Secret string }
-
-func (staticCredential) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	return azcore.AccessToken{}, errors.New("canary-refusal {\"secret\":\"canary-body\"}")
-}
-
 func TestNothingSecretIsPrinted(t *testing.T) {
 	t.Parallel()
 	srv := vaulttest.NewServer()
 	defer srv.Close()
 	cfg := kvConfig(t, srv)
-	cfg.Credential = staticCredential{"canary-secret"}
+	cfg.Credential = staticCredential{"canary-secret"}.GetToken
 	vault := kvVault(t, cfg)
 	_, err := vault.Read()
 	var text strings.Builder

@@ -2,40 +2,49 @@ package provider
 
 import (
 	"context"
+	"errors"
 
 	"github.com/knadh/koanf/v2"
+
+	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
-// Load is both stages in one: [LoadAppConfig], then [ConnectToKeyVault] when the
-// settings say so, then in Development appsettings.Local.json once more, so that
-// there the local file wins over the vault; outside Development that file is not
-// read. Last, the Key Vault references that are left are resolved, as
-// [ResolveReferences] does, but for those in what the vault itself gave: a secret's
-// value is taken as it is.
+// Load is both stages in one:
 //
-// What cfg leaves nil of Logger and Origins is taken from app. Errors are those
-// of the two stages.
-func Load(ctx context.Context, app AppConfig, cfg Config) (*koanf.Koanf, error) {
+//  1. [LoadAppConfig].
+//  2. [ConnectToKeyVault], when the settings name a vault.
+//  3. In Development appsettings.Local.json once more, so that there the local
+//     file wins over the vault. Outside Development that file is not read.
+//  4. [ResolveReferences], for the references that are left. A secret's value is
+//     taken as it is, even if it looks like one.
+//
+// A nil Logger of cfg is app's. Origins may be set in either of them. Errors are
+// those of the stages.
+func Load(ctx context.Context, app AppConfig, cfg ConnectConfig) (*koanf.Koanf, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = app.Logger
 	}
-	if cfg.Origins == nil {
+	switch {
+	case cfg.Origins == nil:
 		cfg.Origins = app.Origins
+	case app.Origins != nil && app.Origins != cfg.Origins:
+		return nil, errors.New("provider: AppConfig and ConnectConfig have two Origins: set one of them, or the same in both")
 	}
-	k, err := LoadAppConfig(app)
+	app.Origins = cfg.Origins
+	s, err := app.load()
 	if err != nil {
 		return nil, err
 	}
-	c, err := connect(ctx, k, &cfg)
-	defer c.close()
-	if err != nil {
+	defer s.close()
+	if _, err := s.connect(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if err := app.loadLocal(k); err != nil {
+	if err := app.loadLocal(s); err != nil {
 		return nil, err
 	}
-	if err := resolveReferences(ctx, k, cfg, c.got.values()); err != nil {
+	if err := s.resolve(ctx, cfg, notSecrets); err != nil {
 		return nil, err
 	}
-	return k, nil
+	k := koanf.New(tree.Delimiter)
+	return k, s.into(k)
 }

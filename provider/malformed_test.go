@@ -1,7 +1,6 @@
 package provider_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
@@ -113,24 +111,26 @@ func TestMalformedAnswersAreNotQuoted(t *testing.T) {
 	}
 	ways := map[string]func(t *testing.T, raw *http.Transport) error{
 		"vault": func(_ *testing.T, raw *http.Transport) error {
-			return vault(provider.Config{VaultURL: address, Credential: tokenCredential{}, ClientOptions: vaultClient(ofClient(raw))})
+			return vault(provider.Config{VaultURL: address, Credential: tokenCredential{}.GetToken, ClientOptions: vaultClient(ofClient(raw))})
 		},
 		"vault, bare transport": func(_ *testing.T, raw *http.Transport) error {
-			return vault(provider.Config{VaultURL: address, Credential: tokenCredential{}, ClientOptions: vaultClient(bare(raw))})
+			return vault(provider.Config{VaultURL: address, Credential: tokenCredential{}.GetToken, ClientOptions: vaultClient(bare(raw))})
 		},
 		"caller's client":                 func(_ *testing.T, raw *http.Transport) error { return wrapped(ofClient(raw)) },
 		"caller's client, bare transport": func(_ *testing.T, raw *http.Transport) error { return wrapped(bare(raw)) },
 		"caller's credential": func(t *testing.T, raw *http.Transport) error {
 			cred := kvCredential(t, someTenant, "c", "s", credentialOptions(ofClient(raw)))
-			return vault(provider.Config{VaultURL: address, Credential: cred, ClientOptions: throughEntra})
+			return vault(provider.Config{VaultURL: address, Credential: cred.GetToken, ClientOptions: throughEntra})
 		},
 		"caller's credential, bare transport": func(t *testing.T, raw *http.Transport) error {
 			cred := kvCredential(t, someTenant, "c", "s", credentialOptions(bare(raw)))
-			return vault(provider.Config{VaultURL: address, Credential: cred, ClientOptions: throughEntra})
+			return vault(provider.Config{VaultURL: address, Credential: cred.GetToken, ClientOptions: throughEntra})
 		},
 		"kvSetting's credential": func(t *testing.T, raw *http.Transport) error {
 			k := newKoanf(t, map[string]any{"kvSetting": map[string]any{"ClientId": "c", "TenantId": someTenant, "ClientSecret": "s", "SecretUri": address}}, ":")
-			_, err := provider.ConnectToKeyVault(t.Context(), k, provider.Config{ClientOptions: throughEntra, CredentialOptions: credentialOptions(ofClient(raw))})
+			_, err := provider.ConnectToKeyVault(t.Context(), k, provider.ConnectConfig{
+				Config: provider.Config{ClientOptions: throughEntra}, CredentialOptions: credentialOptions(ofClient(raw)),
+			})
 			return err
 		},
 	}
@@ -155,10 +155,3 @@ func TestMalformedAnswersAreNotQuoted(t *testing.T) {
 }
 
 const someTenant = "00000000-0000-4000-8000-00000000aaaa"
-
-// tokenCredential gives a token.
-type tokenCredential struct{}
-
-func (tokenCredential) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	return azcore.AccessToken{Token: "token-for-tests-only", ExpiresOn: time.Now().Add(time.Hour)}, nil
-}

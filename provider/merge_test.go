@@ -13,8 +13,6 @@ import (
 	"github.com/portnokkel/portnokkel/provider"
 )
 
-type tree = map[string]any
-
 func TestMerge(t *testing.T) {
 	t.Parallel()
 	when := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -7,52 +7,33 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
-// leaf is one value and where it belongs.
-type leaf struct {
-	from  *entry
-	path  []string
-	value any
-}
-
-// node is a key of the tree that is being built.
-type node struct {
-	name     string           // as it was spelt first
-	children map[string]*node // by lower-case name
-	leaf     *leaf            // the value, when it has one
-	below    *entry           // the first secret that put something below
+// nesting builds a tree out of secrets.
+type nesting struct {
+	cfg       Config
+	tree      *tree.Tree
+	entries   map[string]*entry // by name
+	conflicts []error
 }
 
 // nest builds the tree out of the secrets, in their order.
-func nest(entries []*entry, cfg Config) (loaded, error) {
-	var leaves []*leaf
+func nest(entries []*entry, cfg Config) (*tree.Tree, error) {
+	n := nesting{cfg: cfg, tree: tree.New(), entries: map[string]*entry{}}
 	for _, e := range entries {
+		n.entries[e.name] = e
 		key, value := e.name, any(e.value)
 		if cfg.Map != nil {
 			if key, value = cfg.Map(e.name, e.value); key == "" {
 				continue
 			}
 		}
-		leaves = flatten(leaves, e, keysOf(strings.Split(key, "--")...), value)
+		n.put(e, keysOf(strings.Split(key, "--")...), value)
 	}
-	root := &node{children: map[string]*node{}}
-	var conflicts []error
-	for _, l := range leaves {
-		if other := root.put(l, cfg); other != nil {
-			conflicts = append(conflicts, conflict(cfg.VaultURL, other, l.from))
-		}
-	}
-	if len(conflicts) > 0 {
-		return loaded{}, errors.Join(conflicts...)
-	}
-	got := loaded{tree: root.section()}
-	for _, l := range leaves {
-		if root.at(l.path).leaf == l {
-			got.secrets = append(got.secrets, loadedSecret{name: l.from.name, path: l.path})
-		}
-	}
-	return got, nil
+	n.tree.MakeArrays()
+	return n.tree, errors.Join(n.conflicts...)
 }
 
 // keysOf takes keys with colons apart, as settings files do: koanf would find two
@@ -60,7 +41,7 @@ func nest(entries []*entry, cfg Config) (loaded, error) {
 func keysOf(keys ...string) []string {
 	var all []string
 	for _, key := range keys {
-		if parts, ok := splitPath(key); ok {
+		if parts, ok := tree.Split(key); ok {
 			all = append(all, parts...)
 		} else {
 			all = append(all, key)
@@ -69,93 +50,53 @@ func keysOf(keys ...string) []string {
 	return all
 }
 
-// flatten takes a value apart into leaves, so that secrets below the same key
-// meet one by one. What Config.Map made is walked in the order of its keys.
-func flatten(leaves []*leaf, from *entry, path []string, value any) []*leaf {
+// put takes a value apart, so that secrets below the same key meet one by one.
+// What Config.Map made is walked in the order of its keys.
+func (n *nesting) put(e *entry, path []string, value any) {
 	below := func(key string) []string { return append(slices.Clone(path), keysOf(key)...) }
 	switch v := value.(type) {
 	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			n.put(e, below(key), v[key])
+		}
 		if len(v) > 0 {
-			for _, key := range slices.Sorted(maps.Keys(v)) {
-				leaves = flatten(leaves, from, below(key), v[key])
-			}
-			return leaves
+			return
 		}
 	case []any:
+		for i, item := range v {
+			n.put(e, below(strconv.Itoa(i)), item)
+		}
 		if len(v) > 0 {
-			for i, item := range v {
-				leaves = flatten(leaves, from, below(strconv.Itoa(i)), item)
-			}
-			return leaves
+			return
 		}
 	}
-	return append(leaves, &leaf{from: from, path: path, value: value})
+	n.leaf(e, path, value)
 }
 
-// put hangs a leaf in the tree and gives its path the tree's spelling. It returns
-// the secret that is in the way, if one is.
-func (n *node) put(l *leaf, cfg Config) *entry {
-	for i, name := range l.path {
-		if n.leaf != nil {
-			return n.leaf.from
-		}
-		if n.below == nil {
-			n.below = l.from
-		}
-		lower := strings.ToLower(name)
-		child := n.children[lower]
-		if child == nil {
-			child = &node{name: name, children: map[string]*node{}}
-			n.children[lower] = child
-		}
-		l.path[i] = child.name
-		n = child
+// leaf sets one value. Of two for one key, the secret that was updated later wins,
+// then the one that comes first.
+func (n *nesting) leaf(e *entry, path []string, value any) {
+	source := "secret " + e.name
+	if n.cfg.VaultURL != "" {
+		source += " of " + n.cfg.VaultURL
 	}
-	if n.below != nil {
-		return n.below
+	old, ok := n.tree.Put(path, value, tree.Origin{Source: source, Secret: e.name})
+	if old == nil {
+		return
 	}
-	if n.leaf == nil {
-		n.leaf = l
-		return nil
+	other := n.entries[old.Origin.Secret]
+	if !ok {
+		n.conflicts = append(n.conflicts, conflict(n.cfg.VaultURL, other, e))
+		return
 	}
-	winner, loser := n.leaf, l
-	if l.from.updated.After(n.leaf.from.updated) {
-		winner, loser = l, n.leaf
+	used, ignored := other, e
+	if e.updated.After(other.updated) {
+		used, ignored = e, other
+	} else {
+		n.tree.Put(path, old, old.Origin)
 	}
-	n.leaf = winner
-	cfg.logger().Warn("provider: two secrets give the same key; the one that was updated later is used, else the first",
-		"vault", cfg.VaultURL, "key", strings.Join(l.path, "--"), "used", winner.from.name, "ignored", loser.from.name)
-	return nil
-}
-
-func (n *node) at(path []string) *node {
-	for _, name := range path {
-		n = n.children[strings.ToLower(name)]
-	}
-	return n
-}
-
-func (n *node) value() any {
-	if n.leaf != nil {
-		return n.leaf.value
-	}
-	list := make([]any, len(n.children))
-	for i := range list {
-		child := n.children[strconv.Itoa(i)]
-		if child == nil {
-			return n.section()
-		}
-		list[i] = child.value()
-	}
-	return list
-}
-
-func (n *node) section() map[string]any {
-	section := make(map[string]any, len(n.children))
-	for _, child := range n.children {
-		section[child.name] = child.value()
-	}
-	return section
+	n.cfg.logger().Warn("provider: two secrets give the same key; the one that was updated later is used, else the first",
+		"vault", n.cfg.VaultURL, "key", strings.Join(path, "--"), "used", used.name, "ignored", ignored.name)
 }
 
 func conflict(vault string, a, b *entry) error {

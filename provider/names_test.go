@@ -10,10 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 )
-
-type kvObject = map[string]any // as koanf has it
 
 // TestNamesBecomeKeys holds the documented meaning of names. A secret's value is
 // its own name.
@@ -22,31 +21,31 @@ func TestNamesBecomeKeys(t *testing.T) {
 	cases := []struct {
 		name    string
 		secrets string
-		want    kvObject
+		want    tree
 	}{
-		{"empty vault", "", kvObject{}},
-		{"plain", "A", kvObject{"A": "A"}},
-		{"nested", "A--B--C A--D", kvObject{"A": kvObject{"B": kvObject{"C": "A--B--C"}, "D": "A--D"}}},
-		{"single dashes are letters", "a-b--c-d", kvObject{"a-b": kvObject{"c-d": "a-b--c-d"}}},
-		{"three dashes", "a---b", kvObject{"a": kvObject{"-b": "a---b"}}},
-		{"leading", "--a", kvObject{"": kvObject{"a": "--a"}}},
-		{"trailing", "a--", kvObject{"a": kvObject{"": "a--"}}},
-		{"four dashes", "a----b", kvObject{"a": kvObject{"": kvObject{"b": "a----b"}}}},
-		{"five dashes", "a-----b", kvObject{"a": kvObject{"": kvObject{"-b": "a-----b"}}}},
-		{"only dashes", "-- -", kvObject{"": kvObject{"": "--"}, "-": "-"}},
-		{"case of a section", "Sect--A sECT--b", kvObject{"Sect": kvObject{"A": "Sect--A", "b": "sECT--b"}}},
-		{"list", "L--1 L--0", kvObject{"L": []any{"L--0", "L--1"}}},
-		{"list of objects", "L--0--a L--1--a L--1--b", kvObject{"L": []any{kvObject{"a": "L--0--a"}, kvObject{"a": "L--1--a", "b": "L--1--b"}}}},
-		{"list of lists", "L--0--0", kvObject{"L": []any{[]any{"L--0--0"}}}},
-		{"list of eleven", "L--0 L--1 L--10 L--2 L--3 L--4 L--5 L--6 L--7 L--8 L--9", kvObject{"L": []any{
+		{"empty vault", "", tree{}},
+		{"plain", "A", tree{"A": "A"}},
+		{"nested", "A--B--C A--D", tree{"A": tree{"B": tree{"C": "A--B--C"}, "D": "A--D"}}},
+		{"single dashes are letters", "a-b--c-d", tree{"a-b": tree{"c-d": "a-b--c-d"}}},
+		{"three dashes", "a---b", tree{"a": tree{"-b": "a---b"}}},
+		{"leading", "--a", tree{"": tree{"a": "--a"}}},
+		{"trailing", "a--", tree{"a": tree{"": "a--"}}},
+		{"four dashes", "a----b", tree{"a": tree{"": tree{"b": "a----b"}}}},
+		{"five dashes", "a-----b", tree{"a": tree{"": tree{"-b": "a-----b"}}}},
+		{"only dashes", "-- -", tree{"": tree{"": "--"}, "-": "-"}},
+		{"case of a section", "Sect--A sECT--b", tree{"Sect": tree{"A": "Sect--A", "b": "sECT--b"}}},
+		{"list", "L--1 L--0", tree{"L": []any{"L--0", "L--1"}}},
+		{"list of objects", "L--0--a L--1--a L--1--b", tree{"L": []any{tree{"a": "L--0--a"}, tree{"a": "L--1--a", "b": "L--1--b"}}}},
+		{"list of lists", "L--0--0", tree{"L": []any{[]any{"L--0--0"}}}},
+		{"list of eleven", "L--0 L--1 L--10 L--2 L--3 L--4 L--5 L--6 L--7 L--8 L--9", tree{"L": []any{
 			"L--0", "L--1", "L--2", "L--3", "L--4", "L--5", "L--6", "L--7", "L--8", "L--9", "L--10",
 		}}},
-		{"gap", "L--0 L--2", kvObject{"L": kvObject{"0": "L--0", "2": "L--2"}}},
-		{"overlay of one element", "L--1--a", kvObject{"L": kvObject{"1": kvObject{"a": "L--1--a"}}}},
-		{"leading zero", "L--00", kvObject{"L": kvObject{"00": "L--00"}}},
-		{"organisation numbers", "Orgs--991825827--Id", kvObject{"Orgs": kvObject{"991825827": kvObject{"Id": "Orgs--991825827--Id"}}}},
-		{"mixed", "L--0 L--x", kvObject{"L": kvObject{"0": "L--0", "x": "L--x"}}},
-		{"numbers at the top", "0 1", kvObject{"0": "0", "1": "1"}},
+		{"gap", "L--0 L--2", tree{"L": tree{"0": "L--0", "2": "L--2"}}},
+		{"overlay of one element", "L--1--a", tree{"L": tree{"1": tree{"a": "L--1--a"}}}},
+		{"leading zero", "L--00", tree{"L": tree{"00": "L--00"}}},
+		{"organisation numbers", "Orgs--991825827--Id", tree{"Orgs": tree{"991825827": tree{"Id": "Orgs--991825827--Id"}}}},
+		{"mixed", "L--0 L--x", tree{"L": tree{"0": "L--0", "x": "L--x"}}},
+		{"numbers at the top", "0 1", tree{"0": "0", "1": "1"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -84,14 +83,14 @@ func TestTwoSecretsOneKey(t *testing.T) {
 	cases := []struct {
 		name    string
 		secrets []kvSecret
-		want    kvObject
+		want    tree
 		warning string
 	}{
-		{"later first", []kvSecret{{"A--B", "1", late}, {"a--b", "2", early}}, kvObject{"A": kvObject{"B": "1"}}, "used=A--B ignored=a--b"},
-		{"later last", []kvSecret{{"A--B", "1", early}, {"a--b", "2", late}}, kvObject{"A": kvObject{"B": "2"}}, "used=a--b ignored=A--B"},
-		{"same time", []kvSecret{{"A--B", "1", late}, {"a--b", "2", late}}, kvObject{"A": kvObject{"B": "1"}}, "used=A--B ignored=a--b"},
-		{"no time", []kvSecret{{"A--B", "1", time.Time{}}, {"a--b", "2", time.Time{}}}, kvObject{"A": kvObject{"B": "1"}}, "used=A--B ignored=a--b"},
-		{"one has a time", []kvSecret{{"A--B", "1", time.Time{}}, {"a--b", "2", early}}, kvObject{"A": kvObject{"B": "2"}}, "used=a--b ignored=A--B"},
+		{"later first", []kvSecret{{"A--B", "1", late}, {"a--b", "2", early}}, tree{"A": tree{"B": "1"}}, "used=A--B ignored=a--b"},
+		{"later last", []kvSecret{{"A--B", "1", early}, {"a--b", "2", late}}, tree{"A": tree{"B": "2"}}, "used=a--b ignored=A--B"},
+		{"same time", []kvSecret{{"A--B", "1", late}, {"a--b", "2", late}}, tree{"A": tree{"B": "1"}}, "used=A--B ignored=a--b"},
+		{"no time", []kvSecret{{"A--B", "1", time.Time{}}, {"a--b", "2", time.Time{}}}, tree{"A": tree{"B": "1"}}, "used=A--B ignored=a--b"},
+		{"one has a time", []kvSecret{{"A--B", "1", time.Time{}}, {"a--b", "2", early}}, tree{"A": tree{"B": "2"}}, "used=a--b ignored=A--B"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -99,7 +98,7 @@ func TestTwoSecretsOneKey(t *testing.T) {
 			// Answers come in the reverse order of the requests.
 			second := make(chan struct{})
 			fake := &kvFake{secrets: c.secrets, after: map[string]chan struct{}{c.secrets[0].name: second}}
-			var log kvLog
+			var log logtest.Buffer
 			vault, err := provider.KeyVaultWithClient(fake, provider.Config{
 				Filter: func(name string) bool {
 					if name == c.secrets[1].name {
@@ -107,7 +106,7 @@ func TestTwoSecretsOneKey(t *testing.T) {
 					}
 					return true
 				},
-				Logger: log.logger(),
+				Logger: log.Logger(),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -171,11 +170,11 @@ func TestMap(t *testing.T) {
 		Map: func(name, value string) (string, any) {
 			switch {
 			case name == "Json":
-				var tree kvObject
-				if err := json.Unmarshal([]byte(value), &tree); err != nil {
+				var section tree
+				if err := json.Unmarshal([]byte(value), &section); err != nil {
 					t.Error(err)
 				}
-				return "Root", tree
+				return "Root", section
 			case name == "Dropped":
 				return "", value
 			case name == "Typed":
@@ -192,13 +191,13 @@ func TestMap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := kvObject{
-		"Root": kvObject{
-			"Db":    kvObject{"Host": "renamed", "Port": "y", "Ports": []any{1.0, kvObject{"n": 2.0}}},
-			"None":  kvObject{},
+	want := tree{
+		"Root": tree{
+			"Db":    tree{"Host": "renamed", "Port": "y", "Ports": []any{1.0, tree{"n": 2.0}}},
+			"None":  tree{},
 			"Empty": []any{},
 		},
-		"Typed": kvObject{"Number": 7},
+		"Typed": tree{"Number": 7},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -219,7 +218,7 @@ func FuzzNames(f *testing.F) {
 				reversed.secrets = append([]kvSecret{{name: name, value: name}}, reversed.secrets...)
 			}
 		}
-		read := func(client *kvFake) (kvObject, error) {
+		read := func(client *kvFake) (tree, error) {
 			vault, err := provider.KeyVaultWithClient(client, provider.Config{})
 			if err != nil {
 				t.Fatal(err)
@@ -238,21 +237,4 @@ func FuzzNames(f *testing.F) {
 			t.Errorf("%q: %d values of %d secrets, %d reversed", list, a, len(fake.secrets), b)
 		}
 	})
-}
-
-func kvLeaves(v any) int {
-	n := 0
-	switch v := v.(type) {
-	case kvObject:
-		for _, item := range v {
-			n += kvLeaves(item)
-		}
-	case []any:
-		for _, item := range v {
-			n += kvLeaves(item)
-		}
-	default:
-		n = 1
-	}
-	return n
 }

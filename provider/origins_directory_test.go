@@ -20,7 +20,7 @@ func TestDirectory(t *testing.T) {
 		}
 	}
 	var origins provider.Origins
-	app := provider.AppConfig{Dir: dir, MountedFile: mounted, Environ: []string{"D=v", "B=w"}, Origins: &origins}
+	app := provider.AppConfig{Dir: dir, MountedFile: mounted, Environ: list("D=v", "B=w"), Origins: &origins}
 	if _, err := provider.LoadAppConfig(app); err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,8 @@ const vaultURL = "https://keys.vault.azure.net"
 // from records trees, each named a, b, c ... in turn, laid over one another.
 func from(trees ...tree) *provider.Origins {
 	var o provider.Origins
-	for i, t := range trees {
-		name := string(rune('a' + i))
-		provider.Record(&o, provider.Layer{Name: name, Status: provider.StatusRead}, t, func(string) string { return name })
+	if err := provider.Record(&o, "abcdefgh", trees...); err != nil {
+		panic(err)
 	}
 	return &o
 }
@@ -88,8 +87,10 @@ func TestOriginsAll(t *testing.T) {
 func TestOriginsLayers(t *testing.T) {
 	t.Parallel()
 	o := from(tree{"b": 1, "a": tree{"x": 1}}, tree{"A": tree{"X": 2}})
-	provider.Record(o, provider.Layer{Name: "absent", Status: provider.StatusMissing}, nil, nil)
-	provider.Record(o, provider.Layer{Name: "a", Status: provider.StatusRead}, tree{"b": 1}, func(string) string { return "a" })
+	provider.RecordMissing(o, "absent")
+	if err := provider.Record(o, "a", tree{"b": 1}); err != nil {
+		t.Fatal(err)
+	}
 	want := []provider.Layer{
 		{Name: "b", Status: provider.StatusRead, Keys: []string{"a:x"}},
 		{Name: "absent", Status: provider.StatusMissing},
@@ -102,6 +103,61 @@ func TestOriginsLayers(t *testing.T) {
 	got[0].Keys[0] = "changed"
 	if diff := cmp.Diff(want, o.Layers()); diff != "" {
 		t.Errorf("the caller's copy is not one:\n%s", diff)
+	}
+}
+
+// Two spellings in one layer are one key of it.
+func TestLayerNamesAKeyOnce(t *testing.T) {
+	t.Parallel()
+	if diff := cmp.Diff([]string{"A"}, from(tree{"A": 1, "a": 2}).Layers()[0].Keys); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+}
+
+func TestOverrode(t *testing.T) {
+	t.Parallel()
+	o := from(tree{"S": tree{"x": 1, "y": 1}}, tree{"s": tree{"X": 2}}, tree{"S": tree{"x": 3, "z": 3}})
+	for path, want := range map[string][]string{"s:x": {"a", "b"}, "S:y": nil, "S:z": nil, "S": nil, "none": nil} {
+		got := o.Overrode(path)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+		if len(got) > 0 {
+			got[0] = "changed"
+		}
+	}
+	if got := o.Overrode("S:x"); len(got) != 2 || got[0] != "a" {
+		t.Errorf("got %q after a caller changed its copy", got)
+	}
+}
+
+func TestOriginsHoldNoValue(t *testing.T) {
+	t.Parallel()
+	app, _ := hermetic(t, files{"appsettings.json": `{"A":"x","L":["y",{"B":true}]}`})
+	app.Environ = list("C=z")
+	if _, err := provider.LoadAppConfig(app); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(tree{"A": nil, "C": nil, "L:0": nil, "L:1:B": nil}, provider.Values(app.Origins)); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+}
+
+// Origins tell about one koanf: the next load begins anew.
+func TestOriginsBeginAnew(t *testing.T) {
+	t.Parallel()
+	app, _ := hermetic(t, files{"appsettings.json": `{"A":1}`})
+	if err := provider.RecordLayer(app.Origins, "earlier", "earlier", tree{"Old": 1}); err != nil {
+		t.Fatal(err)
+	}
+	provider.RecordVault(app.Origins, vaultURL, nil)
+	for range 2 {
+		if _, err := provider.LoadAppConfig(app); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, known := app.Origins.Of("Old"); known || strings.Contains(app.Origins.Summary(), vaultURL) || len(app.Origins.Layers()) != 3 {
+		t.Errorf("got %v, %s", app.Origins.Layers(), app.Origins.Summary())
 	}
 }
 
@@ -123,7 +179,7 @@ func TestOriginsSummary(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s", test.name, got, test.want)
 		}
 	}
-	provider.Record(o, provider.Layer{Name: vaultURL, Status: provider.StatusRead}, tree{"y": 1}, func(string) string { return "secret y of " + vaultURL })
+	provider.RecordLayer(o, vaultURL, "secret y of "+vaultURL, tree{"y": 1})
 	if got := strings.Count(o.Summary(), vaultURL); got != 1 {
 		t.Errorf("the vault is named %d times:\n%s", got, o.Summary())
 	}
@@ -135,13 +191,25 @@ func TestOriginsSummary(t *testing.T) {
 func TestNoOrigins(t *testing.T) {
 	t.Parallel()
 	var none *provider.Origins
-	provider.Record(none, provider.Layer{Name: "a"}, tree{"x": 1}, nil)
+	if err := provider.Record(none, "a", tree{"x": 1}); err != nil {
+		t.Fatal(err)
+	}
 	provider.RecordVault(none, vaultURL, nil)
 	if _, ok := none.Of("x"); ok || none.Layers() != nil || none.Summary() != "" {
 		t.Error("nil knows something")
 	}
 	for path := range none.All() {
 		t.Error(path)
+	}
+	if none.Overrode("x") != nil || none.Directory("x") != "" {
+		t.Error("nil knows something")
+	}
+	var empty provider.Origins
+	for path := range empty.All() {
+		t.Error(path)
+	}
+	if _, ok := empty.Of("x"); ok || empty.Overrode("x") != nil || empty.Directory("x") != "" {
+		t.Error("the zero value knows something")
 	}
 	app, _ := hermetic(t, nil)
 	app.Origins = nil
@@ -158,7 +226,9 @@ func TestOriginsConcurrently(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			provider.Record(&o, provider.Layer{Name: "a", Status: provider.StatusRead}, tree{"x": 1}, func(string) string { return "a" })
+			if err := provider.Record(&o, "a", tree{"x": 1}); err != nil {
+				t.Error(err)
+			}
 			provider.RecordVault(&o, "", []string{"TenantId"})
 			_, _ = o.Of("x")
 			_, _ = o.Summary(), o.Layers()

@@ -8,20 +8,8 @@ import (
 	"time"
 
 	"github.com/portnokkel/portnokkel/provider/internal/azure"
+	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
-
-// loaded is what one load found.
-type loaded struct {
-	tree map[string]any
-	// secrets tells, in the listing's order, which secret each value is from. A
-	// secret that Config.Map made n values of is in it n times.
-	secrets []loadedSecret
-}
-
-type loadedSecret struct {
-	name string
-	path []string // as it is spelt in tree; a list's index is its number
-}
 
 // entry is one secret on its way.
 type entry struct {
@@ -70,29 +58,29 @@ func (c Config) bounded(parent context.Context) (context.Context, context.Cancel
 	return context.WithTimeoutCause(parent, c.Timeout, &azure.LateError{After: c.Timeout})
 }
 
-func (v *Vault) load(parent context.Context) (loaded, error) {
+func (v *Vault) load(parent context.Context) (*tree.Tree, error) {
 	if v == nil || v.begin == nil {
-		return loaded{}, errors.New("provider: a Vault is made by KeyVault or KeyVaultWithClient")
+		return nil, errors.New("provider: a Vault is made by KeyVault or KeyVaultWithClient")
 	}
 	start := time.Now()
 	r, err := v.begin()
 	if err != nil {
-		return loaded{}, err
+		return nil, err
 	}
 	defer r.session.Close()
 	ctx, cancel := r.cfg.bounded(parent)
 	defer cancel()
 	if failed := r.run(ctx); failed != nil {
-		return loaded{}, r.explain(ctx, *failed)
+		return nil, r.explain(ctx, *failed)
 	}
 	r.warn(time.Now())
-	got, err := nest(r.entries, r.cfg)
+	secrets, err := nest(r.entries, r.cfg)
 	if err != nil {
-		return loaded{}, err
+		return nil, err
 	}
 	r.cfg.logger().Debug("provider: key vault read", "vault", r.cfg.VaultURL,
 		"secrets", len(r.entries), "disabled", r.skipped, "took", time.Since(start))
-	return got, nil
+	return secrets, nil
 }
 
 // run reads everything, or until something fails.

@@ -5,14 +5,16 @@ import (
 	"errors"
 	"fmt"
 	gomaps "maps"
+	"net/url"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
+
+	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
 // ResolveReferences replaces each setting of k that is a Key Vault reference, as
@@ -23,128 +25,117 @@ import (
 //	@Microsoft.KeyVault(SecretUri=https://my-vault.vault.azure.net/secrets/my-secret)
 //
 // [Load] does so last, so that a reference that a later layer overrides is never
-// followed. What a reference leads to is taken as it is, whatever it looks like.
-// Without a reference in k, nothing happens and no credential is needed.
+// followed. A secret that a reference leads to is taken as it is, whatever it looks
+// like. Without a reference in k nothing happens, and no credential is needed.
 //
-// The identity is [Config.Credential], or else the client secret of the section
-// kvSetting. It is shown to Key Vault's own hosts, and to the vault that kvSetting
-// or [Config.VaultURL] names, and to no other, so that a settings file cannot send
-// it elsewhere. Several references to one secret cost one request.
+// The identity is cfg's Credential, or else the client secret of the section
+// kvSetting. It is shown only to Key Vault's own hosts and to the vault that
+// kvSetting or cfg's VaultURL names, so that a settings file cannot send it
+// elsewhere. Several references to one secret cost one request.
+//
+// The settings say which secrets to read: in cfg Secrets, Sections, Filter, Map
+// and Require have to be empty.
 //
 // The error names each setting that cannot be resolved and never holds a value; k
 // is as it was then. ctx and [Config.Timeout] bound the whole.
 // https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
-func ResolveReferences(ctx context.Context, k *koanf.Koanf, cfg Config) error {
+func ResolveReferences(ctx context.Context, k *koanf.Koanf, cfg ConnectConfig) error {
 	if k == nil {
 		return errors.New("provider: there is no koanf to resolve references in")
 	}
-	return resolveReferences(ctx, k, cfg, nil)
+	if len(cfg.Secrets)+len(cfg.Sections) > 0 || cfg.Filter != nil || cfg.Map != nil || cfg.Require {
+		return errors.New("provider: for ResolveReferences leave Secrets, Sections, Filter, Map and Require empty: the references say which secrets to read")
+	}
+	s := settingsOf(k, cfg.Origins)
+	defer s.close()
+	if err := s.resolve(ctx, cfg, everything); err != nil {
+		return err
+	}
+	return s.into(k)
 }
 
-// resolveReferences leaves alone what is at the folded paths of asIs, if it is
-// still the value named there.
-func resolveReferences(ctx context.Context, k *koanf.Koanf, cfg Config, asIs map[string]string) error {
-	settings := k.Raw()
-	kv, bindErr := bindKVSetting(k)
-	refs, err := findReferences(settings, kv.vault(cfg), asIs)
+// everything and notSecrets choose the values in which references are looked for.
+func everything(*tree.Node) bool   { return true }
+func notSecrets(n *tree.Node) bool { return n.Origin.Secret == "" }
+
+// resolve is ResolveReferences on settings.
+func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree.Node) bool) error {
+	kv, bindErr := bindKVSetting(s.tree)
+	refs, err := findReferences(s.tree, kv.vault(cfg), in)
 	if err != nil || len(refs) == 0 {
 		return err
 	}
-	if bindErr != nil {
-		return bindErr
+	checked, err := cfg.checked()
+	if err := errors.Join(err, bindErr); err != nil {
+		return err
 	}
-	credential, closeIdle, err := kv.identity(cfg)
+	missing := kv.missing(cfg, "not needed")
+	if len(missing) > 0 {
+		return fmt.Errorf("provider: %s: Key Vault reference: there is no credential to read it with: %s lacks %s, and Config.Credential is nil",
+			refs[0].path, kv.name, strings.Join(missing, ", "))
+	}
+	credential, err := s.identity(kv, cfg)
 	if err != nil {
 		return fmt.Errorf("provider: %s: Key Vault reference: %w", refs[0].path, err)
-	}
-	defer closeIdle()
-	cfg.Credential = credential
-	checked, err := cfg.checked(false)
-	if err != nil {
-		return err
 	}
 	ctx, cancel := checked.bounded(ctx)
 	defer cancel()
 	values := map[secretID]string{}
 	for _, vault := range vaultsOf(refs) {
-		got, failed := cfg.fetch(ctx, vault, refs)
-		if failed != nil {
-			return failed
+		checked.VaultURL = vault
+		got, err := checked.fetch(ctx, credential, refs)
+		if err != nil {
+			return err
 		}
 		gomaps.Copy(values, got)
 	}
-	return putReferences(k, settings, refs, values, cfg.Origins)
+	var paths []string
+	for _, ref := range refs {
+		source := "secret " + ref.id.name + " of " + ref.id.vault + ", by reference"
+		ref.node.Replace(values[ref.id.folded()], tree.Origin{Source: source, Secret: ref.id.name})
+		paths = append(paths, ref.path)
+	}
+	s.origins.record(Layer{Name: referencesLayer, Status: StatusRead, Keys: paths}, s.tree)
+	return nil
 }
+
+const referencesLayer = "Key Vault references"
 
 // reference is a setting that names a secret.
 type reference struct {
 	path string
-	text string
+	node *tree.Node
 	id   secretID
 }
 
-// findReferences lists the references in a tree, by path. own is the address of
-// the vault that the settings name, "" if they name none.
-func findReferences(tree map[string]any, own string, asIs map[string]string) ([]reference, error) {
+// findReferences lists the references among the given values, by path. own is the
+// address of the vault that the settings name, "" if they name none.
+func findReferences(t *tree.Tree, own string, in func(*tree.Node) bool) ([]reference, error) {
 	var refs []reference
-	var problems []error
-	rewrite("", tree, func(path, text string) string {
-		if given, fixed := asIs[foldKey(path)]; !isReference(text) || fixed && given == text {
-			return text
+	var wrong []error
+	t.Walk(func(at []string, n *tree.Node) {
+		text, _ := n.Value.(string)
+		if !isReference(text) || !in(n) {
+			return
 		}
+		path := strings.Join(at, tree.Delimiter)
 		id, err := parseReference(text, own)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("provider: %s: Key Vault reference: %w", path, err))
+			wrong = append(wrong, fmt.Errorf("provider: %s: Key Vault reference: %w", path, err))
 		}
-		refs = append(refs, reference{path, text, id})
-		return text
+		refs = append(refs, reference{path, n, id})
 	})
-	return refs, errors.Join(problems...)
-}
-
-// rewrite passes each string in a tree, with its path, through change, and returns
-// the tree, which it changes in place.
-func rewrite(path string, value any, change func(path, text string) string) any {
-	switch v := value.(type) {
-	case string:
-		return change(path, v)
-	case map[string]any:
-		for _, key := range slices.Sorted(gomaps.Keys(v)) {
-			v[key] = rewrite(joinPath(path, key), v[key], change)
-		}
-	case []any:
-		for i := range v {
-			v[i] = rewrite(joinPath(path, strconv.Itoa(i)), v[i], change)
-		}
-	case []string:
-		for i := range v {
-			v[i] = change(joinPath(path, strconv.Itoa(i)), v[i])
-		}
-	}
-	return value
+	return refs, errors.Join(wrong...)
 }
 
 // vault is the address of the vault that the settings name, if they name one.
-func (kv kvSetting) vault(cfg Config) string {
-	for _, address := range []string{kv.secretURI, cfg.VaultURL} {
+func (kv kvSetting) vault(cfg ConnectConfig) string {
+	for _, address := range []string{kv.text(secretURI), cfg.VaultURL} {
 		if clean, err := cleanVaultURL(address); err == nil {
 			return clean
 		}
 	}
 	return ""
-}
-
-// identity is the credential at hand, and a function to call after its use.
-func (kv kvSetting) identity(cfg Config) (azcore.TokenCredential, func(), error) {
-	if !isNil(cfg.Credential) {
-		return cfg.Credential, func() {}, nil
-	}
-	kv.secretURI = "not needed"
-	if missing := kv.missing(cfg); len(missing) > 0 {
-		return nil, nil, fmt.Errorf("there is no credential to read it with: %s lacks %s, and Config.Credential is nil",
-			kv.name, strings.Join(missing, ", "))
-	}
-	return kv.credential(cfg.CredentialOptions)
 }
 
 // vaultsOf lists the vaults that are referred to, sorted.
@@ -156,10 +147,11 @@ func vaultsOf(refs []reference) []string {
 	return slices.Sorted(gomaps.Keys(vaults))
 }
 
-// fetch reads from one vault what refs need of it, each secret once.
-func (c Config) fetch(ctx context.Context, address string, refs []reference) (map[secretID]string, error) {
-	c.VaultURL, c.Secrets, c.Sections, c.Filter = address, nil, nil, nil
-	vault, err := KeyVault(c)
+// fetch reads from the vault at VaultURL what refs need of it, each secret once.
+func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, refs []reference) (map[secretID]string, error) {
+	c.Secrets, c.Sections, c.Filter = nil, nil, nil
+	address := c.VaultURL
+	vault, err := openKeyVault(c, credential)
 	if err != nil {
 		return nil, err
 	}
@@ -170,8 +162,8 @@ func (c Config) fetch(ctx context.Context, address string, refs []reference) (ma
 	defer r.session.Close()
 	values := map[secretID]string{}
 	for _, ref := range refs {
-		if _, again := values[ref.id]; !again && ref.id.vault == address {
-			values[ref.id] = ""
+		if _, again := values[ref.id.folded()]; !again && ref.id.vault == address {
+			values[ref.id.folded()] = ""
 			r.entries = append(r.entries, &entry{name: ref.id.name, version: ref.id.version})
 		}
 	}
@@ -181,51 +173,129 @@ func (c Config) fetch(ctx context.Context, address string, refs []reference) (ma
 	}
 	r.warn(time.Now())
 	for _, e := range r.entries {
-		values[secretID{address, e.name, e.version}] = e.value
+		values[secretID{address, e.name, e.version}.folded()] = e.value
 	}
 	return values, nil
 }
 
-// users lists the settings that refer to a secret of a vault, or to any of it
-// where no secret is named.
+// users lists the settings that refer to a secret of a vault, or to any of it if
+// no secret is named.
 func users(refs []reference, vault, secret string) []string {
 	var paths []string
 	for _, ref := range refs {
-		if ref.id.vault == vault && (secret == "" || ref.id.name == secret) {
+		if ref.id.vault == vault && (secret == "" || strings.EqualFold(ref.id.name, secret)) {
 			paths = append(paths, ref.path)
 		}
 	}
 	return paths
 }
 
-// putReferences puts the secrets into k in place of the references to them.
-func putReferences(k *koanf.Koanf, settings map[string]any, refs []reference, values map[secretID]string, origins *Origins) error {
-	byPath := map[string]reference{}
-	for _, ref := range refs {
-		byPath[foldKey(ref.path)] = ref
-	}
-	resolved := map[string]any{}
-	rewrite("", settings, func(path, text string) string {
-		ref, ok := byPath[foldKey(path)]
-		if !ok || ref.text != text {
-			return text
-		}
-		place(resolved, strings.Split(path, pathDelimiter), values[ref.id])
-		return values[ref.id]
-	})
-	replace := func(src, dest map[string]any) error {
-		clear(dest)
-		gomaps.Copy(dest, src)
-		return nil
-	}
-	if err := k.Load(confmap.Provider(settings, ""), nil, koanf.WithMergeFunc(replace)); err != nil {
-		return fmt.Errorf("provider: Key Vault references: %w", err)
-	}
-	origins.record(Layer{Name: referencesLayer, Status: StatusRead}, resolved, func(path string) string {
-		id := byPath[foldKey(path)].id
-		return "secret " + id.name + " of " + id.vault + ", by reference"
-	})
-	return nil
+// secretID is a secret's place. The name is spelt as the reference spells it.
+type secretID struct{ vault, name, version string }
+
+// folded is the same for two places of one secret: Key Vault's names have no case.
+func (id secretID) folded() secretID {
+	id.name = strings.ToLower(id.name)
+	return id
 }
 
-const referencesLayer = "Key Vault references"
+const referencePrefix = "@Microsoft.KeyVault("
+
+func isReference(text string) bool {
+	text = strings.TrimSpace(text)
+	return len(text) >= len(referencePrefix) && strings.EqualFold(text[:len(referencePrefix)], referencePrefix)
+}
+
+var (
+	vaultName     = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]{1,22}[0-9A-Za-z]$`)
+	secretVersion = regexp.MustCompile(`^[0-9A-Za-z]{1,64}$`)
+)
+
+// vaultSuffixes are the hosts of Key Vault in Azure's clouds.
+// https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#vault-name-and-object-name
+var vaultSuffixes = []string{".vault.azure.net", ".vault.azure.cn", ".vault.usgovcloudapi.net", ".vault.microsoftazure.de"}
+
+// parseReference reads a reference. Its errors do not quote it.
+func parseReference(text, own string) (secretID, error) {
+	text = strings.TrimSpace(text)
+	inner, closed := strings.CutSuffix(text[len(referencePrefix):], ")")
+	if !closed {
+		return secretID{}, errors.New(`does not end with ")"`)
+	}
+	parts := map[string]string{}
+	for part := range strings.SplitSeq(inner, ";") {
+		name, value, _ := strings.Cut(part, "=")
+		name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
+		switch _, twice := parts[name]; {
+		case name == "" && value == "":
+			continue // a semicolon at the end
+		case twice:
+			return secretID{}, errors.New("names a part twice")
+		case name != "secreturi" && name != "vaultname" && name != "secretname" && name != "secretversion":
+			return secretID{}, errors.New("has a part that is not SecretUri, VaultName, SecretName or SecretVersion")
+		}
+		parts[name] = value
+	}
+	var id secretID
+	if uri, ok := parts["secreturi"]; ok {
+		if len(parts) > 1 {
+			return secretID{}, errors.New("has other parts beside SecretUri")
+		}
+		var err error
+		if id, err = parseSecretURI(uri); err != nil {
+			return secretID{}, err
+		}
+	} else {
+		if !vaultName.MatchString(parts["vaultname"]) || strings.Contains(parts["vaultname"], "--") {
+			return secretID{}, errors.New("has no VaultName, or one that cannot be a vault's: 3 to 24 letters, digits and dashes")
+		}
+		id = secretID{"https://" + strings.ToLower(parts["vaultname"]) + suffixLike(own), parts["secretname"], parts["secretversion"]}
+	}
+	switch {
+	case !secretName.MatchString(id.name):
+		return secretID{}, errors.New("has no secret's name, or one that cannot be a secret's: 1 to 127 letters, digits and dashes")
+	case id.version != "" && !secretVersion.MatchString(id.version):
+		return secretID{}, errors.New("has a version that cannot be a secret's")
+	case id.vault != own && !isVaultHost(id.vault):
+		return secretID{}, errors.New("names a host that is neither Key Vault's nor kvSetting's own vault")
+	}
+	return id, nil
+}
+
+// parseSecretURI reads https://VAULT/secrets/NAME, with a version or without.
+func parseSecretURI(uri string) (secretID, error) {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return secretID{}, errors.New("its SecretUri is not a URL")
+	}
+	segments := strings.Split(strings.Trim(u.EscapedPath(), "/"), "/")
+	if segments[0] != "secrets" || len(segments) < 2 || len(segments) > 3 || u.RawQuery != "" || u.Fragment != "" {
+		return secretID{}, errors.New("its SecretUri is not of the form https://VAULT/secrets/NAME")
+	}
+	u.Path, u.RawPath = "", ""
+	vault, err := cleanVaultURL(u.String())
+	if err != nil {
+		return secretID{}, fmt.Errorf("its SecretUri %w", err)
+	}
+	return secretID{vault, segments[1], strings.Join(segments[2:], "")}, nil
+}
+
+func isVaultHost(vault string) bool { return suffixOf(vault) != "" }
+
+func suffixOf(vault string) string {
+	for _, suffix := range vaultSuffixes {
+		name := strings.TrimSuffix(strings.TrimPrefix(vault, "https://"), suffix)
+		if strings.HasSuffix(vault, suffix) && vaultName.MatchString(name) {
+			return suffix
+		}
+	}
+	return ""
+}
+
+// suffixLike is the cloud of the settings' own vault, or else the public one.
+func suffixLike(own string) string {
+	if suffix := suffixOf(own); suffix != "" {
+		return suffix
+	}
+	return vaultSuffixes[0]
+}

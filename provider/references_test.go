@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -46,7 +48,7 @@ func TestResolveReferences(t *testing.T) {
 		t.Run("delimiter "+delim, func(t *testing.T) {
 			t.Parallel()
 			var origins provider.Origins
-			cfg := kvConfig(t, srv)
+			cfg := connecting(t, srv)
 			cfg.VaultURL, cfg.Origins = "", &origins
 			k := newKoanf(t, settings, delim)
 			if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil {
@@ -84,7 +86,7 @@ func TestReferencesCost(t *testing.T) {
 		settings[fmt.Sprintf("A%d", i)] = ref("VaultName=my-vault;SecretName=" + []string{"one", "ONE", "two"}[i%3])
 	}
 	k := newKoanf(t, settings, ":")
-	var log kvLog
+	var log logtest.Buffer
 	if err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &log)); err != nil {
 		t.Fatal(err)
 	}
@@ -100,33 +102,105 @@ func TestReferencesCost(t *testing.T) {
 func TestReferencesAreOffWithoutAny(t *testing.T) {
 	t.Parallel()
 	k := newKoanf(t, map[string]any{"A": "b", "kvSetting": map[string]any{"ClientId": 5}}, ":")
-	if err := provider.ResolveReferences(t.Context(), k, provider.Config{Concurrency: -1}); err != nil {
+	if err := provider.ResolveReferences(t.Context(), k, provider.ConnectConfig{Config: provider.Config{Concurrency: -1}}); err != nil {
 		t.Error(err)
 	}
-	if err := provider.ResolveReferences(t.Context(), nil, provider.Config{}); err == nil {
+	if err := provider.ResolveReferences(t.Context(), nil, provider.ConnectConfig{}); err == nil {
 		t.Error("no koanf, no error")
 	}
 }
 
-// A version that is named is the one that is read.
+// A version that is named is the one that is read, and not the latest.
 func TestReferenceToAVersion(t *testing.T) {
 	t.Parallel()
-	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost))
+	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost), vaulttest.WithSecrets(map[string]string{"one": "latest"}))
 	defer srv.Close()
-	srv.Set("one", "new")
-	var asked []string
-	transport := srv.Transport()
-	cfg := kvConfig(t, srv)
+	cfg := connecting(t, srv)
 	cfg.ClientOptions.Transport = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		asked = append(asked, r.URL.Path)
-		return transport.RoundTrip(r)
-	})}
-	for _, text := range []string{"VaultName=my-vault;SecretName=one;SecretVersion=0123abcd", "SecretUri=https://" + vaultHost + "/secrets/one/0123abcd"} {
-		asked = nil
-		_ = provider.ResolveReferences(t.Context(), newKoanf(t, map[string]any{"A": ref(text)}, ":"), cfg)
-		if len(asked) == 0 || asked[0] != "/secrets/one/0123abcd" {
-			t.Errorf("%s: asked for %q", text, asked)
+		if r.URL.Path != "/secrets/one/0123abcd" || r.Header.Get("Authorization") == "" {
+			return srv.Transport().RoundTrip(r)
 		}
+		body := `{"value":"older","id":"https://` + vaultHost + r.URL.Path + `"}`
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	})}
+	for text, want := range map[string]string{
+		"VaultName=my-vault;SecretName=one;SecretVersion=0123abcd":   "older",
+		"SecretUri=https://" + vaultHost + "/secrets/one/0123abcd":   "older",
+		"VaultName=my-vault;SecretName=one":                          "latest",
+		"VaultName=my-vault;SecretName=one;SecretVersion=0123456789": "",
+	} {
+		k := newKoanf(t, tree{"A": ref(text)}, ":")
+		err := provider.ResolveReferences(t.Context(), k, cfg)
+		if want == "" {
+			if err == nil || !strings.Contains(err.Error(), "provider: A: Key Vault reference: ") || !strings.Contains(err.Error(), "SecretNotFound") {
+				t.Errorf("%s: got %v, want the version not found", text, err)
+			}
+			continue
+		}
+		if got := k.String("A"); err != nil || got != want {
+			t.Errorf("%s: got %q, %v, want %q", text, got, err, want)
+		}
+	}
+	// Both versions at once are two secrets.
+	k := newKoanf(t, tree{"A": ref("VaultName=my-vault;SecretName=one;SecretVersion=0123abcd"), "B": ref("VaultName=my-vault;SecretName=One")}, ":")
+	if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil || k.String("A") != "older" || k.String("B") != "latest" {
+		t.Errorf("got %v, %v", k.Raw(), err)
+	}
+}
+
+// A secret's name is asked for, and told, as the reference spells it.
+func TestReferencesKeepTheirSpelling(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost), vaulttest.WithSecrets(map[string]string{"My-Secret": "1"}))
+	defer srv.Close()
+	var asked []string
+	cfg := connecting(t, srv)
+	cfg.Origins = new(provider.Origins)
+	cfg.ClientOptions.Transport = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Header.Get("Authorization") != "" {
+			asked = append(asked, r.URL.Path)
+		}
+		return srv.Transport().RoundTrip(r)
+	})}
+	k := newKoanf(t, tree{"A": ref("VaultName=my-vault;SecretName=My-Secret"), "B": ref("VaultName=my-vault;SecretName=MY-SECRET")}, ":")
+	if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil || k.String("A") != "1" || k.String("B") != "1" {
+		t.Fatalf("got %v, %v", k.Raw(), err)
+	}
+	if diff := cmp.Diff([]string{"/secrets/My-Secret/"}, asked); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+	for path, name := range map[string]string{"A": "My-Secret", "B": "MY-SECRET"} {
+		if got, _ := cfg.Origins.Of(path); got != "secret "+name+" of https://"+vaultHost+", by reference" {
+			t.Errorf("%s came from %q, want the name spelt %s", path, got, name)
+		}
+	}
+	missing := newKoanf(t, tree{"A": ref("VaultName=my-vault;SecretName=Not-There")}, ":")
+	if err := provider.ResolveReferences(t.Context(), missing, cfg); err == nil || !strings.Contains(err.Error(), ": get Not-There: ") {
+		t.Errorf("got %v, want the name spelt Not-There", err)
+	}
+}
+
+// Without a credential of the program's own, each of three fields is needed.
+func TestReferencesNeedAWholeIdentity(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost), vaulttest.WithSecrets(map[string]string{"one": "1"}))
+	t.Cleanup(srv.Close)
+	for _, field := range []string{"ClientId", "TenantId", "ClientSecret"} {
+		for _, blank := range []any{nil, "", "  "} {
+			k := newKoanf(t, tree{"kvSetting": with(srv, tree{field: blank, "SecretUri": nil}), "A": ref("VaultName=my-vault;SecretName=one")}, ":")
+			err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &logtest.Buffer{}))
+			want := "provider: A: Key Vault reference: there is no credential to read it with: kvSetting lacks " + field + ", and Config.Credential is nil"
+			if err == nil || err.Error() != want {
+				t.Errorf("%s %q: got %v, want %s", field, blank, err, want)
+			}
+		}
+	}
+	if n := srv.Stats(); n.Challenges+n.Metadata+n.Tokens > 0 {
+		t.Errorf("something was sent: %+v", n)
+	}
+	k := newKoanf(t, tree{"kvSetting": with(srv, tree{"SecretUri": nil}), "A": ref("VaultName=my-vault;SecretName=one")}, ":")
+	if err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &logtest.Buffer{})); err != nil || k.String("A") != "1" {
+		t.Errorf("with all three: got %q, %v", k.String("A"), err)
 	}
 }
 
@@ -159,7 +233,7 @@ func TestRefusedReferences(t *testing.T) {
 		ref("SecretUri=https://" + vaultHost + "/secrets/one/v/x"):              form,
 		ref("SecretUri=https://" + vaultHost + "/secrets/one?x=y"):              form,
 		ref("SecretUri=http://" + vaultHost + "/secrets/one"):                   "its SecretUri does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net",
-		ref("SecretUri=https://u:" + canary + "@" + vaultHost + "/secrets/one"): "its SecretUri holds a user name: set the vault's address alone",
+		ref("SecretUri=https://u:" + canary + "@" + vaultHost + "/secrets/one"): "its SecretUri holds a user name: set the vault's address only",
 		ref("SecretUri=https://evil.example/secrets/one"):                       elsewhere,
 		ref("SecretUri=https://evil.example/.vault.azure.net/secrets/one"):      form,
 		ref("SecretUri=https://a.b.vault.azure.net/secrets/one"):                elsewhere,
@@ -172,7 +246,7 @@ func TestRefusedReferences(t *testing.T) {
 			t.Parallel()
 			k := newKoanf(t, map[string]any{"A": map[string]any{"B": []any{text}}, "Z": ref("bad"), "kvSetting": srv.KVSetting()}, ":")
 			before := k.Raw()
-			err := provider.ResolveReferences(t.Context(), k, kvConfig(t, srv))
+			err := provider.ResolveReferences(t.Context(), k, connecting(t, srv))
 			all := "provider: A:B:0: Key Vault reference: " + want + "\n" +
 				"provider: Z: Key Vault reference: has a part that is not SecretUri, VaultName, SecretName or SecretVersion"
 			if err == nil || err.Error() != all {
@@ -196,7 +270,7 @@ func TestReferencesToOwnVault(t *testing.T) {
 	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"one": "1"}))
 	defer srv.Close()
 	k := newKoanf(t, map[string]any{"kvSetting": srv.KVSetting(), "A": ref("SecretUri=" + srv.VaultURL() + "/secrets/one")}, ":")
-	var log kvLog
+	var log logtest.Buffer
 	if err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &log)); err != nil || k.String("A") != "1" {
 		t.Errorf("got %q, %v", k.String("A"), err)
 	}
@@ -216,19 +290,19 @@ func TestUnresolvableReferences(t *testing.T) {
 	cases := []struct {
 		name     string
 		settings map[string]any
-		change   func(*provider.Config)
+		change   func(*provider.ConnectConfig)
 		fault    faulttest.Fault
 		want     string
 	}{
 		{
 			name:   "no credential",
-			change: func(c *provider.Config) { c.Credential = nil },
+			change: func(c *provider.ConnectConfig) { c.Credential = nil },
 			want:   "provider: A: Key Vault reference: there is no credential to read it with: kvSetting lacks ClientId, TenantId, ClientSecret, and Config.Credential is nil",
 		},
 		{
 			name:     "a credential that is itself a reference",
 			settings: map[string]any{"kvSetting": map[string]any{"ClientId": "a", "TenantId": "b", "ClientSecret": ref("VaultName=my-vault;SecretName=one")}},
-			change:   func(c *provider.Config) { c.Credential = nil },
+			change:   func(c *provider.ConnectConfig) { c.Credential = nil },
 			want:     "provider: A: Key Vault reference: provider: kvSetting:ClientSecret: a Key Vault reference cannot be what reaches the vault: set it by other means",
 		},
 		{
@@ -243,7 +317,7 @@ func TestUnresolvableReferences(t *testing.T) {
 		},
 		{
 			name:   "a configuration that is wrong",
-			change: func(c *provider.Config) { c.Concurrency = -1 },
+			change: func(c *provider.ConnectConfig) { c.Concurrency = -1 },
 			want:   "provider: Concurrency -1 is negative",
 		},
 		{
@@ -262,7 +336,7 @@ func TestUnresolvableReferences(t *testing.T) {
 			}
 			settings := map[string]any{"A": ref("VaultName=my-vault;SecretName=missing"), "B": ref("VaultName=my-vault;SecretName=Missing")}
 			maps.Copy(settings, c.settings)
-			cfg := kvConfig(t, srv)
+			cfg := connecting(t, srv)
 			cfg.VaultURL = ""
 			if c.change != nil {
 				c.change(&cfg)
@@ -286,7 +360,7 @@ func TestReferencesAreBounded(t *testing.T) {
 		srv := vaulttest.NewPipe()
 		defer srv.Close()
 		srv.Faults.Add(faulttest.Fault{Hang: true, Times: -1})
-		cfg := kvConfig(t, srv)
+		cfg := connecting(t, srv)
 		k := newKoanf(t, map[string]any{
 			"A": ref("SecretUri=" + srv.VaultURL() + "/secrets/one"), "B": ref("SecretUri=https://" + vaultHost + "/secrets/one"),
 		}, ":")
@@ -311,20 +385,20 @@ func TestLoadResolvesReferencesLast(t *testing.T) {
 	for environment, want := range map[string]string{"Development": "mine", "Production": "1"} {
 		t.Run(environment, func(t *testing.T) {
 			t.Parallel()
-			var log kvLog
-			cfg := provider.Config{}
+			var log logtest.Buffer
+			cfg := provider.ConnectConfig{}
 			if environment == "Production" {
-				cfg = kvConfig(t, srv)
+				cfg = connecting(t, srv)
 				cfg.VaultURL = ""
 			}
-			k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: environment, Environ: []string{}, Logger: log.logger()}, cfg)
+			k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: environment, Environ: list(), Logger: log.Logger()}, cfg)
 			if err != nil || k.String("A") != want {
 				t.Errorf("got %v, %v", k, err)
 			}
 		})
 	}
-	var log kvLog
-	_, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environ: []string{}, Logger: log.logger()}, provider.Config{})
+	var log logtest.Buffer
+	_, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environ: list(), Logger: log.Logger()}, provider.ConnectConfig{})
 	if err == nil || !strings.HasPrefix(err.Error(), "provider: A: Key Vault reference: there is no credential") {
 		t.Errorf("got %v", err)
 	}
@@ -342,11 +416,11 @@ func TestLoadFollowsNoSecret(t *testing.T) {
 		"appsettings.json":       {Data: []byte(`{"kvSetting": {"SecretUri": "https://` + vaultHost + `"}, "Real": "` + ref("VaultName=my-vault;SecretName=Other") + `"}`)},
 		"appsettings.Local.json": {Data: []byte(`{"Both": "` + ref("SecretUri=https://"+vaultHost+"/secrets/Other") + `"}`)},
 	}
-	var log kvLog
+	var log logtest.Buffer
 	var origins provider.Origins
-	cfg := kvConfig(t, srv)
+	cfg := connecting(t, srv)
 	cfg.VaultURL = ""
-	k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: "Development", Environ: []string{}, Logger: log.logger(), Origins: &origins}, cfg)
+	k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: "Development", Environ: list(), Logger: log.Logger(), Origins: &origins}, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,8 +446,8 @@ func TestLoadMakesOneCredential(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log kvLog
-	k, err := provider.Load(t.Context(), provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: data}}, Environ: []string{}, Logger: log.logger()}, connectConfig(srv, &log))
+	var log logtest.Buffer
+	k, err := provider.Load(t.Context(), provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: data}}, Environ: list(), Logger: log.Logger()}, connectConfig(srv, &log))
 	if err != nil || k.String("Real") != "1" || srv.Stats().Tokens != 1 {
 		t.Errorf("%v, %d token requests", err, srv.Stats().Tokens)
 	}
@@ -385,9 +459,9 @@ func TestReferenceToAnExpiredSecret(t *testing.T) {
 	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost))
 	defer srv.Close()
 	srv.SetSecret(vaulttest.Secret{Name: "old", Value: "1", Expires: time.Now().Add(-time.Hour)})
-	var log kvLog
-	cfg := kvConfig(t, srv)
-	cfg.Logger, cfg.VaultURL = log.logger(), ""
+	var log logtest.Buffer
+	cfg := connecting(t, srv)
+	cfg.Logger, cfg.VaultURL = log.Logger(), ""
 	if err := provider.ResolveReferences(t.Context(), newKoanf(t, map[string]any{"A": ref("VaultName=my-vault;SecretName=old")}, ":"), cfg); err != nil || !strings.Contains(log.String(), "the secret has expired") {
 		t.Errorf("%v, logged %s", err, log.String())
 	}
@@ -403,7 +477,7 @@ func FuzzReferences(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		reached := ""
-		cfg := provider.Config{Credential: staticCredential{}, Logger: (&kvLog{}).logger(), Timeout: time.Minute}
+		cfg := provider.ConnectConfig{Config: provider.Config{Credential: staticCredential{}.GetToken, Logger: (&logtest.Buffer{}).Logger(), Timeout: time.Minute}}
 		cfg.ClientOptions.Retry.MaxRetries = -1
 		cfg.ClientOptions.Transport = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			reached = r.URL.Scheme + "://" + r.URL.Host

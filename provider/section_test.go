@@ -5,20 +5,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/provider"
 )
-
-func koanfOf(t *testing.T, delim string, settings tree) *koanf.Koanf {
-	t.Helper()
-	k := koanf.New(delim)
-	if err := k.Load(confmap.Provider(settings, ""), nil); err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
 
 func TestSection(t *testing.T) {
 	t.Parallel()
@@ -56,7 +45,7 @@ func TestSection(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := provider.Section(koanfOf(t, test.delim, settings), test.section)
+			got, err := provider.Section(newKoanf(t, settings, test.delim), test.section)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -73,7 +62,7 @@ func TestSection(t *testing.T) {
 
 func TestSectionErrors(t *testing.T) {
 	t.Parallel()
-	k := koanfOf(t, ":", tree{"Value": 1})
+	k := newKoanf(t, tree{"Value": 1}, ":")
 	if _, err := provider.Section(k, "Missing"); !errors.Is(err, provider.ErrNoSection) {
 		t.Errorf("missing: %v", err)
 	}
@@ -87,7 +76,7 @@ func TestSectionErrors(t *testing.T) {
 
 func TestSectionIsACopy(t *testing.T) {
 	t.Parallel()
-	k := koanfOf(t, ":", tree{"S": tree{"A": []any{tree{"n": 1}}}})
+	k := newKoanf(t, tree{"S": tree{"A": []any{tree{"n": 1}}}}, ":")
 	section, err := provider.Section(k, "s")
 	if err != nil {
 		t.Fatal(err)

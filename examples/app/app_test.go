@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -15,7 +14,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -27,27 +25,11 @@ import (
 
 	"github.com/portnokkel/portnokkel/faulttest"
 	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-type buffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 // dir makes a directory of settings files.
 func dir(t *testing.T, files map[string]string) string {
@@ -65,13 +47,13 @@ var port = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	var out, errs buffer
+	var out, errs logtest.Buffer
 	// PATH and the like are in every environment, and configure nothing.
 	err := run(t.Context(), invocation{dir: dir(t, nil), environ: []string{"PATH=/bin", "HOME=/"}, out: &out, errors: &errs})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `DEMO: nothing is configured. Settings are built in, and stand-ins on this machine play Key Vault, Entra, Maskinporten, Altinn and the API.
+	const want = `DEMO: nothing is configured. Settings are built in, and test servers on this machine play Key Vault, Entra, Maskinporten, Altinn and the API.
 settings  appsettings.json read
 settings  appsettings.Development.json missing
 settings  /altinn-appsettings-secret/altinn-appsettings-secret.json missing
@@ -92,7 +74,7 @@ API       GET https://platform.tt02.altinn.no/storage/api/v1/instances answered 
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	var out, errs buffer
+	var out, errs logtest.Buffer
 	err := run(t.Context(), invocation{args: []string{"-explain"}, dir: t.TempDir(), environ: []string{"PATH=/bin"}, out: &out, errors: &errs})
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +103,7 @@ func TestExplain(t *testing.T) {
 	}
 
 	// It is wanted most when what follows fails.
-	var failing buffer
+	var failing logtest.Buffer
 	err = run(t.Context(), invocation{args: []string{"-explain"}, dir: t.TempDir(), environ: []string{"ExampleApp__ApiUrl=x"}, out: &failing, errors: &errs})
 	if want := "explain   ExampleApp:ApiUrl is from environment variable ExampleApp__ApiUrl\n"; err == nil || failing.String() != want {
 		t.Errorf("got %q, %v", failing.String(), err)
@@ -143,7 +125,7 @@ func TestNoDemoWithAnyConfiguration(t *testing.T) {
 		{name: "an environment's name", in: invocation{environ: []string{"APP_ENVIRONMENT=Production"}}, sign: "the environment variable APP_ENVIRONMENT"},
 		{name: "an environment's name, .NET's", in: invocation{environ: []string{"aspnetcore_environment=Production"}}, sign: "the environment variable aspnetcore_environment"},
 		{name: "an environment's name, the third", in: invocation{environ: []string{"DOTNET_ENVIRONMENT="}}, sign: "the environment variable DOTNET_ENVIRONMENT"},
-		{name: "a vault's address alone", in: invocation{environ: []string{"KVSETTING__SECRETURI=https://v.vault.azure.net"}}, sign: "the environment variable KVSETTING__SECRETURI"},
+		{name: "only a vault's address", in: invocation{environ: []string{"KVSETTING__SECRETURI=https://v.vault.azure.net"}}, sign: "the environment variable KVSETTING__SECRETURI"},
 		{name: "a vault's address, misspelt", in: invocation{environ: []string{"KvSeting__SecretUri=https://v.vault.azure.net"}}, sign: "the environment variable KvSeting__SecretUri"},
 		{name: "a vault's address in another style", in: invocation{environ: []string{"KV_SETTING_SECRETURI=https://v.vault.azure.net"}}, sign: "the environment variable KV_SETTING_SECRETURI"},
 		{name: "a name that is no setting's", in: invocation{environ: []string{"MaskinportenSettings____ClientId=a"}}, sign: "the environment variable MaskinportenSettings____ClientId"},
@@ -161,7 +143,7 @@ func TestNoDemoWithAnyConfiguration(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var out, errs buffer
+			var out, errs logtest.Buffer
 			c.in.dir, c.in.out, c.in.errors = dir(t, c.files), &out, &errs
 			if c.in.environ == nil {
 				c.in.environ = []string{}
@@ -174,7 +156,7 @@ func TestNoDemoWithAnyConfiguration(t *testing.T) {
 				t.Errorf("got %v", dig.RootCause(err))
 			}
 			if out.String() != "" || strings.Contains(err.Error(), "127.0.0.1") {
-				t.Errorf("the stand-ins run:\n%s", out.String())
+				t.Errorf("the test servers run:\n%s", out.String())
 			}
 			if !strings.HasSuffix(errs.String(), "app: this is no demo, because of "+c.sign+": without it, the demo runs\n") {
 				t.Errorf("logged %s", errs.String())
@@ -190,7 +172,7 @@ func TestNoDemoWithADanglingLink(t *testing.T) {
 	if err := os.Symlink(filepath.Join(path, "gone"), filepath.Join(path, "appsettings.json")); err != nil {
 		t.Skip(err)
 	}
-	var out, errs buffer
+	var out, errs logtest.Buffer
 	if err := run(t.Context(), invocation{dir: path, environ: []string{}, out: &out, errors: &errs}); err == nil || out.String() != "" {
 		t.Errorf("got %v, printed %s", err, out.String())
 	}
@@ -215,9 +197,9 @@ func TestOwnSettings(t *testing.T) {
 					"ExampleApp": {"ApiUrl": "https://platform.tt02.altinn.no/storage/api/v1/instances"}}`,
 				"appsettings.Local.json": `{"maskinportenSettings": {"scope": "altinn:serviceowner/instances.read"}}`,
 			})}
-			var out, errs buffer
+			var out, errs logtest.Buffer
 			err := runApp(t.Context(), invocation{out: &out, errors: &errs}, s, mode{addr: anyPort})
-			warned := strings.Contains(errs.String(), "appsettings.Local.json is there, but is read in Development alone")
+			warned := strings.Contains(errs.String(), "appsettings.Local.json is there, but is read in Development only")
 			if environment == "Development" {
 				if err != nil || warned || !strings.Contains(out.String(), "a secret for MaskinportenSettings:scope, which appsettings.Local.json overrides") ||
 					!strings.Contains(out.String(), "API       GET") {
@@ -252,7 +234,7 @@ func TestAPIAddress(t *testing.T) {
 		s.app = provider.AppConfig{Environ: s.app.Environ, Dir: dir(t, map[string]string{
 			"appsettings.json": `{"MaskinportenSettings": {"Environment": "test", "Scope": "altinn:serviceowner/instances.read"}` + setting + `}`,
 		})}
-		var out, errs buffer
+		var out, errs logtest.Buffer
 		err := runApp(t.Context(), invocation{out: &out, errors: &errs}, s, mode{addr: anyPort})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", setting, err, want)
@@ -443,7 +425,7 @@ func TestInterruptedJob(t *testing.T) {
 		<-arrived
 		cancel()
 	}()
-	var out, errs buffer
+	var out, errs logtest.Buffer
 	if err := runApp(ctx, invocation{out: &out, errors: &errs}, d.setup(), mode{addr: anyPort}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -479,7 +461,7 @@ func TestAddresses(t *testing.T) {
 	defer d.Close()
 	inUse := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/instances")
 	for addr, want := range map[string]string{inUse: "address already in use", "foo": "-addr: listen tcp: address foo: missing port in address"} {
-		var out, errs buffer
+		var out, errs logtest.Buffer
 		if err := runApp(t.Context(), invocation{out: &out, errors: &errs}, d.setup(), mode{serve: true, addr: addr}); err == nil || !strings.Contains(err.Error(), want) || out.String() != "" {
 			t.Errorf("got %v after %s", err, out.String())
 		}
@@ -491,7 +473,7 @@ func TestAddresses(t *testing.T) {
 
 func TestUnknownFlag(t *testing.T) {
 	t.Parallel()
-	var out, errs buffer
+	var out, errs logtest.Buffer
 	err := run(t.Context(), invocation{args: []string{"-x"}, out: &out, errors: &errs})
 	if err == nil || err.Error() != "flag provided but not defined: -x; settings go after --, as in: app -- --MaskinportenSettings:Scope=my:scope" ||
 		!strings.HasPrefix(errs.String(), "Usage of app") {

@@ -15,7 +15,7 @@ import (
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
 
-const demoNotice = "DEMO: nothing is configured. Settings are built in, and stand-ins on this machine play Key Vault, Entra, Maskinporten, Altinn and the API."
+const demoNotice = "DEMO: nothing is configured. Settings are built in, and test servers on this machine play Key Vault, Entra, Maskinporten, Altinn and the API."
 
 //go:embed demo/appsettings.json
 var demoFiles embed.FS
@@ -30,7 +30,7 @@ type demo struct {
 // whatIsConfigured names the first sign of a configuration, "" if there is none
 // and the demo may run. The slightest sign prevents that, one that is misspelt
 // included: a service that lacks some of its settings must fail, not talk to
-// stand-ins.
+// test servers.
 func whatIsConfigured(in invocation, m mode, settings []string) (string, error) {
 	if len(settings) > 0 {
 		return "the arguments", nil
@@ -104,13 +104,13 @@ func startDemo() *demo {
 	return d
 }
 
-// Close ends the stand-ins.
+// Close ends the test servers.
 func (d *demo) Close() {
 	d.vault.Close()
 	d.porten.Close()
 }
 
-// setup points the application to the stand-ins: settings say where the vault is,
+// setup points the application to the test servers: settings say where the vault is,
 // and options say how to reach servers that only this process knows.
 func (d *demo) setup() setup {
 	files, _ := fs.Sub(demoFiles, "demo") // fails for an invalid path only
@@ -119,9 +119,9 @@ func (d *demo) setup() setup {
 		environ = append(environ, fmt.Sprintf("kvSetting__%s=%v", key, value))
 	}
 	return setup{
-		app: provider.AppConfig{FS: files, Environment: "Development", Environ: environ},
-		vault: provider.Config{
-			ClientOptions:     d.vault.ClientOptions(),
+		app: provider.AppConfig{FS: files, Environment: "Development", Environ: func() []string { return environ }},
+		vault: provider.ConnectConfig{
+			Config:            provider.Config{ClientOptions: d.vault.ClientOptions()},
 			CredentialOptions: d.vault.CredentialOptions(),
 		},
 		client: []httpclient.Option{

@@ -8,8 +8,8 @@
 //	go run ./examples/app -- --MaskinportenSettings:Scope=my:scope
 //
 // It reads appsettings.json and its companions from the working directory,
-// environment variables, and settings given as arguments after "--". Where
-// nothing at all is configured it runs a demo, on servers of its own.
+// environment variables, and settings given as arguments after "--". If nothing
+// at all is configured it runs a demo, on servers of its own.
 package main
 
 import (
@@ -57,10 +57,10 @@ type invocation struct {
 }
 
 // setup is where settings come from and how the servers are reached. In
-// production all but the application's own settings stays zero.
+// production everything except the application's own settings stays zero.
 type setup struct {
 	app    provider.AppConfig
-	vault  provider.Config
+	vault  provider.ConnectConfig
 	client []httpclient.Option
 }
 
@@ -70,7 +70,7 @@ type mode struct {
 	addr           string
 }
 
-// anyPort is where to serve unless -addr says otherwise: on this machine alone.
+// anyPort is where to serve unless -addr says otherwise: on this machine only.
 const anyPort = "127.0.0.1:0"
 
 func run(ctx context.Context, in invocation) error {
@@ -88,7 +88,7 @@ func run(ctx context.Context, in invocation) error {
 		}
 		return fmt.Errorf("%w; settings go after --, as in: app -- --MaskinportenSettings:Scope=my:scope", err)
 	}
-	s := setup{app: provider.AppConfig{Dir: in.dir, Environ: in.environ, Args: flags.Args()}}
+	s := setup{app: provider.AppConfig{Dir: in.dir, Environ: func() []string { return in.environ }, Args: flags.Args}}
 
 	configured, err := whatIsConfigured(in, m, flags.Args())
 	if err != nil {

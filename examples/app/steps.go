@@ -86,8 +86,8 @@ func line(out io.Writer, step, format string, args ...any) {
 }
 
 // tellOrigins says where each setting came from, of the sections that are read
-// here: the environment alone holds many another. It does so before anything is
-// made of them, since it is wanted most when that fails.
+// here: the environment holds many others. It does so before anything is
+// made of them, because it is needed most when that fails.
 func tellOrigins(p originsParams) {
 	for path, source := range p.Origins.All() {
 		section, _, _ := strings.Cut(path, ":")

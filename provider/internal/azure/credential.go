@@ -47,7 +47,13 @@ type clientSecret struct {
 	wire     *wire
 }
 
-var guid = regexp.MustCompile(`(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+var (
+	guid       = regexp.MustCompile(`(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	domainName = regexp.MustCompile(`(?i)^([0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?\.)+[a-z][0-9a-z-]{0,61}[0-9a-z]$`)
+)
+
+// IsTenant reports whether a text can name a tenant: a GUID or a domain name.
+func IsTenant(text string) bool { return guid.MatchString(text) || domainName.MatchString(text) }
 
 // ClientSecret makes a client secret credential for a tenant, which is a GUID in
 // any case or one of the tenant's domains. The function that it returns closes the
