@@ -1,6 +1,9 @@
 package tokencache
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // backoff remembers that fetching one key failed, so that callers do not each ask
 // again.
@@ -20,19 +23,18 @@ func (b *backoff) over(now Instant) bool { return b.count == 0 || b.until.Reache
 
 // record notes a failure. end is when the value that is still in use ends, nil
 // without one. As that nears, the next tries come sooner, so that one succeeds
-// before anybody has to wait; when it is reached, callers wait, and a try is due.
+// before anybody has to wait. When it is reached, callers wait, and a try is due.
 // What the server asks for comes first.
 func (b *backoff) record(err error, retryAfter time.Duration, now Instant, end *Instant) {
 	pause := min(firstPause<<min(b.count, 8), longestPause)
-	retryAfter = min(retryAfter, longestRetryAfter)
-	if end != nil && retryAfter == 0 {
-		left := end.Since(now)
-		pause = min(pause, max(left/2, shortestPause), max(left, 0))
+	if end != nil {
+		left := end.left(now)
+		pause = min(pause, max(left/2, shortestPause), left)
 	}
-	if b.count == 0 {
+	if b.count == 0 || errors.Is(b.err, ErrShorter) {
 		b.since = now
 	}
 	b.err, b.end = err, end
 	b.count++
-	b.until = now.Add(max(pause, retryAfter))
+	b.until = now.Add(max(pause, min(retryAfter, longestRetryAfter)))
 }

@@ -1,5 +1,7 @@
 package tokencache
 
+import "time"
+
 type state int
 
 const (
@@ -14,13 +16,13 @@ type breaker struct {
 	opened    int // how often it opened
 	err       error
 	since     Instant
-	probeAt   Instant // open, half-open: the next probe. Closed: the next check
-	lastProbe any     // the key of the last probe, or of the failure that opened it
-	except    Instant // when the next exception may be made
+	probeAt   Instant       // open, half-open: the next probe. Closed: the next check
+	lastProbe any           // the key of the last probe, or of the failure that opened it
+	except    Instant       // when the next exception may be made
+	pause     time.Duration // between two probes or exceptions, as the server asks
 
-	streak     int  // of temporary failures; those of one key in a row count once
-	last       any  // the key of the last of them
-	goodFailed bool // a key that had been good is among them
+	streak int // of temporary failures; those of one key in a row count once
+	last   any // the key of the last of them
 }
 
 // due is when a key may be the probe. One whose last fetch failed lets others go
@@ -43,13 +45,17 @@ func (b *breaker) probe(key any, hasFailed bool, now Instant) bool {
 	return true
 }
 
-// exception lets one key a second ask though it is not time for a probe, because its
-// callers had a value until now.
+// exception lets a key ask though it is not time for a probe, because its callers had
+// a value until now. The next exception may be made after the same pause as between
+// probes.
 func (b *breaker) exception(key any, now Instant) bool {
 	if !b.except.Reached(now) {
 		return false
 	}
-	b.except = now.Add(probePause)
+	b.except = now.Add(max(b.pause, probePause))
+	if b.probeAt.Reached(now) {
+		b.probeAt = now.Add(probePause) // it is as good as one
+	}
 	b.take(key)
 	return true
 }
@@ -61,22 +67,21 @@ func (b *breaker) take(key any) {
 	}
 }
 
-// suspicious reports whether keys that never were good fail in a row: whether they
-// or the server are at fault, only a key that has been good can tell.
+// suspicious reports whether keys fail in a row though another has been good. Whether
+// they or the server are at fault, only that one can tell.
 func (b *breaker) suspicious() bool { return b.state == closed && b.streak >= streakToOpen }
 
 // answered notes that the server answered: with a value, or with a refusal that
 // concerns one key.
 func (b *breaker) answered() {
-	b.state, b.err = closed, nil
-	b.streak, b.last, b.goodFailed = 0, nil, false
+	b.state, b.err, b.pause = closed, nil, 0
+	b.streak, b.last = 0, nil
 }
 
 // attempt is a fetch that failed temporarily, or for all keys of the client.
 type attempt struct {
 	key       any  // identifies the item
-	wasGood   bool // it was fetched with success before
-	otherGood bool // another key was, and can be asked
+	otherGood bool // another key was fetched with success and did not fail since
 	failure   Failure
 	err       error // as callers of other keys may see it
 }
@@ -88,8 +93,7 @@ func (b *breaker) failed(a attempt, now Instant) {
 		if b.last != a.key {
 			b.last, b.streak = a.key, b.streak+1
 		}
-		b.goodFailed = b.goodFailed || a.wasGood
-		if b.state == closed && (b.streak < streakToOpen || a.otherGood && !b.goodFailed) {
+		if b.state == closed && (b.streak < streakToOpen || a.otherGood) {
 			return
 		}
 	}
@@ -98,5 +102,6 @@ func (b *breaker) failed(a attempt, now Instant) {
 		b.since, b.lastProbe = now, a.key
 	}
 	b.state, b.err = open, a.err
-	b.probeAt = now.Add(max(probePause, min(f.RetryAfter, longestPause)))
+	b.pause = max(probePause, min(f.RetryAfter, longestPause))
+	b.probeAt = now.Add(b.pause)
 }

@@ -29,12 +29,14 @@ type Config[K, V comparable] struct {
 	Kept func(key K, value V, err error)
 	// Clock tells the time.
 	Clock Clock
-	// Size is how many keys are kept besides the pinned one. Keys that are being
-	// fetched are not evicted, so that up to Slots more may be there for a while.
+	// Size is how many keys are kept besides the pinned one. Neither keys that are
+	// being fetched nor the key that was good last are evicted, so that up to Slots
+	// more may be there for a while.
 	Size int
 }
 
-// Life is how long a value is good.
+// Life is how long a value is good. While a value is due, callers start one call after
+// another: Refresh must lie ahead.
 type Life struct {
 	Refresh Instant // from here on a newer value is fetched ahead
 	End     Instant // from here on the value is not used
@@ -72,7 +74,7 @@ type Cache[K, V comparable] struct {
 	items     map[K]*Item[K, V]
 	idle      list.List // of *Item without a call, most recently used first
 	breaker   breaker
-	lastGood  *Item[K, V]                        // of the last fetch with success; nil: unknown
+	lastGood  *Item[K, V]                        // for checks and probes; nil: no good key is known
 	running   map[*Call[K, V]]context.CancelFunc // goroutines that have not returned
 	abandoned int                                // of these, those whose call is over
 	quiet     chan struct{}                      // closed when the last of them returns after Close
@@ -124,6 +126,7 @@ func (c *Cache[K, V]) Replace(key K, rejected V) (*Call[K, V], error) {
 	case held.usable(now) && held.value != rejected:
 		return finished[K](held.value), nil
 	case i.call != nil:
+		i.call.rejected = true
 		return i.call, nil
 	}
 	// A value that is due is rejected when its request took long. That is not a
@@ -135,10 +138,13 @@ func (c *Cache[K, V]) Replace(key K, rejected V) (*Call[K, V], error) {
 	if err := c.admit(i, now); err != nil {
 		return nil, err
 	}
-	if !renew {
-		return c.start(i, refresh)
+	why := refresh
+	if renew {
+		why = replace
 	}
-	return c.start(i, replace)
+	call := c.start(i, why)
+	call.rejected = true
+	return call, nil
 }
 
 // Len is how many keys the cache holds besides the pinned one.
@@ -167,8 +173,8 @@ func (c *Cache[K, V]) item(key K) *Item[K, V] {
 func (c *Cache[K, V]) answer(ctx context.Context, i *Item[K, V]) (value V, call *Call[K, V], err error) {
 	now := c.cfg.Clock()
 	if held := i.held.Load(); held.usable(now) {
-		if !held.fresh(now) && i.call == nil && c.admit(i, now) == nil {
-			_, _ = c.start(i, refresh) // the value in use is good without it
+		if !held.fresh(now) && i.call == nil && ctx.Err() == nil && c.admit(i, now) == nil {
+			c.start(i, refresh)
 		}
 		return held.value, nil, nil
 	}
@@ -181,8 +187,7 @@ func (c *Cache[K, V]) answer(ctx context.Context, i *Item[K, V]) (value V, call 
 	if err := c.admit(i, now); err != nil {
 		return value, nil, err
 	}
-	call, err = c.start(i, refresh)
-	return value, call, err
+	return value, c.start(i, refresh), nil
 }
 
 // admit gives the error that stands in the way of an item's fetch. Without one, a
@@ -195,12 +200,14 @@ func (c *Cache[K, V]) admit(i *Item[K, V], now Instant) error {
 		return ErrClosed
 	case c.abandoned >= maxAbandoned:
 		return ErrStuck
+	case i != c.pinned && c.items[i.key] != i && c.full():
+		return ErrBusy
 	case over && c.breaker.state == closed:
 	case i.isMissed(now) && c.breaker.exception(i, now):
 	case !over:
 		return c.dated(i.backoff.err, i.backoff.since, i.backoff.until)
 	case !i.good && c.lastGood != nil:
-		c.check(now) // it knows better than a key that was never good
+		c.check(now) // it tells more than a key that was never good
 		return c.held(c.breaker.probeAt)
 	case !c.breaker.probe(i, hasFailed, now):
 		return c.held(c.breaker.due(i, hasFailed))
@@ -221,29 +228,58 @@ func (c *Cache[K, V]) dated(err error, since, retryAt Instant) error {
 }
 
 // check fetches the key that was good last, to find out whether the server or the
-// keys are at fault.
+// keys are at fault. If a call for it is under way already, that one waits for a slot
+// no more.
 func (c *Cache[K, V]) check(now Instant) {
-	i := c.lastGood
-	if i != nil && i.call == nil && i.backoff.over(now) && c.breaker.probe(i, false, now) {
-		_, _ = c.start(i, probe) // the cache is not closed, and the item is kept
+	switch i := c.lastGood; {
+	case i.call != nil:
+		select {
+		case i.call.hurry <- struct{}{}:
+		default:
+		}
+	case i.backoff.over(now) && c.breaker.probe(i, false, now):
+		c.start(i, probe)
 	}
 }
 
-// makeRoom evicts the least recently used keys. Keys that are being fetched stay:
-// they would be fetched twice at once.
-func (c *Cache[K, V]) makeRoom() error {
-	for len(c.items) >= c.cfg.Size && c.idle.Len() > 0 {
-		i := c.idle.Remove(c.idle.Back()).(*Item[K, V])
-		i.place = nil
-		delete(c.items, i.key)
-		if c.lastGood == i {
-			c.lastGood = nil
+// otherGood is a key that has been good and may be fetched, nil without one. Of these
+// it is the one with the fewest failures since. The next probe comes from it when the
+// key that was good last has failed.
+func (c *Cache[K, V]) otherGood(now Instant) (best *Item[K, V]) {
+	consider := func(i *Item[K, V]) {
+		if i.good && i.call == nil && i.backoff.over(now) && (best == nil || i.backoff.count < best.backoff.count) {
+			best = i
 		}
 	}
-	if len(c.items) >= c.cfg.Size+Slots {
-		return ErrBusy
+	consider(c.pinned)
+	for e := c.idle.Front(); e != nil; e = e.Next() {
+		consider(e.Value.(*Item[K, V]))
 	}
-	return nil
+	return best
+}
+
+// full reports whether a new key has no place: too many are being fetched.
+func (c *Cache[K, V]) full() bool { return len(c.items)-c.idle.Len() >= c.cfg.Size+Slots }
+
+// makeRoom evicts the least recently used keys. Keys that are being fetched stay:
+// they would be fetched twice at once. The key that was good last stays if it can.
+func (c *Cache[K, V]) makeRoom() {
+	for len(c.items) >= c.cfg.Size && c.idle.Len() > 0 {
+		i := c.idle.Back().Value.(*Item[K, V])
+		switch {
+		case i != c.lastGood:
+		case c.idle.Len() > 1:
+			c.idle.MoveToFront(i.place)
+			continue
+		case len(c.items) < c.cfg.Size+Slots:
+			return
+		default:
+			c.lastGood = nil
+		}
+		c.idle.Remove(i.place)
+		i.place = nil
+		delete(c.items, i.key)
+	}
 }
 
 // Close ends all calls and drops all values. It waits for the goroutines of the

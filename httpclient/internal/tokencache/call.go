@@ -12,11 +12,13 @@ type Call[K, V comparable] struct {
 	why      purpose
 	opened   int // how often the breaker had opened when it started
 	watchdog *time.Timer
+	hurry    chan struct{} // tells it to wait for a slot no more
 
 	// Guarded by the cache's lock.
 	slot      bool // it holds one
 	over      bool // its result is known
 	abandoned bool // and its goroutine is left behind
+	rejected  bool // the value in use was rejected: any other is better
 
 	done  chan struct{} // closed when the result is known
 	value V
@@ -27,11 +29,15 @@ type Call[K, V comparable] struct {
 func (f *Call[K, V]) Wait(ctx context.Context) (V, error) {
 	select {
 	case <-f.done:
-		return f.value, f.err
 	case <-ctx.Done():
-		var none V
-		return none, &WaitError{ctx.Err(), context.Cause(ctx)}
+		select {
+		case <-f.done:
+		default:
+			var none V
+			return none, &WaitError{ctx.Err(), context.Cause(ctx)}
+		}
 	}
+	return f.value, f.err
 }
 
 // WaitError says that a caller's context ended while it waited. It is what the
@@ -65,18 +71,16 @@ const (
 
 // start starts an item's call. The caller holds the lock and has made sure that the
 // item may be fetched.
-func (c *Cache[K, V]) start(i *Item[K, V], why purpose) (*Call[K, V], error) {
+func (c *Cache[K, V]) start(i *Item[K, V], why purpose) *Call[K, V] {
 	if i != c.pinned && c.items[i.key] != i {
-		if err := c.makeRoom(); err != nil {
-			return nil, err
-		}
+		c.makeRoom()
 		c.items[i.key] = i
 	}
 	if i.place != nil {
 		c.idle.Remove(i.place)
 		i.place = nil
 	}
-	f := &Call[K, V]{item: i, why: why, opened: c.breaker.opened, done: make(chan struct{})}
+	f := &Call[K, V]{item: i, why: why, opened: c.breaker.opened, hurry: make(chan struct{}, 1), done: make(chan struct{})}
 	i.call = f
 	ctx, cancel := context.WithTimeout(context.Background(), FetchTimeout-lastWord)
 	c.running[f] = cancel
@@ -86,7 +90,7 @@ func (c *Cache[K, V]) start(i *Item[K, V], why purpose) (*Call[K, V], error) {
 		defer c.returned(f)
 		c.run(ctx, f, last)
 	}()
-	return f, nil
+	return f
 }
 
 // result is what became of a call.
@@ -117,12 +121,15 @@ func (c *Cache[K, V]) run(ctx context.Context, f *Call[K, V], last V) {
 	r.value, r.life, r.err = c.cfg.Fetch(ctx, f.item.key, last, f.why != refresh)
 }
 
-// turn waits for a slot. The call's end gives it back.
+// turn waits for a slot. The call's end gives it back. A call that has to hurry goes
+// on without one.
 func (c *Cache[K, V]) turn(ctx context.Context, f *Call[K, V]) bool {
 	timer := time.NewTimer(slotTimeout)
 	defer timer.Stop()
 	select {
 	case c.slots <- struct{}{}:
+	case <-f.hurry:
+		return true
 	case <-timer.C:
 		return false
 	case <-ctx.Done():
@@ -130,22 +137,24 @@ func (c *Cache[K, V]) turn(ctx context.Context, f *Call[K, V]) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f.over {
-		<-c.slots
-		return false
-	}
 	f.slot = true
 	return true
 }
 
-// overtaken gives the breaker's error if it opened while the call waited for a slot.
+// overtaken gives the error that came up while the call waited for a slot, or that it
+// was given because the cache is closed.
 func (c *Cache[K, V]) overtaken(f *Call[K, V]) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.breaker.state == closed || c.breaker.opened == f.opened {
-		return nil
+	switch {
+	case f.over:
+		return f.err
+	case c.abandoned >= maxAbandoned:
+		return ErrStuck
+	case c.breaker.state != closed && c.breaker.opened != f.opened:
+		return c.held(c.breaker.probeAt)
 	}
-	return c.held(c.breaker.probeAt)
+	return nil
 }
 
 // abandon ends a call whose fetch ignores its context. The fetch is left behind.
@@ -167,7 +176,12 @@ func (c *Cache[K, V]) finish(f *Call[K, V], r result[V]) {
 		return
 	}
 	i, now := f.item, c.cfg.Clock()
-	if r.err == nil && r.life.End.Reached(now) {
+	var none V
+	switch {
+	case r.err != nil:
+	case r.value == none:
+		r.err = ErrNoResult
+	case r.life.End.Reached(now):
 		r.err = ErrSpent
 	}
 	switch {
@@ -175,7 +189,7 @@ func (c *Cache[K, V]) finish(f *Call[K, V], r result[V]) {
 	case r.err != nil:
 		r.err = c.failed(i, r, now)
 	default:
-		i.take(r.value, r.life, f.why, now)
+		i.take(f, r.value, r.life, now)
 		r.value = i.held.Load().value // the one that lives longer
 		c.breaker.answered()
 		c.lastGood = i
@@ -199,9 +213,11 @@ func (c *Cache[K, V]) failed(i *Item[K, V], r result[V], now Instant) error {
 		if c.cfg.Shared != nil {
 			shared = c.cfg.Shared(r.err)
 		}
-		c.breaker.failed(attempt{i, i.good, c.lastGood != nil, failure, shared}, now)
+		c.breaker.failed(attempt{i, c.lastGood != nil, failure, shared}, now)
 		if c.breaker.suspicious() {
 			c.check(now)
+		} else if c.breaker.state != closed && c.lastGood == nil {
+			c.lastGood = c.otherGood(now)
 		}
 	} else {
 		c.breaker.answered()

@@ -32,8 +32,15 @@ func (i Instant) Reached(now Instant) bool {
 	return now.Wall >= i.Wall || now.Monotonic >= i.Monotonic
 }
 
-// After reports whether i comes after other, by the monotonic clock.
-func (i Instant) After(other Instant) bool { return i.Monotonic > other.Monotonic }
+// left is how long it is to the moment i, by the clock that gets there first.
+func (i Instant) left(now Instant) time.Duration {
+	return time.Duration(min(i.Wall-now.Wall, i.Monotonic-now.Monotonic))
+}
+
+// earlier is the moment that is reached when the first of both is.
+func (i Instant) earlier(other Instant) Instant {
+	return Instant{Wall: min(i.Wall, other.Wall), Monotonic: min(i.Monotonic, other.Monotonic)}
+}
 
 // Since is how long before i other was, by the monotonic clock.
 func (i Instant) Since(other Instant) time.Duration {

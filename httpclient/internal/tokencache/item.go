@@ -69,22 +69,21 @@ func (i *Item[K, V]) Last() V {
 	return none
 }
 
-// take keeps a new value, unless it ends before the one in use: then that one stays,
-// and the next try comes after a pause. A value that was rejected is replaced anyhow.
-func (i *Item[K, V]) take(value V, life Life, why purpose, now Instant) {
+// take keeps a new value. If it ends before the one in use, that one stays, and the
+// next try comes at the new value's refresh time. A value that was rejected does not
+// stay.
+func (i *Item[K, V]) take(f *Call[K, V], value V, life Life, now Instant) {
 	i.last, i.good = value, true
+	life.Refresh = life.Refresh.earlier(life.End)
 	inUse := i.held.Load()
-	if why != replace && inUse.usable(now) && !life.End.After(inUse.life.End) {
-		i.backoff.record(ErrShorter, 0, now, &inUse.life.End)
+	if !f.rejected && inUse.usable(now) && life.End.left(now) <= inUse.life.End.left(now) {
+		i.backoff.record(ErrShorter, life.Refresh.left(now), now, &inUse.life.End)
 		return
-	}
-	if life.Refresh.After(life.End) {
-		life.Refresh = life.End
 	}
 	i.held.Store(&held[V]{value, life})
 	i.backoff = backoff{}
-	if why == replace {
-		i.replaceAt = now.Add(min(replacePause, life.End.Since(now)/2))
+	if f.why == replace {
+		i.replaceAt = now.Add(min(replacePause, life.End.left(now)/2))
 	}
 }
 
