@@ -236,3 +236,35 @@ func TestRefusalOfOneKey(t *testing.T) {
 		mustGet(t, c, "good")
 	})
 }
+
+// In an outage, keys that have failed let others go first for a second. Their error
+// says when they may be fetched.
+func TestKeysThatFailedLetOthersGoFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		u := newUpstream(func(context.Context, request) reply {
+			pass(100 * time.Millisecond)
+			return reply{err: errClient}
+		})
+		c := cacheOf(t, 1000, u, func(config *Config[string, string]) {
+			config.Dated = func(err error, since, retryAt time.Time) error { return dated{err, since, retryAt} }
+		})
+		var callers sync.WaitGroup
+		callers.Go(func() { _ = mustFail(t, c, "first", errClient) })
+		pass(time.Millisecond)
+		callers.Go(func() { _ = mustFail(t, c, "second", errClient) })
+		callers.Wait()
+		pass(time.Second) // a probe is due now
+		var d dated
+		if err := mustFail(t, c, "second", errClient); !errors.As(err, &d) || time.Until(d.retryAt) != time.Second {
+			t.Errorf("got %+v, want a key that may be fetched in a second", d)
+		}
+		if u.count() != 2 {
+			t.Errorf("got %d requests, want 2", u.count())
+		}
+		_ = mustFail(t, c, "third", errClient)
+		if u.count("third") != 1 {
+			t.Error("got no request of a key that has not failed, want it to be the probe")
+		}
+	})
+}
