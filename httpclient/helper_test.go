@@ -488,3 +488,12 @@ func issue(t testing.TB, name string, parent *authority, key, public any, from, 
 
 // longestQuote is how much of a setting an error may share with it by accident, in bytes.
 const longestQuote = 15
+
+func signingKey(t testing.TB) *httpclient.Key {
+	t.Helper()
+	key, err := httpclient.ParseJWK(keyFile(t, "client.jwk.json"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}

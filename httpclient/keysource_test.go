@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
+	"github.com/portnokkel/portnokkel/faulttest"
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
@@ -317,5 +319,40 @@ func TestExpiredKeyAndTheNext(t *testing.T) {
 	}
 	if _, err := withoutKey(t, srv, keys(list[0])).Token(t.Context()); !errors.Is(err, httpclient.ErrExpiredKey) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A failure that another key would not mend is not tried with the next.
+func TestNextKeyIsNotTriedForNothing(t *testing.T) {
+	t.Parallel()
+	other, err := httpclient.ParseJWK(keyFile(t, "other.jwk.json"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		fault faulttest.Fault
+		want  int // token requests
+	}{
+		"a scope is refused":   {faulttest.Fault{Status: http.StatusBadRequest, Body: `{"error":"invalid_scope"}`}, 1},
+		"the server fails":     {faulttest.Fault{Status: http.StatusServiceUnavailable}, 3},
+		"the key is not known": {faulttest.Fault{Status: http.StatusBadRequest, Body: `{"error":"invalid_grant","error_description":"Unknown key identifier (kid) for client"}`}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := newPipe(t, builtIn)
+				defer srv.Close()
+				c.fault.Match, c.fault.Times = toToken, -1
+				srv.Faults.Add(c.fault)
+				source := withoutKey(t, srv, keys(signingKey(t), other))
+				defer source.Close()
+				if _, err := source.Token(t.Context()); err == nil {
+					t.Fatal("got a token, want an error")
+				}
+				if got := srv.Stats().TokenRequests; got != c.want {
+					t.Errorf("got %d token requests, want %d", got, c.want)
+				}
+			})
+		})
 	}
 }

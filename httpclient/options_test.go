@@ -158,6 +158,18 @@ func TestNilAndZeroValues(t *testing.T) {
 			t.Errorf("%s key: got %q, %q, %q and %q", name, key.KeyID(), key.String(), key.LogValue(), fmt.Sprint(key))
 		}
 	}
+	for name, token := range map[string]*httpclient.Token{"nil": nil, "zero": {}} {
+		if token.AccessToken() != "" || !token.Expires().IsZero() || token.Lifetime() != 0 || len(token.Scopes()) > 0 || token.IsAltinn() ||
+			fmt.Sprint(token) != "no token" || token.LogValue().String() != "no token" {
+			t.Errorf("%s token: got %v", name, token)
+		}
+	}
+	if err := (*httpclient.TokenError)(nil); err.Error() != "httpclient: no error" || err.Unwrap() != nil {
+		t.Errorf("nil TokenError: got %v, %v", err, err.Unwrap())
+	}
+	if err := (&httpclient.TokenError{}); err.Error() != "httpclient: : <nil>" || len(err.Unwrap()) > 0 {
+		t.Errorf("zero TokenError: got %v, %v", err, err.Unwrap())
+	}
 	if keys, err := httpclient.KeySourceFunc(nil).Keys(t.Context()); err == nil || keys != nil {
 		t.Errorf("nil KeySourceFunc: got %v and error %v, want an error", keys, err)
 	}

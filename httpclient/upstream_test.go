@@ -172,15 +172,6 @@ func TestMetadataOverPlainHTTP(t *testing.T) {
 	}
 }
 
-func signingKey(t testing.TB) *httpclient.Key {
-	t.Helper()
-	key, err := httpclient.ParseJWK(keyFile(t, "client.jwk.json"), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
 // An Altinn token that is not a JWT lives as long as Altinn documents, less the age of
 // the answer; one warning says so.
 func TestOpaqueAltinnToken(t *testing.T) {
