@@ -6,6 +6,7 @@ package provider_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -114,7 +115,7 @@ func TestConnectionsAreClosed(t *testing.T) {
 		return
 	}
 	t.Parallel()
-	for _, way := range []string{"connect", "references", "failure"} {
+	for _, way := range []string{"connect", "references", "load", "failure"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			srv := vaulttest.NewServer(
@@ -173,9 +174,16 @@ func loadAndWait(t *testing.T) {
 		cfg.Timeout = time.Second
 	}
 	var err error
-	if way == "references" {
+	switch way {
+	case "references":
 		err = provider.ResolveReferences(t.Context(), k, cfg)
-	} else {
+	case "load":
+		var file []byte
+		if file, err = json.Marshal(k.Raw()); err == nil {
+			app, _ := hermetic(t, files{"appsettings.json": string(file)})
+			_, err = provider.Load(t.Context(), app, cfg)
+		}
+	default:
 		_, err = provider.ConnectToKeyVault(t.Context(), k, cfg)
 	}
 	if (err != nil) != (way == "failure") {

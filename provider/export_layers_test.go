@@ -48,6 +48,17 @@ func Values(o *Origins) map[string]any {
 	return values
 }
 
+// Secrets is the paths of the values that o knows to be secrets, with their names.
+func Secrets(o *Origins) map[string]string {
+	secrets := map[string]string{}
+	o.settings.Walk(func(path []string, n *tree.Node) {
+		if n.Origin.Secret != "" {
+			secrets[strings.Join(path, ":")] = n.Origin.Secret
+		}
+	})
+	return secrets
+}
+
 // RecordMissing records a layer that does not exist.
 func RecordMissing(o *Origins, name string) { o.record(Layer{Name: name, Status: StatusMissing}, nil) }
 

@@ -277,6 +277,13 @@ func TestConfigsPrintNoSecrets(t *testing.T) {
 	} {
 		shows(t, v)
 	}
+	for want, v := range map[string]any{fmt.Sprint(app): app, fmt.Sprint(cfg): cfg, fmt.Sprint(connect): connect} {
+		encoded, err := json.Marshal(map[string]any{"config": v})
+		quoted, _ := json.Marshal(want)
+		if got := string(encoded); err != nil || got != `{"config":`+string(quoted)+`}` {
+			t.Errorf("encoded as %s, %v, want what it prints as: %s", got, err, want)
+		}
+	}
 	if got, want := fmt.Sprint(connect), `provider.ConnectConfig{Config: provider.Config{VaultURL: "https://v.vault.azure.net", Secrets: [], Sections: []}, Require: false}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -434,6 +434,37 @@ func TestLoadFollowsNoSecret(t *testing.T) {
 	if n := srv.Stats().Tokens; n != 1 {
 		t.Errorf("%d token requests", n)
 	}
+	secrets := map[string]string{"Note": "Note", "Broken:0": "Broken--0", "Other": "Other", "Both": "Other", "Real": "Other"}
+	if diff := cmp.Diff(secrets, provider.Secrets(&origins)); diff != "" {
+		t.Errorf("secrets (-want +got):\n%s", diff)
+	}
+}
+
+// What chooses from the vault does not choose among references.
+func TestLoadReadsOnlyWhatReferencesName(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost), vaulttest.WithSecrets(map[string]string{"A": "1", "one": "2"}))
+	t.Cleanup(srv.Close)
+	for name, change := range map[string]func(*provider.ConnectConfig){
+		"Secrets":  func(c *provider.ConnectConfig) { c.Secrets = []string{"A"} },
+		"Sections": func(c *provider.ConnectConfig) { c.Sections = []string{"A"} },
+		"Filter":   func(c *provider.ConnectConfig) { c.Filter = func(name string) bool { return name == "A" } },
+	} {
+		before := srv.Stats().GetsByName
+		app, log := hermetic(t, files{"appsettings.json": `{"Real": "` + ref("VaultName=my-vault;SecretName=one") + `"}`})
+		cfg := connecting(t, srv)
+		cfg.Logger = log.Logger()
+		change(&cfg)
+		k, err := provider.Load(t.Context(), app, cfg)
+		if err != nil || k.String("A") != "1" || k.String("Real") != "2" {
+			t.Errorf("%s: got %v, %v", name, k, err)
+			continue
+		}
+		after := srv.Stats().GetsByName
+		if after["A"]-before["A"] != 1 || after["one"]-before["one"] != 1 || strings.Contains(log.String(), "level=WARN") {
+			t.Errorf("%s: read before %v, after %v; logged %s", name, before, after, log)
+		}
+	}
 }
 
 // One credential serves both the vault and the references.
