@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
 )
 
 // Retries are spread, so that many machines do not come back together.
@@ -82,5 +84,23 @@ func TestQuote(t *testing.T) {
 		if got := quote(c.text, []string{secret}); got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+// The cache's own errors pass through as they are.
+func TestErrorsOfTheCache(t *testing.T) {
+	t.Parallel()
+	err := tokencache.ErrNoResult
+	if got := dated(err, time.Now(), time.Now()); got != err {
+		t.Errorf("dated: got %v, want %v", got, err)
+	}
+	if got := shared(err); got != err {
+		t.Errorf("shared: got %v, want %v", got, err)
+	}
+	if got := classify(err); !got.Temporary || got.ClientWide {
+		t.Errorf("classify: got %+v, want a temporary failure", got)
+	}
+	if got, want := explained(err).Error(), "httpclient: temporary failure: the fetch ended without a result"; got != want {
+		t.Errorf("explained: got %q, want %q", got, want)
 	}
 }
