@@ -122,7 +122,8 @@ func (s *MaskinportenSettings) archive() (setting string, archive []byte, err er
 	}
 	var failed *fs.PathError
 	if errors.As(err, &failed) {
-		err = fmt.Errorf("cannot be read: %s %s: %w", failed.Op, brief(failed.Path), failed.Err)
+		// The path is not quoted: it may be a secret in the wrong place.
+		err = fmt.Errorf("cannot be read: %w: a relative path begins in the working directory, or where the settings file is", failed.Err)
 	}
 	return s.name("CertificatePkcs12Path"), archive, err
 }

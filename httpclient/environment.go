@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/portnokkel/portnokkel/internal/paste"
 )
 
 // environment is one of Maskinporten's own, whose endpoints need no discovery.
@@ -79,16 +81,16 @@ func lookupEnvironment(value string) (environment, error) {
 		if strings.EqualFold(value, "tt02") || strings.EqualFold(value, "staging") {
 			hint = `; for Altinn's TT02 it is "test"`
 		}
-		return environment{}, fmt.Errorf(`is %s: use "test" or "prod", or the URL of an issuer%s`, briefly(value), hint)
+		return environment{}, fmt.Errorf(`is %s: use "test" or "prod", or the URL of an issuer%s`, paste.Brief(value), hint)
 	}
 	if err := checkURL(value); err != nil {
 		return environment{}, err
 	}
 	if issuer, ok := strings.CutSuffix(strings.TrimSuffix(value, "/"), "/token"); ok {
-		return environment{}, fmt.Errorf("is a token endpoint: use the issuer, %s/", brief(issuer))
+		return environment{}, fmt.Errorf("is a token endpoint: use the issuer%s", at(issuer))
 	}
 	if issuer, _, ok := strings.Cut(value, "/.well-known/"); ok {
-		return environment{}, fmt.Errorf("is the address of metadata: use the issuer, %s/", brief(issuer))
+		return environment{}, fmt.Errorf("is the address of metadata: use the issuer%s", at(issuer))
 	}
 	return environment{issuer: issuerOf(value)}, nil
 }
@@ -112,7 +114,7 @@ func (s *MaskinportenSettings) platform(env environment) (string, error) {
 		}
 	}
 	if !strings.Contains(value, "/") {
-		return "", fmt.Errorf(`%s is %s: use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL`, setting, briefly(value))
+		return "", fmt.Errorf(`%s is %s: use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL`, setting, paste.Brief(value))
 	}
 	if err := checkURL(value); err != nil {
 		return "", fmt.Errorf("%s %w", setting, err)
@@ -140,15 +142,15 @@ func checkURL(value string) error {
 	case u.User != nil:
 		return errors.New("holds a user name or password: remove it")
 	case u.Hostname() == "":
-		return fmt.Errorf("is %s: a URL starts with https:// and a host", briefly(value))
+		return fmt.Errorf("is %s: a URL starts with https:// and a host", paste.Brief(value))
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(value, "#"):
-		return fmt.Errorf("is %s: remove what follows the path", briefly(u.Scheme+"://"+u.Host+u.Path))
+		return fmt.Errorf("is %s: remove what follows the path", paste.Brief(u.Scheme+"://"+u.Host+u.Path))
 	case u.Port() != "" && !isPort(u.Port()):
-		return fmt.Errorf("is %s: a port is a number up to 65535", briefly(value))
+		return fmt.Errorf("is %s: a port is a number up to 65535", paste.Brief(value))
 	case u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()):
 		return nil
 	}
-	return fmt.Errorf("is %s: use https; plain http would show the token to the network", briefly(value))
+	return fmt.Errorf("is %s: use https; plain http would show the token to the network", paste.Brief(value))
 }
 
 func isPort(port string) bool {
@@ -156,21 +158,12 @@ func isPort(port string) bool {
 	return err == nil && n > 0
 }
 
-// brief is a short text as it is, and only the length of a long one: it may be a key
-// in the wrong setting.
-func brief(text string) string {
-	if n := len([]rune(text)); n > maxBrief {
-		return fmt.Sprintf("a text of %d characters", n)
+// at names an address that may be shown after a preposition.
+func at(address string) string {
+	if paste.Quotable(address) {
+		return ", " + address + "/"
 	}
-	return text
-}
-
-// briefly is brief in quotation marks.
-func briefly(text string) string {
-	if short := brief(text); short != text {
-		return short
-	}
-	return strconv.Quote(text)
+	return ""
 }
 
 // isLoopback reports whether host is this machine by its literal name: a name

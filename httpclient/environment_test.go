@@ -74,7 +74,7 @@ func TestRefusedURLs(t *testing.T) {
 		{"a name that looks local", map[string]any{"Environment": "http://localhost.example/"}, `Environment is "http://localhost.example/": use https; plain http would show the token to the network`},
 		{"another scheme", map[string]any{"Authority": "ftp://issuer.example/"}, `Authority is "ftp://issuer.example/": use https; plain http would show the token to the network`},
 		{"user and password", map[string]any{"Environment": "https://u:CANARY@issuer.example/"}, "Environment holds a user name or password: remove it"},
-		{"no host", map[string]any{"Environment": "https:///x"}, `Environment is "https:///x": a URL starts with https:// and a host`},
+		{"no host", map[string]any{"Environment": "https:///x"}, `Environment is a text of 10 characters: a URL starts with https:// and a host`},
 		{"a query", map[string]any{"Environment": "https://issuer.example/?code=CANARY"}, `Environment is "https://issuer.example/": remove what follows the path`},
 		{"not a URL", map[string]any{"Environment": "https://issuer.example/%zz"}, "Environment is not a URL"},
 		{"two issuers", map[string]any{"Environment": "test", "Authority": "https://maskinporten.no/"}, "Environment and Authority name different issuers: keep one of them"},

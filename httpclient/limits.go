@@ -37,12 +37,12 @@ const (
 	// maxKeyBag is more than an encrypted key of jose.MaxBits takes, which is about
 	// 4,800 bytes.
 	maxKeyBag = 6000
-	// maxText is more than an id or a resource takes, and maxScopes more than a list of
-	// scopes, in characters. Longer ones may be a key in the wrong place.
-	maxText   = 2000
-	maxScopes = 8000
-	// maxBrief is the longest value of a setting that an error quotes, in characters.
-	maxBrief = 200
+	// How long settings can be, in characters: names and ids, addresses, resources and
+	// paths, lists of scopes. A longer text may be a secret in the wrong place.
+	maxName    = 200
+	maxAddress = 400
+	maxText    = 2000
+	maxScopes  = 8000
 
 	// attempts is how often one fetch asks an endpoint before it gives up.
 	attempts = 3

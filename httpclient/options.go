@@ -119,10 +119,10 @@ func WithTokenTransport(transport http.RoundTripper) Option {
 func WithAllowedHosts(hosts ...string) Option {
 	return func(o *options) {
 		o.hosts = make(map[string]bool, len(hosts))
-		for _, host := range hosts {
+		for i, host := range hosts {
 			canonical, ok := allowedHost(host)
 			if !ok {
-				o.problems = append(o.problems, fmt.Errorf("httpclient: WithAllowedHosts: %s is neither a host name nor an IP address: leave out scheme, port, path and wildcard", briefly(host)))
+				o.problems = append(o.problems, fmt.Errorf("httpclient: WithAllowedHosts: host %d is neither a host name nor an IP address: leave out scheme, port, path and wildcard", i+1))
 			}
 			o.hosts[canonical] = true
 		}

@@ -119,11 +119,15 @@ func (f settingField) set(s *MaskinportenSettings, key string, value any) error 
 	return nil
 }
 
-// text is the text of a value, and "" if the value is blank.
+// text is the text of a value, and "" if the value is blank. A value that cannot be
+// the setting's, such as a key in the place of a name, is an error.
 func (f settingField) text(value any) (string, error) {
 	v, err := textValue(f.names[0], value)
 	if trimmed := strings.TrimSpace(v); trimmed == "" || !f.verbatim {
 		v = trimmed
+	}
+	if what := f.misplaced(v); err == nil && what != "" {
+		return "", errors.New(what)
 	}
 	return v, err
 }

@@ -271,6 +271,12 @@ func isResource(resource string) bool {
 	return len(resource) <= maxText && strings.IndexFunc(resource, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
 }
 
+// isID reports whether a text can be a client's or a key's id: Maskinporten's are
+// UUIDs or words. What else looks like neither may be a password in the wrong place.
+func isID(id string) bool { return idText.MatchString(id) }
+
+var idText = regexp.MustCompile(`^[0-9A-Za-z._:@~=+/-]+$`)
+
 func isPersonNo(value string) bool { return isDigits(value, 11) }
 
 func isDigits(value string, n int) bool {

@@ -134,10 +134,12 @@ type settingField struct {
 	target func(*MaskinportenSettings) any
 	// verbatim keeps white space at both ends: a password may have it.
 	verbatim bool
+	// most is how long a text can be, in characters; 0 for a secret.
+	most int
 }
 
-func text(p func(*MaskinportenSettings) *string, names ...string) settingField {
-	return settingField{names: names, target: func(s *MaskinportenSettings) any { return p(s) }}
+func text(most int, p func(*MaskinportenSettings) *string, names ...string) settingField {
+	return settingField{names: names, most: most, target: func(s *MaskinportenSettings) any { return p(s) }}
 }
 
 func secret(p func(*MaskinportenSettings) *Secret, names ...string) settingField {
@@ -157,21 +159,21 @@ func flag(p func(*MaskinportenSettings) *bool, names ...string) settingField {
 // settingFields is every setting of Altinn.ApiClients.Maskinporten and of
 // Altinn.App.Core, with the spellings of Altinn's guides.
 var settingFields = []settingField{
-	text(func(s *MaskinportenSettings) *string { return &s.Environment }, "Environment"),
-	text(func(s *MaskinportenSettings) *string { return &s.Authority }, "Authority"),
-	text(func(s *MaskinportenSettings) *string { return &s.ClientID }, "ClientId"),
-	text(func(s *MaskinportenSettings) *string { return &s.Scope }, "Scope"),
-	text(func(s *MaskinportenSettings) *string { return &s.Resource }, "Resource"),
-	text(func(s *MaskinportenSettings) *string { return &s.ConsumerOrgNo }, "ConsumerOrgNo"),
+	text(maxAddress, func(s *MaskinportenSettings) *string { return &s.Environment }, "Environment"),
+	text(maxAddress, func(s *MaskinportenSettings) *string { return &s.Authority }, "Authority"),
+	text(maxName, func(s *MaskinportenSettings) *string { return &s.ClientID }, "ClientId"),
+	text(maxScopes, func(s *MaskinportenSettings) *string { return &s.Scope }, "Scope"),
+	text(maxText, func(s *MaskinportenSettings) *string { return &s.Resource }, "Resource"),
+	text(maxName, func(s *MaskinportenSettings) *string { return &s.ConsumerOrgNo }, "ConsumerOrgNo"),
 	secret(func(s *MaskinportenSettings) *Secret { return &s.EncodedJWK }, "EncodedJwk", "JwkBase64"),
 	secret(func(s *MaskinportenSettings) *Secret { return &s.JWK }, "Jwk"),
 	secret(func(s *MaskinportenSettings) *Secret { return &s.EncodedX509 }, "EncodedX509"),
-	text(func(s *MaskinportenSettings) *string { return &s.CertificatePKCS12Path }, "CertificatePkcs12Path"),
+	text(maxText, func(s *MaskinportenSettings) *string { return &s.CertificatePKCS12Path }, "CertificatePkcs12Path"),
 	password(func(s *MaskinportenSettings) *Secret { return &s.CertificatePKCS12Password }, "CertificatePkcs12Password"),
-	text(func(s *MaskinportenSettings) *string { return &s.CertificateStoreThumbprint }, "CertificateStoreThumbprint"),
-	text(func(s *MaskinportenSettings) *string { return &s.KeyID }, "Kid"),
+	text(maxName, func(s *MaskinportenSettings) *string { return &s.CertificateStoreThumbprint }, "CertificateStoreThumbprint"),
+	text(maxName, func(s *MaskinportenSettings) *string { return &s.KeyID }, "Kid"),
 	flag(func(s *MaskinportenSettings) *bool { return &s.ExchangeToAltinnToken }, "ExhangeToAltinnToken", "ExchangeToAltinnToken"),
-	text(func(s *MaskinportenSettings) *string { return &s.TokenExchangeEnvironment }, "TokenExchangeEnvironment"),
+	text(maxAddress, func(s *MaskinportenSettings) *string { return &s.TokenExchangeEnvironment }, "TokenExchangeEnvironment"),
 	flag(func(s *MaskinportenSettings) *bool { return &s.UseAltinnTestOrg }, "UseAltinnTestOrg"),
 	secret(func(s *MaskinportenSettings) *Secret { return &s.EnterpriseUserName }, "EnterpriseUserName"),
 	password(func(s *MaskinportenSettings) *Secret { return &s.EnterpriseUserPassword }, "EnterpriseUserPassword"),

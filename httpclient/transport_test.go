@@ -214,10 +214,10 @@ func TestAllowedHostsAreChecked(t *testing.T) {
 	s := settingsOf(t, newDouble(t), nil)
 	for want, hosts := range map[string][]string{
 		"httpclient: WithAllowedHosts lists no host, so no request could be made": {},
-		`httpclient: WithAllowedHosts: "a.example:443" is neither a host name nor an IP address: leave out scheme, port, path and wildcard` + "\n" +
-			`httpclient: WithAllowedHosts: "https://a.example" is neither a host name nor an IP address: leave out scheme, port, path and wildcard` + "\n" +
-			`httpclient: WithAllowedHosts: "" is neither a host name nor an IP address: leave out scheme, port, path and wildcard` + "\n" +
-			`httpclient: WithAllowedHosts: "*.a.example" is neither a host name nor an IP address: leave out scheme, port, path and wildcard`: {"a.example:443", "https://a.example", "", "*.a.example", "b.example"},
+		`httpclient: WithAllowedHosts: host 1 is neither a host name nor an IP address: leave out scheme, port, path and wildcard` + "\n" +
+			`httpclient: WithAllowedHosts: host 2 is neither a host name nor an IP address: leave out scheme, port, path and wildcard` + "\n" +
+			`httpclient: WithAllowedHosts: host 3 is neither a host name nor an IP address: leave out scheme, port, path and wildcard` + "\n" +
+			`httpclient: WithAllowedHosts: host 4 is neither a host name nor an IP address: leave out scheme, port, path and wildcard`: {"a.example:443", "https://a.example", "", "*.a.example", "b.example"},
 	} {
 		if _, err := httpclient.NewTokenSource(s, httpclient.WithAllowedHosts(hosts...)); message(err) != want {
 			t.Errorf("got  %v\nwant %s", err, want)

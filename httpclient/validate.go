@@ -50,6 +50,9 @@ func (p *exchangePlan) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, p.plat
 // plan checks the settings. keys takes the place of a key in them, unless nil.
 func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error) {
 	p := plan{warnings: slices.Clone(s.warnings)}
+	if err := s.misplaced(); err != nil {
+		return plan{}, fmt.Errorf("httpclient: settings: %w", err)
+	}
 	var problems []error
 	check := func(err error) {
 		if err != nil {
@@ -73,8 +76,8 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	switch p.clientID = strings.TrimSpace(s.ClientID); {
 	case p.clientID == "":
 		check(missing("%s is missing: set it to the client's id in Maskinporten", s.name("ClientId")))
-	case !isResource(p.clientID):
-		check(fmt.Errorf("%s is not a text of at most 2,000 printable characters", s.name("ClientId")))
+	case !isID(p.clientID):
+		check(fmt.Errorf("%s has a character that no client id has: letters, digits and . _ : @ ~ = + / - are possible", s.name("ClientId")))
 	}
 	switch p.keys = keys; {
 	case keys == nil:
@@ -91,6 +94,9 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 		if s.KeyID != "" {
 			p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect beside a key source", s.name("Kid")))
 		}
+	}
+	if s.KeyID != "" && !isID(s.KeyID) {
+		check(fmt.Errorf("%s has a character that no key id has: letters, digits and . _ : @ ~ = + / - are possible", s.name("Kid")))
 	}
 	p.request, err = s.request()
 	check(err)

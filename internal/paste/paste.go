@@ -1,0 +1,179 @@
+// Package paste recognises what was put into the wrong setting: a key, a token, a
+// certificate, a text in quotation marks. Such a value must not be printed, nor sent
+// anywhere.
+package paste
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// Problem says what a setting's value looks like that it cannot be, with what to do,
+// such as `looks like a private key (JWK): it belongs in EncodedJwk`. It never quotes
+// the value. It is empty for a value of at most most characters that looks like none
+// of these.
+func Problem(value string, most int) string {
+	if what := Kind(value); what != "" {
+		return "looks like " + what
+	}
+	if n := len([]rune(value)); n > most {
+		return fmt.Sprintf("is a text of %d characters: at most %d are possible, so that it may be a secret in the wrong place", n, most)
+	}
+	return ""
+}
+
+// Kind tells what a value is or contains, with where it belongs; empty for nothing of
+// that kind.
+func Kind(value string) string {
+	value = strings.TrimSpace(strings.TrimPrefix(value, "\ufeff"))
+	if what := plain(value); what != "" {
+		return what
+	}
+	if IsQuoted(value) {
+		return "a text in quotation marks: remove them"
+	}
+	if entraSecret.MatchString(value) {
+		return "a client secret of Entra: it belongs in ClientSecret of kvSetting"
+	}
+	for _, run := range base64Run.FindAllString(joined.Replace(value), -1) {
+		if what := encoded(run, 2); what != "" {
+			return what
+		}
+	}
+	return ""
+}
+
+// IsQuoted reports whether the value stands in quotation marks of any kind.
+func IsQuoted(value string) bool { return quoted.MatchString(strings.TrimSpace(value)) }
+
+// plain recognises what is not encoded.
+func plain(text string) string {
+	switch {
+	case privatePEM.MatchString(text):
+		return "a private key (PEM): convert it to a JWK, which belongs in EncodedJwk"
+	case strings.Contains(text, "-----BEGIN "):
+		return "a certificate or key (PEM)"
+	case jwkMember.MatchString(text):
+		return "a private key (JWK): it belongs in EncodedJwk"
+	case jwt.MatchString(text):
+		return "a token (JWT): tokens are not settings"
+	case jsonMember.MatchString(text), jsonWhole.MatchString(text):
+		return "JSON"
+	}
+	return ""
+}
+
+var (
+	privatePEM = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY`)
+	jwkMember  = regexp.MustCompile(`"(kty|d|dp|dq|qi)"\s*:`)
+	jwt        = regexp.MustCompile(`eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*`)
+	jsonMember = regexp.MustCompile(`"\s*:\s*["\[{0-9tfn]`)
+	jsonWhole  = regexp.MustCompile(`^[{\[](?s:.*)[}\]]$`)
+	quoted     = regexp.MustCompile(`^(?s:".*"|'.*'|“.*”|„.*“|«.*»|` + "`.*`" + `)$`)
+	// Entra's own scanners know its secrets by this.
+	entraSecret = regexp.MustCompile(`(^|[^\w.~-])[\w.~-]{3}\dQ~[\w.~-]{31,34}([^\w.~-]|$)`)
+	base64Run   = regexp.MustCompile(`[A-Za-z0-9+/_-]{24,}`)
+)
+
+// joined takes out line breaks, over which base64 may go on.
+var joined = strings.NewReplacer("\r", "", "\n", "", `\r`, "", `\n`, "")
+
+// encoded recognises base64, in either alphabet, of a key, a certificate or a token.
+// It looks into base64 of base64 once.
+func encoded(run string, depth int) string {
+	// A cut at either end must not hide it: every phase of the first group is tried.
+	for start := range min(4, len(run)) {
+		data, err := base64.RawStdEncoding.DecodeString(toStandard.Replace(whole(run[start:])))
+		if err != nil {
+			continue
+		}
+		if isDER(data) && start == 0 {
+			return "base64 of a key or certificate (DER, PKCS#12): an archive belongs in EncodedX509"
+		}
+		text := string(data)
+		if what := plain(text); what != "" && what != "JSON" {
+			return "base64 of " + what
+		} else if what != "" && jsonWhole.MatchString(strings.TrimSpace(text)) {
+			return "base64 of JSON"
+		}
+		if depth > 1 && base64Run.MatchString(text) {
+			if what := encoded(base64Run.FindString(text), depth-1); what != "" {
+				return what
+			}
+		}
+	}
+	return ""
+}
+
+var toStandard = strings.NewReplacer("-", "+", "_", "/")
+
+// whole cuts what is no whole group at the end, unless it decodes.
+func whole(run string) string {
+	if len(run)%4 == 1 {
+		return run[:len(run)-1]
+	}
+	return run
+}
+
+// isDER recognises an ASN.1 SEQUENCE whose stated length is about that of the data.
+func isDER(data []byte) bool {
+	if len(data) < 16 || data[0] != 0x30 {
+		return false
+	}
+	switch {
+	case data[1] < 0x80:
+		return int(data[1]) == len(data)-2
+	case data[1] == 0x81:
+		return int(data[2]) == len(data)-3
+	case data[1] == 0x82:
+		return data[2] > 0 // 256 bytes or more
+	case data[1] == 0x80:
+		return true // PKCS#12 in BER, of a length that it does not tell
+	}
+	return data[1] == 0x83
+}
+
+// Quotable reports whether a value may stand in an error: a short word of letters, a
+// number, or a URL without user info, query and fragment. Anything else may be a
+// secret in the wrong place.
+func Quotable(value string) bool {
+	if word.MatchString(value) || number.MatchString(value) {
+		return true
+	}
+	u, err := url.Parse(value)
+	return err == nil && u.Scheme != "" && u.Host != "" && u.User == nil && u.RawQuery == "" && !u.ForceQuery &&
+		!strings.Contains(value, "#") && len(value) <= maxURL && Kind(value) == "" && !hasLongPart(u.Path)
+}
+
+// maxURL is longer than the address of an issuer, a platform or a vault.
+const maxURL = 120
+
+var (
+	word   = regexp.MustCompile(`^(?:[A-Za-z][a-z]{0,14}|[A-Z]{1,12}|[A-Za-z]{1,4}\d{1,2})$`)
+	number = regexp.MustCompile(`^\d{1,9}$`)
+)
+
+// hasLongPart reports whether a part of a path is longer than words in paths are: it
+// may be a key.
+func hasLongPart(path string) bool {
+	for part := range strings.SplitSeq(path, "/") {
+		if len(part) > 40 {
+			return true
+		}
+	}
+	return false
+}
+
+// Brief is the value in quotation marks if it may be shown, and else its length.
+func Brief(value string) string {
+	if value != "" && Quotable(value) {
+		return `"` + value + `"`
+	}
+	if n := len([]rune(value)); n != 1 {
+		return fmt.Sprintf("a text of %d characters", n)
+	}
+	return "a text of one character"
+}

@@ -1,0 +1,105 @@
+// Package pastetest holds what people paste into the wrong setting, for tests.
+package pastetest
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Secrets is everything that people paste into settings, by what it is. keys is the
+// folder testdata/keys. Each value is at least 16 characters, and made for tests.
+func Secrets(t testing.TB, keys string) map[string]string {
+	t.Helper()
+	file := func(name string) []byte {
+		data, err := os.ReadFile(filepath.Join(keys, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	jwk := file("client.jwk.json")
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, jwk); err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]any
+	if err := json.Unmarshal(jwk, &members); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"p", "q", "dp", "dq", "qi"} {
+		delete(members, name)
+	}
+	withoutCRT, err := json.Marshal(members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sec1, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs1 := x509.MarshalPKCS1PrivateKey(rsaKey)
+	std, unpadded := base64.StdEncoding.EncodeToString, base64.RawURLEncoding.EncodeToString
+	pemText := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: pkcs1}))
+	token := unpadded([]byte(`{"alg":"RS256","kid":"k"}`)) + "." + unpadded([]byte(`{"iss":"https://test.maskinporten.no/","scope":"a:b"}`)) + "." + unpadded(pkcs1[:256])
+	archive := file("enterprise.p12")
+	return map[string]string{
+		"JWK, pretty":                       string(jwk),
+		"JWK, compact":                      compact.String(),
+		"JWK without CRT members":           string(withoutCRT),
+		"JWK with a BOM":                    "\ufeff" + compact.String(),
+		"JWK, cut at the start":             compact.String()[10:],
+		"JWK, cut at the end":               compact.String()[:len(compact.String())-10],
+		"JWK set":                           `{"keys":[` + compact.String() + `]}`,
+		"JWK in a text":                     "EncodedJwk: " + compact.String(),
+		"base64 of the JWK, compact":        std(compact.Bytes()),
+		"base64 of the JWK, pretty":         std(jwk),
+		"base64url of the JWK":              unpadded(compact.Bytes()),
+		"base64 of it with line breaks":     strings.Join(chunks(std(jwk), 64), "\r\n"),
+		"base64 of it, without its start":   std(compact.Bytes())[3:],
+		"base64 of it, without its end":     std(compact.Bytes())[:1001],
+		"base64 of base64 of it":            std([]byte(std(compact.Bytes()))),
+		"PEM":                               pemText,
+		"PEM on one line":                   strings.ReplaceAll(pemText, "\n", `\n`),
+		"PEM of a certificate":              "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+		"base64 of PEM":                     std([]byte(pemText)),
+		"base64 of DER":                     std(pkcs1),
+		"base64 of DER, elliptic":           std(sec1),
+		"base64 of PKCS#12":                 std(archive),
+		"base64url of PKCS#12":              unpadded(archive),
+		"JWT":                               token,
+		"JWT with Bearer":                   "Bearer " + token,
+		"base64 of a JWT":                   std([]byte(token)),
+		"JSON of a service's configuration": `{"ClientSecret":"CANARY"}`,
+		"Entra client secret":                "abc8Q~CANARY0123456789abcdefghijklmnop.q",
+		"a JSON list":                       `["CANARY-0123456789", "x"]`,
+		"a client secret in quotes":         `"abc8Q~CANARY0123456789abcdefghijklmnop"`,
+		"a password in single quotes":       `'CANARY-0123456789'`,
+		"a client secret in curly quotes":   "“CANARY-0123456789”",
+	}
+}
+
+func chunks(s string, n int) (parts []string) {
+	for len(s) > n {
+		parts, s = append(parts, s[:n]), s[n:]
+	}
+	return append(parts, s)
+}
