@@ -107,6 +107,7 @@ func TestExchangeAnswers(t *testing.T) {
 		{name: "no iat: counted from the answer's Date", body: jwt(fmt.Sprintf(`{"exp":%d}`, at+60)), life: time.Minute},
 		{name: "no exp", body: jwt(`{"iat":1000}`), err: "the token does not say how long it lives"},
 		{name: "already over", body: jwt(`{"iat":1000,"exp":1000}`), err: "the token has already expired"},
+		{name: "15 characters", body: "CANARY-01234567", err: "the answer holds no usable token"},
 		{name: "a word", body: "CANARY", err: "the answer holds no usable token"},
 		{name: "not a JWT, from a cache that is too old", body: "CANARY.CANARY-0123456789", err: "the answer's Date is older than a token lives"},
 		{name: "one word of HTML", body: "<html>CANARY0123456789</html>", err: "the answer holds no usable token"},

@@ -176,15 +176,20 @@ func TestMetadataOverPlainHTTP(t *testing.T) {
 // the answer; one warning says so.
 func TestOpaqueAltinnToken(t *testing.T) {
 	t.Parallel()
+	const opaque = "opaque-0123456789.abc_~+/=="
 	for name, c := range map[string]struct {
-		age  time.Duration // of the answer; negative: it has no Date
-		life time.Duration
+		token string
+		age   time.Duration // of the answer; -1: it has no Date
+		life  time.Duration
 	}{
-		"fresh":           {0, 30 * time.Minute},
-		"without a Date":  {-1, 30 * time.Minute},
-		"10 minutes old":  {10 * time.Minute, 20 * time.Minute},
-		"nearly too old":  {29 * time.Minute, time.Minute},
-		"from the future": {-5 * time.Minute, 30 * time.Minute},
+		"fresh":                   {opaque, 0, 30 * time.Minute},
+		"without a Date":          {opaque, -1, 30 * time.Minute},
+		"10 minutes old":          {opaque, 10 * time.Minute, 20 * time.Minute},
+		"nearly too old":          {opaque, 29 * time.Minute, time.Minute},
+		"from the future":         {opaque, -5 * time.Minute, 30 * time.Minute},
+		"of three parts":          {"0123456789.not/base64url.0123456789", 0, 30 * time.Minute},
+		"of three parts, no JSON": {"0123456789." + encodedURL("no JSON") + ".0123456789", 0, 30 * time.Minute},
+		"of 16 characters":        {"0123456789abcdef", 0, 30 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -199,9 +204,9 @@ func TestOpaqueAltinnToken(t *testing.T) {
 					if c.age == -1 {
 						header["Date"] = nil
 					}
-					srv.Faults.Add(faulttest.Fault{Match: toExchange, Status: http.StatusOK, Body: "opaque-0123456789.abc_~+/==", Header: header})
+					srv.Faults.Add(faulttest.Fault{Match: toExchange, Status: http.StatusOK, Body: c.token, Header: header})
 					token, err := source.Token(t.Context())
-					if err != nil || token.Lifetime() != c.life || !token.IsAltinn() || token.AccessToken() != "opaque-0123456789.abc_~+/==" {
+					if err != nil || token.Lifetime() != c.life || !token.IsAltinn() || token.AccessToken() != c.token {
 						t.Errorf("got %v living %v, %v; want a life of %v", token, token.Lifetime(), err, c.life)
 					}
 					pass(c.life)
