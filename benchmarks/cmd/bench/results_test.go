@@ -46,7 +46,8 @@ func TestTargetsTellAMiss(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for _, target := range r.targets() {
-		if target.reached && target.work != "allocations of that read" {
+		measured := target.work == "allocations of that read" || target.work == "reading a warm token from all cores"
+		if target.reached && !measured {
 			t.Errorf("reached without a measurement: %+v", target)
 		}
 	}
