@@ -138,7 +138,7 @@ func known(err error) error {
 }
 
 // readTLS knows what ends a TLS handshake. The texts of certificate errors may hold
-// names that the server chose.
+// names that the server chose, so that only their kind is kept.
 func readTLS(err error) (network, bool) {
 	var (
 		authority x509.UnknownAuthorityError
@@ -150,17 +150,17 @@ func readTLS(err error) (network, bool) {
 	switch {
 	case errors.As(err, &hostname):
 		return network{
-			&networkError{"the certificate is not for " + hostname.Host, err},
+			&networkError{"the certificate is not for " + hostname.Host, x509.HostnameError{Certificate: &x509.Certificate{}, Host: hostname.Host}},
 			"another server answers there: check the URL, this machine's DNS and the proxy", true,
 		}, true
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return network{
-			&networkError{"the certificate is expired or not yet valid", err},
+			&networkError{"the certificate is expired or not yet valid", x509.CertificateInvalidError{Reason: x509.Expired}},
 			"check this machine's clock; if it is right, the server's owner must renew the certificate", true,
 		}, true
 	case errors.As(err, &authority), errors.As(err, &invalid), errors.As(err, &verify):
 		return network{
-			&networkError{"the certificate is not trusted", err},
+			&networkError{"the certificate is not trusted", x509.UnknownAuthorityError{}},
 			"install the root certificates on this machine (in a container the package ca-certificates), and that of a proxy that opens TLS", true,
 		}, true
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":

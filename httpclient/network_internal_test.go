@@ -2,6 +2,8 @@ package httpclient
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -44,6 +46,11 @@ func TestReadNetwork(t *testing.T) {
 		"canceled":                   {fmt.Errorf("CANARY: %w", context.Canceled), "context canceled", cureRoute},
 		"a scheme":                   {fmt.Errorf("CANARY: %w", http.ErrSchemeMismatch), http.ErrSchemeMismatch.Error(), cureNoTLS},
 		"an alert of another server": {&net.OpError{Op: "remote error", Err: errors.New("tls: internal error")}, "remote error: tls: internal error", cureBroken},
+		"an authority":               {fmt.Errorf("CANARY: %w", x509.UnknownAuthorityError{}), "the certificate is not trusted", "install the root certificates"},
+		"a certificate's use":        {fmt.Errorf("CANARY: %w", x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign, Detail: "CANARY"}), "the certificate is not trusted", "install the root certificates"},
+		"a certificate's time":       {fmt.Errorf("CANARY: %w", x509.CertificateInvalidError{Reason: x509.Expired, Detail: "CANARY"}), "the certificate is expired or not yet valid", "check this machine's clock"},
+		"verification, otherwise":    {&tls.CertificateVerificationError{Err: canary}, "the certificate is not trusted", "install the root certificates"},
+		"another host":               {x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"other.example"}}, Host: "h.example"}, "the certificate is not for h.example", "another server answers there"},
 		"our own, no response":       {errNoResponse, errNoResponse.Error(), "check what WithTokenTransport was given"},
 		"our own, no URL":            {errBadURL, errBadURL.Error(), "check the URL in the settings"},
 	} {
