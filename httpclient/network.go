@@ -105,12 +105,17 @@ func readDial(err error) (network, bool) {
 // dialText is the error's own text, if all of it comes from this machine.
 func dialText(dial *net.OpError) string {
 	if inner := known(dial.Err); inner != nil {
-		return (&net.OpError{Op: dial.Op, Net: dial.Net, Source: dial.Source, Addr: dial.Addr, Err: inner}).Error()
+		return over(dial, inner).Error()
 	}
 	if dial.Timeout() {
 		return dial.Op + ": timed out"
 	}
 	return fmt.Sprintf("%s: no connection (%T)", dial.Op, dial.Err)
+}
+
+// over is the error with another one below it.
+func over(dial *net.OpError, inner error) *net.OpError {
+	return &net.OpError{Op: dial.Op, Net: dial.Net, Source: dial.Source, Addr: dial.Addr, Err: inner}
 }
 
 // known gives the part of an error whose text is known, or nil.
@@ -122,7 +127,7 @@ func known(err error) error {
 	)
 	switch {
 	case errors.As(err, &dial) && dial.Op == "dial" && known(dial.Err) != nil:
-		return dial
+		return over(dial, known(dial.Err))
 	case errors.As(err, &call):
 		return call
 	case errors.As(err, &errno):
@@ -150,19 +155,20 @@ func readTLS(err error) (network, bool) {
 	switch {
 	case errors.As(err, &hostname):
 		return network{
-			&networkError{"the certificate is not for " + hostname.Host, err},
+			&networkError{"the certificate is not for " + hostname.Host, hostname},
 			"another server answers there: check the URL, this machine's DNS and the proxy", true,
 		}, true
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return network{
-			&networkError{"the certificate is expired or not yet valid", err},
+			&networkError{"the certificate is expired or not yet valid", invalid},
 			"check this machine's clock; if it is right, the server's owner must renew the certificate", true,
 		}, true
-	case errors.As(err, &authority), errors.As(err, &invalid), errors.As(err, &verify):
-		return network{
-			&networkError{"the certificate is not trusted", err},
-			"install the root certificates on this machine (in a container the package ca-certificates), and that of a proxy that opens TLS", true,
-		}, true
+	case errors.As(err, &authority):
+		return untrusted(authority), true
+	case errors.As(err, &invalid):
+		return untrusted(invalid), true
+	case errors.As(err, &verify):
+		return untrusted(verify), true
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
 		return network{http.ErrSchemeMismatch, cureNoTLS, true}, true
 	case errors.As(err, &record):
@@ -178,6 +184,13 @@ func readTLS(err error) (network, bool) {
 		}, true
 	}
 	return network{}, false
+}
+
+func untrusted(err error) network {
+	return network{
+		&networkError{"the certificate is not trusted", err},
+		"install the root certificates on this machine (in a container the package ca-certificates), and that of a proxy that opens TLS", true,
+	}
 }
 
 // alertOf finds the alert with which a server ended the TLS handshake (RFC 8446

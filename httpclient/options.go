@@ -45,8 +45,8 @@ func newOptions(opts []Option) options {
 			opt(&o)
 		}
 	}
-	if o.logger != nil && o.logger.Handler() == nil {
-		o.logger = nil // the zero Logger, which panics
+	if o.logger != nil && isNil(o.logger.Handler()) {
+		o.logger = nil // such as the zero Logger, which panics
 	}
 	if isNil(o.base) {
 		o.base = nil

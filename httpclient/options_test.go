@@ -118,6 +118,7 @@ func TestNilOptions(t *testing.T) {
 		},
 		"typed nil functions": {httpclient.WithBaseTransport(roundTripper(nil)), httpclient.WithTokenTransport(roundTripper(nil))},
 		"zero values":         {httpclient.WithLogger(&slog.Logger{})},
+		"a nil log handler":   {httpclient.WithLogger(slog.New((*slog.TextHandler)(nil)))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			source, err := httpclient.NewTokenSource(settings, opts...)
