@@ -348,7 +348,7 @@ func TestTransportThatMisbehaves(t *testing.T) {
 // An exchange that refuses for good costs one token request and one exchange a try.
 func TestExchangeThatRefusesForGood(t *testing.T) {
 	t.Parallel()
-	for name, live := range map[string]int{"from the start": 0, "with a grant that lives": 1} {
+	for name, live := range map[string]int{"from the start": 0, "with a Maskinporten token that lives": 1} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -360,7 +360,7 @@ func TestExchangeThatRefusesForGood(t *testing.T) {
 					if _, err := source.Token(t.Context()); err != nil {
 						t.Fatal(err)
 					}
-					pass(2 * time.Minute) // the Altinn token ends, and the grant lives on
+					pass(2 * time.Minute) // the Altinn token ends, and the Maskinporten token lives on
 				}
 				srv.Faults.Add(faulttest.Fault{Match: toExchange, Status: 401, Times: -1})
 				for _, pause := range []int{0, 1, 2, 4, 5, 5} {
@@ -371,7 +371,7 @@ func TestExchangeThatRefusesForGood(t *testing.T) {
 						t.Fatal("no error")
 					}
 				}
-				// The grant that lives is offered once.
+				// The Maskinporten token that lives is offered once.
 				if s := srv.Stats(); s.TokenRequests-live != 6 || srv.Faults.Hits() != 6+live {
 					t.Errorf("%d token requests and %d exchanges in 6 tries", s.TokenRequests-live, srv.Faults.Hits())
 				}

@@ -267,7 +267,7 @@ func TestMetadataOfAnIssuerWithAPath(t *testing.T) {
 }
 
 // Keys that hang, panic or fail are no end of the world: the next is tried, and
-// nobody waits longer than a fetch may take.
+// no caller waits longer than a fetch may take.
 func TestKeysThatMisbehave(t *testing.T) {
 	t.Parallel()
 	good := clientKey(t).Signer()

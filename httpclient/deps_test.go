@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A service that uses this package alone compiles neither Azure, koanf nor fx.
+// A service that imports only this package compiles neither Azure, koanf nor fx.
 func TestDependencies(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()

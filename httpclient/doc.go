@@ -1,6 +1,6 @@
-// Package httpclient makes [http.Client]s whose requests carry a token of
-// Maskinporten, Norway's authorization server for machine-to-machine APIs, or the
-// Altinn token that it is exchanged for.
+// Package httpclient makes [http.Client]s whose requests carry a Maskinporten token, or
+// the Altinn token that it is exchanged for. Maskinporten is Norway's authorization
+// server for APIs between machines.
 //
 //	settings, err := httpclient.ParseSettings(section)
 //	source, err := httpclient.NewTokenSource(settings)

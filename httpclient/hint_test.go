@@ -175,7 +175,7 @@ func TestNils(t *testing.T) {
 }
 
 // With EnableDebugLog the steps are at Info, no higher, and go to the default logger
-// if none is given. Not parallel: that is the program's.
+// without one. Not parallel: that is the program's.
 func TestStepsAreAtInfo(t *testing.T) {
 	var out logs
 	before, writer, flags := slog.Default(), log.Writer(), log.Flags()
@@ -225,7 +225,7 @@ func TestEnterpriseUserHeader(t *testing.T) {
 	}
 }
 
-// Where tokens of a custom issuer are, as its metadata comes, goes and changes; the
+// The endpoint of a custom issuer, as its metadata comes, goes and changes; the
 // assertion names the issuer as the metadata spells it.
 func TestMetadataEndpoints(t *testing.T) {
 	t.Parallel()

@@ -104,7 +104,7 @@ func TestTokenThatEndsBeforeItArrives(t *testing.T) {
 	}
 }
 
-// An outage that ends before the token does costs no request, and none waits.
+// An outage that ends before the token does costs no request, and no caller waits.
 func TestOutageThatEndsBeforeTheToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -62,7 +62,7 @@ func TestFromNAISForAnotherIssuer(t *testing.T) {
 	}
 }
 
-// askedFor is where a token is asked for with the settings.
+// askedFor is the endpoint that is asked for a token with the settings.
 func askedFor(t *testing.T, settings httpclient.MaskinportenSettings) (address string) {
 	t.Helper()
 	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(roundTripper(func(r *http.Request) (*http.Response, error) {

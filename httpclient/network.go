@@ -194,7 +194,7 @@ func untrusted(err error) network {
 }
 
 // alertOf finds the alert with which a server ended the TLS handshake (RFC 8446
-// section 6.2), as crypto/tls wraps it; nil if there was none.
+// section 6.2), as crypto/tls wraps it. It is nil without an alert.
 func alertOf(err error) *net.OpError {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "remote error" {

@@ -35,9 +35,9 @@ func (s *slowIssuer) times() []time.Time {
 	return append([]time.Time(nil), s.asked...)
 }
 
-// Tokens of every life, asked for at every rate: how many token requests that
-// takes, and who waits. Where requests come often enough for one of them to find
-// the token due for a refresh but still in use, only the very first waits.
+// Tokens of every life, asked for at every rate: how many token requests that takes,
+// and who waits. If requests come often enough to find the token due but still in use,
+// only the very first waits.
 func TestTokenLives(t *testing.T) {
 	t.Parallel()
 	const latency = 20 * time.Millisecond

@@ -21,10 +21,10 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
-// TestSoak runs for as long as the variable SOAK says ("60s"), and not at all
-// without it: several clients, hundreds of goroutines, tokens of 2 s, faults in a
-// fifth of all token requests, cancellations, revocations and rotations. It is
-// meant for the race detector: see the Makefile.
+// Several clients, hundreds of goroutines, tokens of 2 s, faults in a fifth of all token
+// requests, cancellations, revocations and rotations. TestSoak runs for the time that
+// the variable SOAK says ("60s"), and not at all without it. It is meant for the race
+// detector: see the Makefile.
 func TestSoak(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("SOAK"))
 	if err != nil {
@@ -196,7 +196,7 @@ func (s *soak) request(ctx context.Context, client *http.Client, worker int) {
 	switch {
 	case err != nil && ctx.Err() != nil:
 		s.cancelled.Add(1)
-	case errors.Is(err, httpclient.ErrTemporary), isRevokedGrant(err):
+	case errors.Is(err, httpclient.ErrTemporary), isRevokedToken(err):
 		s.failed.Add(1)
 	case err != nil:
 		s.t.Errorf("failed: %v", err)
@@ -215,8 +215,9 @@ func (s *soak) request(ctx context.Context, client *http.Client, worker int) {
 	}
 }
 
-// isRevokedGrant tells a grant that was revoked before it could be exchanged.
-func isRevokedGrant(err error) bool {
+// isRevokedToken reports whether a Maskinporten token was revoked before it could be
+// exchanged.
+func isRevokedToken(err error) bool {
 	var failed *httpclient.TokenError
 	return errors.As(err, &failed) && failed.Step == "token exchange" && failed.StatusCode == http.StatusUnauthorized
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
-// Where a token goes, through every kind of redirect, with a base transport
+// A token goes to its origin only, through every kind of redirect, with a base transport
 // that sets resp.Request and one that does not.
 type redirect struct {
 	name string
@@ -207,8 +207,8 @@ func TestRingOfRedirects(t *testing.T) {
 	}
 }
 
-// A list of hosts that allows nothing, or that no request could match, is an error
-// at once: it must not fail open, nor at the first request.
+// A list of hosts that allows nothing, or that no request could match, is an error of
+// NewTokenSource. It must not fail open, nor at the first request.
 func TestAllowedHostsAreChecked(t *testing.T) {
 	t.Parallel()
 	s := settingsOf(t, newDouble(t), nil)
@@ -262,7 +262,7 @@ func TestCallersOwnAuthorization(t *testing.T) {
 	}
 }
 
-// Where the settings replace a caller's Authorization they do so on redirects too.
+// Settings that replace a caller's Authorization do so on redirects too.
 func TestOverwrittenAuthorizationOnRedirects(t *testing.T) {
 	t.Parallel()
 	bearers := 0
@@ -283,8 +283,8 @@ func TestOverwrittenAuthorizationOnRedirects(t *testing.T) {
 	}
 }
 
-// A request that the caller authenticated gets no token of ours on the way
-// either, though net/http drops his header at the first other host for good.
+// A request that the caller authenticated gets no token of ours on the way either. Yet
+// net/http drops the caller's header at the first other host for good.
 func TestCallersOwnAuthorizationOnRedirects(t *testing.T) {
 	t.Parallel()
 	for name, header := range map[string]string{"as usual": "Authorization", "not canonical": "authorization"} {
@@ -530,7 +530,7 @@ func TestAPIThatAlwaysRejects(t *testing.T) {
 	})
 }
 
-// Where no newer token is to be had, the API's own answer comes back.
+// Without a newer token the API's own answer comes back.
 func TestRejectedWhileMaskinportenIsDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -555,7 +555,7 @@ func TestRejectedWhileMaskinportenIsDown(t *testing.T) {
 }
 
 // A caller whose token was rejected waits for a newer one no longer than its own
-// context allows, and one whose request cannot be sent again does not wait at all.
+// context allows. One whose request cannot be sent again does not wait at all.
 func TestRejectedWhileMaskinportenHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -585,8 +585,8 @@ func TestRejectedWhileMaskinportenHangs(t *testing.T) {
 	})
 }
 
-// A token that is rejected when it is due anyhow has not been replaced out of turn:
-// the next one may be, and that one again after half of its life.
+// A token that is rejected when it is due anyhow has not been replaced out of turn.
+// The next one may be replaced, and that one again after half of its life.
 func TestRejectedTokenThatWasDue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,12 +14,13 @@ import (
 	"time"
 )
 
-// watch accounts for each 401 that a caller of the soak sees. There are three
-// reasons that begin with a revocation: no newer token was to be had, which the
-// source logs; the newer one had been asked for before the revocation too; or the
-// rejected one had itself replaced a rejected one a moment before the revocation. A
-// fourth is a machine so busy that a good token ended on its way, and there was no
-// newer one, or that ended on its way too.
+// watch accounts for each 401 that a caller of the soak sees. There are four reasons:
+//
+//   - After a revocation there was no newer token, which the source logs.
+//   - The newer token had been asked for before the revocation, too.
+//   - The rejected token had replaced a rejected one a moment before the revocation.
+//   - The machine was so busy that a good token ended on its way. There was no newer
+//     one, or that ended on its way too.
 type watch struct {
 	asked   sync.Map     // token -> when it was asked for
 	revoked atomic.Int64 // when, in nanoseconds since 1970; 0 for never
@@ -40,8 +41,8 @@ type kind struct {
 	replacement bool      // the newest is the first one asked for after a rejection
 }
 
-// replaced is the cause if a replacement is rejected within half of its life,
-// which is at most 1.5 s here; and a fetch takes a while besides.
+// replaced is the cause if a replacement is rejected within half of its life. That is
+// at most 1.5 s here, and a fetch takes a while besides.
 const (
 	replaced = "the token was replaced a moment ago"
 	youth    = 1500*time.Millisecond + time.Second
@@ -109,13 +110,13 @@ func (w *watch) tokens(base http.RoundTripper) http.RoundTripper {
 			return nil, err
 		}
 		resp.Body = io.NopCloser(bytes.NewReader(body))
-		var grant struct {
+		var answer struct {
 			Token string `json:"access_token"`
 		}
-		if json.Unmarshal(body, &grant) != nil {
-			grant.Token = string(body) // the exchange's
+		if json.Unmarshal(body, &answer) != nil {
+			answer.Token = string(body) // the exchange's
 		}
-		w.asked.Store(grant.Token, start)
+		w.asked.Store(answer.Token, start)
 		return resp, nil
 	})
 }

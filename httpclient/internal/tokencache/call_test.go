@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Callers wait for one call, each with a context of its own. The call belongs to none.
+// Callers wait for one call, each with a context of its own. The call belongs to no caller.
 func TestCallersLeaveWithTheirOwnContext(t *testing.T) {
 	t.Parallel()
 	for _, k := range []string{pinned, "other"} {
@@ -81,7 +81,7 @@ func TestContextOfAFetchEnds(t *testing.T) {
 	})
 }
 
-// Nobody waits for the cache's lock to read the pinned key's value.
+// No caller waits for the cache's lock to read the pinned key's value.
 func TestPinnedValueNeedsNoLock(t *testing.T) {
 	t.Parallel()
 	var now atomic.Int64

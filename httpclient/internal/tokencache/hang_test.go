@@ -139,7 +139,7 @@ func TestFetchesLeftBehindAreBounded(t *testing.T) {
 	})
 }
 
-// The pinned key needs no slot, and those who get none say so in time.
+// The pinned key needs no slot. A call that gets no slot says so in time.
 func TestSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

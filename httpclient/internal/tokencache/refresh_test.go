@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A value in regular use is refreshed ahead of its end, once, and nobody waits.
+// A value in regular use is refreshed ahead of its end, once, and no caller waits.
 func TestRefreshAhead(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{pinned, "other"} {
