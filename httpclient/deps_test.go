@@ -14,11 +14,11 @@ func TestDependencies(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(out), "lestrrat-go/jwx/v2/jws") {
-		t.Fatalf("this is not the list of dependencies:\n%s", out)
+		t.Fatalf("got this, want the list of dependencies:\n%s", out)
 	}
 	for _, foreign := range []string{"azure", "koanf", "go.uber.org", "portnokkel/provider", "portnokkel/fxmodule", "maskinportentest"} {
 		if strings.Contains(strings.ToLower(string(out)), foreign) {
-			t.Errorf("depends on %s", foreign)
+			t.Errorf("got a dependency on %s, want it absent", foreign)
 		}
 	}
 }

@@ -102,7 +102,7 @@ func settingsOf(t testing.TB, srv *maskinportentest.Server, changes map[string]a
 	}
 	settings, err := httpclient.ParseSettings(section)
 	if warnings := httpclient.Warnings(settings); err != nil || len(warnings) > 0 {
-		t.Fatalf("settings: %v, warnings %q", err, warnings)
+		t.Fatalf("got error %v and warnings %q, want settings without either", err, warnings)
 	}
 	return settings
 }
@@ -269,7 +269,7 @@ func answered(t *testing.T, changes map[string]any, fault faulttest.Fault) (err 
 		_, err = source.Token(t.Context())
 	})
 	if strings.Contains(prints(err), "CANARY") {
-		t.Error("a secret is printed")
+		t.Error("got a secret that is printed, want no secret")
 	}
 	return err
 }

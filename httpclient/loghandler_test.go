@@ -110,7 +110,7 @@ func TestLogHandlerThatFails(t *testing.T) {
 					t.Errorf("got %d other records, want 2:\n%s", got, out.String())
 				}
 				if strings.Contains(out.String(), "CANARY") {
-					t.Errorf("got the panic's value in the log:\n%s", out.String())
+					t.Errorf("got the panic's value in the log, want only the stack:\n%s", out.String())
 				}
 			})
 		})

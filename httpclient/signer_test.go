@@ -41,7 +41,7 @@ func TestRefusedSigners(t *testing.T) {
 		}
 	}
 	if _, err := httpclient.NewCertificateKey(nil, chain, ""); message(err) != "httpclient: key: the signer is nil" {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about a nil signer", err)
 	}
 }
 

@@ -46,7 +46,7 @@ func TestAssertion(t *testing.T) {
 			exp, _ := claims["exp"].(float64)
 			id, _ := claims["jti"].(string)
 			if exp-iat != 120 || time.Since(time.Unix(int64(iat), 0)).Abs() > time.Minute || len(id) < 20 {
-				t.Errorf("iat %v, exp %v, jti %q", iat, exp, id)
+				t.Errorf("got iat %v, exp %v and jti %q, want a life of 120 s from now and a long jti", iat, exp, id)
 			}
 			for _, name := range []string{"iat", "exp", "jti"} {
 				delete(claims, name)
@@ -57,10 +57,10 @@ func TestAssertion(t *testing.T) {
 				t.Error(diff)
 			}
 			if token.Lifetime() != 2*time.Minute || token.IsAltinn() || !slices.Equal(token.Scopes(), []string{scope}) {
-				t.Errorf("token %v, life %v", token, token.Lifetime())
+				t.Errorf("got token %v and life %v, want a Maskinporten token and 2m", token, token.Lifetime())
 			}
 			if left := time.Until(token.Expires()); left > 2*time.Minute || left < time.Minute {
-				t.Errorf("expires in %v", left)
+				t.Errorf("got a token that expires in %v, want 1m to 2m", left)
 			}
 		})
 	}
@@ -75,16 +75,16 @@ func TestExchange(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !token.IsAltinn() || token.Lifetime() != 30*time.Minute || !slices.Equal(token.Scopes(), []string{scope}) {
-		t.Errorf("token %v, life %v", token, token.Lifetime())
+		t.Errorf("got token %v and life %v, want an Altinn token and 30m", token, token.Lifetime())
 	}
 	if got := payload(t, token)["urn:altinn:org"]; got != "ttd" {
 		t.Errorf("got a token of %v, want one of the test organisation ttd", got)
 	}
 	if status, body := get(t, source.Client(), srv.PlatformURL()+"/api"); status != 200 {
-		t.Errorf("the API answered %d %s", status, body)
+		t.Errorf("got %d %s of the API, want 200", status, body)
 	}
 	if s := srv.Stats(); s.TokenRequests != 1 || s.Exchanges != 1 || s.Refused != 0 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want a token request, an exchange and no refusal", s)
 	}
 }
 
@@ -124,15 +124,15 @@ func TestExchangeAnswers(t *testing.T) {
 			token, err := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true}).Token(t.Context())
 			if c.err == "" {
 				if err != nil || token.Lifetime() != c.life || strings.Contains(token.AccessToken(), "\n") {
-					t.Fatalf("got %v, %v", token, err)
+					t.Fatalf("got %v and error %v, want a life of %v", token, err, c.life)
 				}
 				return
 			}
 			if !strings.Contains(message(err), "200 OK: "+c.err+": something between here and Altinn answers in its place") {
-				t.Errorf("got %v", err)
+				t.Errorf("got %v, want %s", err, c.err)
 			}
 			if strings.Contains(prints(err), "CANARY") {
-				t.Error("the error quotes the answer")
+				t.Error("got an error that quotes the answer, want no quotation")
 			}
 		})
 	}
@@ -156,7 +156,7 @@ func TestOneFetch(t *testing.T) {
 		}
 		callers.Wait()
 		if s := srv.Stats(); s.TokenRequests != 1 || s.Exchanges != 1 {
-			t.Errorf("%+v", s)
+			t.Errorf("got %+v, want a token request and an exchange", s)
 		}
 	})
 }
@@ -173,20 +173,20 @@ func TestWaitersLeaveOnTheirOwn(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		if _, err := source.Token(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 50*time.Millisecond {
-			t.Errorf("left with %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want the deadline after 50ms", err, time.Since(start))
 		}
 		// All waiters have left, and the result is kept all the same.
 		pass(5 * time.Second)
 		synctest.Wait()
 		start = time.Now()
 		if _, err := source.Token(t.Context()); err != nil || time.Since(start) != 0 {
-			t.Errorf("got %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want a token at once", err, time.Since(start))
 		}
 		if s := srv.Stats(); s.TokenRequests != 1 {
-			t.Errorf("%d token requests", s.TokenRequests)
+			t.Errorf("got %d token requests, want 1", s.TokenRequests)
 		}
 		if _, err := source.Token(canceled(t)); err != nil {
-			t.Errorf("a warm token needs no waiting: %v", err)
+			t.Errorf("got %v, want the token that is there", err)
 		}
 	})
 }
@@ -196,7 +196,7 @@ func TestCancelledCallerFetchesNothing(t *testing.T) {
 	srv := newDouble(t)
 	_, err := sourceOf(t, srv, nil).Token(canceled(t))
 	if message(err) != "httpclient: waiting for a token: gone home" || srv.Stats().TokenRequests != 0 {
-		t.Errorf("got %v, %d token requests", err, srv.Stats().TokenRequests)
+		t.Errorf("got %v and %d token requests, want the context's cause and 0", err, srv.Stats().TokenRequests)
 	}
 }
 
@@ -213,7 +213,7 @@ func TestNobodyWaitsWhenWarm(t *testing.T) {
 			start := time.Now()
 			token, err := source.Token(t.Context())
 			if err != nil || !time.Now().Before(token.Expires().Add(-time.Second)) {
-				t.Fatalf("got %v, %v", token, err)
+				t.Fatalf("got %v and error %v, want a token that lives", token, err)
 			}
 			if time.Since(start) > 0 {
 				waited++
@@ -222,7 +222,7 @@ func TestNobodyWaitsWhenWarm(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := srv.Stats().TokenRequests; waited != 1 || n > 6 || n < 5 {
-			t.Errorf("%d requests waited, %d token requests", waited, n)
+			t.Errorf("got %d requests that waited and %d token requests, want 1 and 5 or 6", waited, n)
 		}
 	})
 }
@@ -235,13 +235,13 @@ func TestSchedule(t *testing.T) {
 		earliest, end := httpclient.Schedule(life, 0)
 		latest, _ := httpclient.Schedule(life, 0.999999)
 		if earliest < life*84/100 || life-earliest > 5*time.Minute {
-			t.Errorf("%v: refreshed as early as %v", life, earliest)
+			t.Errorf("%v: got a refresh at %v, want it later", life, earliest)
 		}
 		if latest-earliest < life/100 && latest-earliest < time.Minute {
-			t.Errorf("%v: jitter of %v only", life, latest-earliest)
+			t.Errorf("%v: got a jitter of %v, want more", life, latest-earliest)
 		}
 		if latest >= end || end >= life || life-end > 10*time.Second {
-			t.Errorf("%v: refreshed as late as %v, used until %v", life, latest, end)
+			t.Errorf("%v: got a refresh at %v and an end at %v, want both earlier", life, latest, end)
 		}
 	}
 }
@@ -264,22 +264,22 @@ func TestOutageWithAGoodToken(t *testing.T) {
 		start := time.Now()
 		during, err := source.Token(t.Context())
 		if err != nil || during != first || time.Since(start) != 0 {
-			t.Errorf("during the outage: %v, %v after %v", during, err, time.Since(start))
+			t.Errorf("during the outage: got %v and error %v after %v, want the first token at once", during, err, time.Since(start))
 		}
 		pass(3 * time.Second) // the attempts of the first refresh fail
 		synctest.Wait()
 		if srv.Faults.Pending() != 0 {
-			t.Fatal("the refresh did not use up the faults")
+			t.Fatal("got faults that are left, want them used up by the refresh")
 		}
 		if !strings.Contains(out.String(), "could not refresh the token; the one in use is kept") {
-			t.Errorf("no warning in\n%s", out.String())
+			t.Errorf("got no warning, want one in\n%s", out.String())
 		}
 		if _, err := source.Token(t.Context()); err != nil { // starts the next refresh
 			t.Fatal(err)
 		}
 		synctest.Wait()
 		if after, err := source.Token(t.Context()); err != nil || after == first {
-			t.Errorf("not recovered: %v, %v", after, err)
+			t.Errorf("got %v and error %v, want a new token", after, err)
 		}
 	})
 }
@@ -301,7 +301,7 @@ func TestRefusalIsRemembered(t *testing.T) {
 				}
 				var failed *httpclient.TokenError
 				if !errors.As(err, &failed) || failed.Since.IsZero() || !failed.RetryAt.After(time.Now()) {
-					t.Fatalf("since %v, retry at %v, now %v", failed.Since, failed.RetryAt, time.Now())
+					t.Fatalf("got since %v and retry at %v, want both, and the latter after %v", failed.Since, failed.RetryAt, time.Now())
 				}
 			}
 			requests = append(requests, srv.Stats().TokenRequests)
@@ -309,7 +309,7 @@ func TestRefusalIsRemembered(t *testing.T) {
 		}
 		// 3 s: asked at 0, at 1 and not again before 3.
 		if requests[0] != 1 || requests[9] != 1 || requests[10] != 2 || requests[29] != 2 {
-			t.Errorf("token requests after each 100 ms: %v", requests)
+			t.Errorf("got %v token requests after each 100 ms, want 1 for a second and then 2", requests)
 		}
 	})
 }
@@ -344,7 +344,7 @@ func TestServerThatFails(t *testing.T) {
 					fault.Match, fault.Times = match, 1
 					srv.Faults.Add(fault)
 					if _, err := source.Token(t.Context()); err != nil {
-						t.Fatalf("after one bad answer: %v", err)
+						t.Fatalf("got %v after one bad answer, want a token", err)
 					}
 					source.Close()
 
@@ -355,15 +355,15 @@ func TestServerThatFails(t *testing.T) {
 					start := time.Now()
 					_, err := source.Token(t.Context())
 					if !errors.Is(err, httpclient.ErrTemporary) || time.Since(start) > 25*time.Second {
-						t.Errorf("got %v after %v", err, time.Since(start))
+						t.Errorf("got %v after %v, want ErrTemporary within 25s", err, time.Since(start))
 					}
 					if strings.Contains(prints(err), "CANARY") {
-						t.Errorf("the error quotes the answer: %v", err)
+						t.Errorf("got an error that quotes the answer, want no quotation: %v", err)
 					}
 					srv.Faults.Clear()
 					pass(6 * time.Second)
 					if _, err := source.Token(t.Context()); err != nil {
-						t.Errorf("not recovered: %v", err)
+						t.Errorf("got %v afterwards, want a token", err)
 					}
 				})
 			})
@@ -385,7 +385,7 @@ func TestLongRetryAfter(t *testing.T) {
 		_, err := source.Token(t.Context())
 		var failed *httpclient.TokenError
 		if !errors.As(err, &failed) || failed.RetryAfter != time.Hour || time.Since(start) != 0 {
-			t.Errorf("got %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want a RetryAfter of 1h at once", err, time.Since(start))
 		}
 	})
 }
@@ -417,7 +417,7 @@ func TestMaskinportenTokenIsKept(t *testing.T) {
 					want = [2]int{2, 3}
 				}
 				if s := srv.Stats(); [2]int{s.TokenRequests, s.Exchanges} != want {
-					t.Errorf("%d token requests, %d exchanges, want %v", s.TokenRequests, s.Exchanges, want)
+					t.Errorf("got %d token requests and %d exchanges, want %v", s.TokenRequests, s.Exchanges, want)
 				}
 			})
 		})
@@ -452,18 +452,18 @@ func TestClockSkew(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := srv.Stats().TokenRequests; n != 2 {
-				t.Errorf("%d token requests, want 2", n)
+				t.Errorf("got %d token requests, want 2", n)
 			}
 			passed.Add(int64(5 * time.Minute))
 			later, err := source.Token(t.Context())
 			if err != nil || later == token {
-				t.Fatalf("got %v, %v", later, err)
+				t.Fatalf("got %v and error %v, want another token", later, err)
 			}
 			if n := srv.Stats().TokenRequests; n != 3 {
-				t.Errorf("%d token requests, want 3", n)
+				t.Errorf("got %d token requests, want 3", n)
 			}
 			if strings.Count(out.String(), c.warns) != 1 || strings.Count(out.String(), "WARN") != 1 {
-				t.Errorf("logged:\n%s", out.String())
+				t.Errorf("got another log, want one warning %q:\n%s", c.warns, out.String())
 			}
 		})
 	}
@@ -476,7 +476,7 @@ func TestClockIsNotToBlame(t *testing.T) {
 	srv.Faults.Add(faulttest.Fault{Match: toToken, Times: -1, Status: 400, Body: `{"error":"invalid_grant","error_description":"JWT is expired"}`})
 	_, err := sourceOf(t, srv, nil).Token(t.Context())
 	if !errors.Is(err, httpclient.ErrClockSkew) || srv.Stats().TokenRequests != 1 {
-		t.Errorf("got %v after %d requests", err, srv.Stats().TokenRequests)
+		t.Errorf("got %v after %d requests, want ErrClockSkew after 1", err, srv.Stats().TokenRequests)
 	}
 }
 
@@ -501,7 +501,7 @@ func TestEitherClockEndsAToken(t *testing.T) {
 			}
 			advance(&wall, &monotonic)
 			if second, err := source.Token(t.Context()); err != nil || second == first {
-				t.Errorf("got %v, %v", second, err)
+				t.Errorf("got %v and error %v, want another token", second, err)
 			}
 		})
 	}
@@ -546,10 +546,10 @@ func TestMetadata(t *testing.T) {
 					t.Fatal(err)
 				}
 			} else if !strings.Contains(message(err), c.err) {
-				t.Errorf("got %v", err)
+				t.Errorf("got %v, want %s", err, c.err)
 			}
 			if n := srv.Stats().Metadata; n != 1 {
-				t.Errorf("%d requests for metadata", n)
+				t.Errorf("got %d requests for metadata, want 1", n)
 			}
 		})
 	}
@@ -567,11 +567,11 @@ func TestClose(t *testing.T) {
 		source.Close()
 		source.Close()
 		if _, err := source.Token(t.Context()); !errors.Is(err, httpclient.ErrClosed) {
-			t.Errorf("Token says %v", err)
+			t.Errorf("Token: got %v, want ErrClosed", err)
 		}
 		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.PlatformURL()+"/api", nil)
 		if _, err := source.Client().Do(req); !errors.Is(err, httpclient.ErrClosed) {
-			t.Errorf("the client says %v", err)
+			t.Errorf("the client: got %v, want ErrClosed", err)
 		}
 	})
 }
@@ -592,7 +592,7 @@ func TestCloseEndsAFetch(t *testing.T) {
 		start := time.Now()
 		go source.Close()
 		if err := <-failed; !errors.Is(err, httpclient.ErrClosed) || time.Since(start) != 0 {
-			t.Errorf("got %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want ErrClosed at once", err, time.Since(start))
 		}
 	})
 }
@@ -601,16 +601,16 @@ func TestZeroValues(t *testing.T) {
 	t.Parallel()
 	var source httpclient.TokenSource
 	if _, err := source.Token(t.Context()); !errors.Is(err, httpclient.ErrClosed) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrClosed", err)
 	}
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://127.0.0.1:1/", nil)
 	if _, err := source.Client().Do(req); !errors.Is(err, httpclient.ErrClosed) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrClosed", err)
 	}
 	source.Close()
 	var nothing *httpclient.TokenSource
 	var none *httpclient.Token
 	if got := fmt.Sprint(nothing, none); got != "httpclient.TokenSource(closed) no token" {
-		t.Errorf("printed %s", got)
+		t.Errorf("got %s, want a closed source and no token", got)
 	}
 }

@@ -92,7 +92,7 @@ func TestRedirects(t *testing.T) {
 					}
 					for r := resp.Request; r != nil; r = r.Response.Request {
 						if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer") {
-							t.Error("the caller can read a bearer")
+							t.Error("got a bearer in what the caller can read, want no bearer")
 						}
 						if r.Response == nil {
 							break
@@ -117,7 +117,7 @@ func TestBrokenChain(t *testing.T) {
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.example/", nil)
 	req.Response = answer(302, nil)
 	if _, err := rt.RoundTrip(req); err != nil || bearer != "" {
-		t.Errorf("bearer %v, error %v", bearer != "", err)
+		t.Errorf("got a bearer: %v, error %v; want a request without one", bearer != "", err)
 	}
 }
 
@@ -158,10 +158,10 @@ func TestDestinations(t *testing.T) {
 			req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url, body)
 			_, err := source.Transport(base).RoundTrip(req)
 			if !errors.Is(err, c.want) || reached != (c.want == nil) {
-				t.Errorf("error %v, reached %v", err, reached)
+				t.Errorf("got error %v and reached: %v, want error %v", err, reached, c.want)
 			}
 			if c.want != nil && body.closed.Load() != 1 {
-				t.Errorf("body closed %d times", body.closed.Load())
+				t.Errorf("got a body closed %d times, want once", body.closed.Load())
 			}
 		})
 	}
@@ -180,7 +180,7 @@ func TestDestinations(t *testing.T) {
 	} {
 		c.req.Header = http.Header{}
 		if _, err := transport.RoundTrip(&c.req); (c.want == "") != (err == nil) || !strings.Contains(message(err), c.want) {
-			t.Errorf("%s: got %v", name, err)
+			t.Errorf("%s: got %v, want an error with %q", name, err, c.want)
 		}
 	}
 }
@@ -203,7 +203,7 @@ func TestRingOfRedirects(t *testing.T) {
 		_ = resp.Body.Close()
 	}
 	if !strings.Contains(message(err), "stopped after 10 redirects") || bearers > 2 {
-		t.Errorf("got %v, %d bearers", err, bearers)
+		t.Errorf("got %v and %d bearers, want an end after 10 redirects and at most 2", err, bearers)
 	}
 }
 
@@ -224,7 +224,7 @@ func TestAllowedHostsAreChecked(t *testing.T) {
 		}
 	}
 	if _, err := httpclient.NewTokenSource(s, nil); err != nil {
-		t.Errorf("a nil option: %v", err)
+		t.Errorf("a nil option: got %v, want a source", err)
 	}
 }
 
@@ -247,16 +247,16 @@ func TestCallersOwnAuthorization(t *testing.T) {
 			before := req.Header.Clone()
 			resp, err := source.Client().Do(req)
 			if err != nil || resp.StatusCode != 401 {
-				t.Fatalf("got %v, %v", resp, err)
+				t.Fatalf("got %v and error %v, want 401", resp, err)
 			}
 			if ours := len(sent) == 1 && strings.HasPrefix(sent[0], "Bearer "); ours != overwrite || len(sent) != 1 {
-				t.Errorf("%d values, ours: %v", len(sent), ours)
+				t.Errorf("got %d values and ours: %v, want 1 and %v", len(sent), ours, overwrite)
 			}
 			if diff := cmp.Diff(before, req.Header); diff != "" {
 				t.Error(diff)
 			}
 			if asked := srv.Stats().TokenRequests > 0; asked != overwrite {
-				t.Errorf("asked for a token: %v", asked)
+				t.Errorf("got a token request: %v, want %v", asked, overwrite)
 			}
 		})
 	}
@@ -279,7 +279,7 @@ func TestOverwrittenAuthorizationOnRedirects(t *testing.T) {
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.example/", nil)
 	req.Header.Set("Authorization", "Basic mine")
 	if resp, err := source.Client().Do(req); err != nil || resp.StatusCode != 200 || bearers != 2 {
-		t.Errorf("got %v, %v, %d bearers", resp, err, bearers)
+		t.Errorf("got %v, error %v and %d bearers, want 200 and 2", resp, err, bearers)
 	}
 }
 
@@ -296,7 +296,7 @@ func TestCallersOwnAuthorizationOnRedirects(t *testing.T) {
 			base := roundTripper(func(r *http.Request) (*http.Response, error) {
 				for name, values := range r.Header {
 					if strings.EqualFold(name, "Authorization") && (len(values) != 1 || values[0] != "Basic mine") {
-						t.Errorf("hop %d: %d values", sent, len(values))
+						t.Errorf("hop %d: got %d values, want only the caller's own", sent, len(values))
 					}
 				}
 				if sent++; sent <= len(hops) {
@@ -308,7 +308,7 @@ func TestCallersOwnAuthorizationOnRedirects(t *testing.T) {
 			req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://a.example/", nil)
 			req.Header[header] = []string{"Basic mine"}
 			if _, err := source.Client().Do(req); err != nil || sent != 3 || srv.Stats().TokenRequests != 0 {
-				t.Errorf("%d hops, %v, %d token requests", sent, err, srv.Stats().TokenRequests)
+				t.Errorf("got %d hops, error %v and %d token requests, want 3 and 0", sent, err, srv.Stats().TokenRequests)
 			}
 		})
 	}
@@ -320,7 +320,7 @@ func TestBaseThatEditsTheHeader(t *testing.T) {
 	srv := newDouble(t)
 	base := roundTripper(func(r *http.Request) (*http.Response, error) {
 		if !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") {
-			t.Error("no token")
+			t.Error("got no token, want one")
 		}
 		r.Header["Authorization"][0] = "***"
 		return answer(200, nil), nil
@@ -332,7 +332,7 @@ func TestBaseThatEditsTheHeader(t *testing.T) {
 		}
 	}
 	if token, err := source.Token(t.Context()); err != nil || len(token.AccessToken()) < 20 {
-		t.Errorf("got %v, %v", token, err)
+		t.Errorf("got %v and error %v, want the token as it was", token, err)
 	}
 }
 
@@ -367,19 +367,19 @@ func TestRejectedToken(t *testing.T) {
 				resp, err := client.Do(req)
 				status, body := read(t, resp, err)
 				if status != c.status || (c.name == "a body that can be replayed" && body != "hello whole") {
-					t.Errorf("got %d %q", status, body)
+					t.Errorf("got %d %q, want %d and the whole body", status, body, c.status)
 				}
 				synctest.Wait() // for the fetch that a stream does not wait for
 				after := srv.Stats()
 				if calls := after.APIRequests - before.APIRequests; calls != c.calls {
-					t.Errorf("%d calls of the API, want %d", calls, c.calls)
+					t.Errorf("got %d calls of the API, want %d", calls, c.calls)
 				}
 				if asked := after.TokenRequests - before.TokenRequests; asked != 1 {
-					t.Errorf("%d token requests, want 1", asked)
+					t.Errorf("got %d token requests, want 1", asked)
 				}
 				// In any case the next request has the newer token.
 				if status, _ := get(t, client, srv.PlatformURL()+"/api"); status != http.StatusOK || srv.Stats().APIRequests != after.APIRequests+1 {
-					t.Errorf("then got %d after %d calls", status, srv.Stats().APIRequests-after.APIRequests)
+					t.Errorf("then got %d after %d calls, want 200 after 1", status, srv.Stats().APIRequests-after.APIRequests)
 				}
 			})
 		})
@@ -406,7 +406,7 @@ func TestOddRejections(t *testing.T) {
 			})
 			source := sourceOf(t, srv, nil, httpclient.WithBaseTransport(base))
 			if status, _ := get(t, source.Client(), "https://a.example/"); status != 200 {
-				t.Errorf("got %d", status)
+				t.Errorf("got %d, want 200", status)
 			}
 		})
 	}
@@ -414,7 +414,7 @@ func TestOddRejections(t *testing.T) {
 		t.Parallel()
 		source := sourceOf(t, newDouble(t), nil, httpclient.WithBaseTransport(roundTripper(func(*http.Request) (*http.Response, error) { return nil, nil })))
 		if _, err := source.Client().Get("https://a.example/"); !strings.Contains(message(err), "neither a response nor an error") {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want an error about a base without response and error", err)
 		}
 	})
 	t.Run("GetBody without a body", func(t *testing.T) {
@@ -435,7 +435,7 @@ func TestOddRejections(t *testing.T) {
 		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://a.example/", strings.NewReader("x"))
 		req.Body, req.ContentLength = nil, 0
 		if _, err := source.Transport(base).RoundTrip(req); err != nil || fmt.Sprint(bodies) != "[none none]" {
-			t.Errorf("bodies %q, %v", bodies, err)
+			t.Errorf("got bodies %q and error %v, want none twice", bodies, err)
 		}
 	})
 }
@@ -491,13 +491,13 @@ func TestStormOfRejections(t *testing.T) {
 		for range 1000 {
 			callers.Go(func() {
 				if status, _ := get(t, client, srv.PlatformURL()+"/api"); status != 200 {
-					t.Errorf("got %d", status)
+					t.Errorf("got %d, want 200", status)
 				}
 			})
 		}
 		callers.Wait()
 		if n := srv.Stats().TokenRequests; n != 2 {
-			t.Errorf("%d token requests, want 2", n)
+			t.Errorf("got %d token requests, want 2", n)
 		}
 		client.CloseIdleConnections()
 	})
@@ -520,12 +520,12 @@ func TestAPIThatAlwaysRejects(t *testing.T) {
 			req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.example/", nil)
 			resp, err := source.Client().Do(req)
 			if err != nil || resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") == "" || resp.Request != req {
-				t.Fatalf("got %v, %v", resp, err)
+				t.Fatalf("got %v and error %v, want the API's own 401", resp, err)
 			}
 			pass(100 * time.Millisecond)
 		}
 		if n := srv.Stats().TokenRequests; calls > 102 || n != 2 {
-			t.Errorf("%d calls, %d token requests in 10 s", calls, n)
+			t.Errorf("got %d calls and %d token requests in 10 s, want at most 102 and 2", calls, n)
 		}
 	})
 }
@@ -545,11 +545,11 @@ func TestRejectedWhileMaskinportenIsDown(t *testing.T) {
 		srv.Faults.Add(faulttest.Fault{Match: toToken, Status: 503, Times: -1})
 		for range 5 {
 			if status, body := get(t, client, srv.PlatformURL()+"/api"); status != 401 || !strings.Contains(body, "Unauthorized") {
-				t.Errorf("got %d %q", status, body)
+				t.Errorf("got %d %q, want the API's own 401", status, body)
 			}
 		}
 		if n := srv.Stats().TokenRequests; n > 1+3 {
-			t.Errorf("%d token requests", n)
+			t.Errorf("got %d token requests, want at most 4", n)
 		}
 	})
 }
@@ -635,13 +635,13 @@ func TestRetryThatFails(t *testing.T) {
 	source := sourceOf(t, srv, nil, httpclient.WithBaseTransport(base))
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://api.example/", strings.NewReader("x"))
 	if _, err := source.Client().Do(req); !errors.Is(err, io.ErrUnexpectedEOF) || first.closed.Load() != 1 {
-		t.Errorf("got %v, closed %d times", err, first.closed.Load())
+		t.Errorf("got %v and a body closed %d times, want the lost answer and 1", err, first.closed.Load())
 	}
 	calls = 0
 	req, _ = http.NewRequestWithContext(t.Context(), http.MethodPost, "https://api.example/", strings.NewReader("x"))
 	req.GetBody = func() (io.ReadCloser, error) { return nil, io.ErrNoProgress }
 	if resp, err := source.Client().Do(req); err != nil || resp.StatusCode != 401 {
-		t.Errorf("got %v, %v", resp, err)
+		t.Errorf("got %v and error %v, want the API's own 401", resp, err)
 	}
 }
 
@@ -652,10 +652,10 @@ func TestNoTokenNoRequest(t *testing.T) {
 	body := &closeCounter{Reader: strings.NewReader("x")}
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.PlatformURL()+"/api", body)
 	if _, err := source.Client().Do(req); !errors.Is(err, httpclient.ErrUnknownClient) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrUnknownClient", err)
 	}
 	if body.closed.Load() == 0 || srv.Stats().APIRequests != 0 {
-		t.Errorf("closed %d times, %d requests", body.closed.Load(), srv.Stats().APIRequests)
+		t.Errorf("got a body closed %d times and %d requests, want it closed and no request", body.closed.Load(), srv.Stats().APIRequests)
 	}
 }
 
@@ -668,7 +668,7 @@ func TestTokenRequestsAreNotRedirected(t *testing.T) {
 			srv.Faults.Add(faulttest.Fault{Match: match, Times: -1, Status: status, Header: http.Header{"Location": {srv.PlatformURL() + "/api"}}})
 			_, err := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true}).Token(t.Context())
 			if !strings.Contains(message(err), "redirects of token requests are not followed") || srv.Stats().APIRequests != 0 {
-				t.Errorf("%d: got %v, %d API requests", status, err, srv.Stats().APIRequests)
+				t.Errorf("%d: got %v and %d API requests, want an error about redirects and 0", status, err, srv.Stats().APIRequests)
 			}
 		}
 	}
@@ -691,21 +691,21 @@ func TestDefaultTransports(t *testing.T) {
 	defer source.Close()
 	// The double's issuer is its own address, so the metadata names another.
 	if _, err := source.Token(t.Context()); !strings.Contains(message(err), "the metadata is of another issuer") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about another issuer", err)
 	}
 	var closed bool
 	client := &http.Client{Transport: source.Transport(&idleCloser{closed: &closed})}
 	client.CloseIdleConnections()
 	if !closed {
-		t.Error("idle connections were not closed")
+		t.Error("got idle connections that stay, want them closed")
 	}
 	closed = false
 	sourceOf(t, srv, nil, httpclient.WithBaseTransport(&idleCloser{closed: &closed})).Close()
 	if !closed {
-		t.Error("Close left the base's idle connections")
+		t.Error("got idle connections of the base after Close, want them closed")
 	}
 	if client, err := httpclient.New(s); err != nil || client.Transport == nil {
-		t.Errorf("New: %v, %v", client, err)
+		t.Errorf("New: got %v and error %v, want a client", client, err)
 	}
 }
 
@@ -744,7 +744,7 @@ func TestTokenRequestsUseModernTLS(t *testing.T) {
 	}
 	defer source.Close()
 	if _, err := source.Token(t.Context()); !strings.Contains(message(err), "protocol version") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about the protocol version", err)
 	}
 }
 
@@ -766,9 +766,9 @@ func TestAllocations(t *testing.T) {
 	req, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, "https://api.example/", nil)
 	req.Header.Set("Accept", "application/json")
 	if n := testing.AllocsPerRun(100, func() { _, _ = rt.RoundTrip(req) }); n > 3 {
-		t.Errorf("%v allocations a request", n)
+		t.Errorf("got %v allocations a request, want at most 3", n)
 	}
 	if n := testing.AllocsPerRun(100, func() { _, _ = source.Token(context.Background()) }); n > 0 {
-		t.Errorf("%v allocations a token", n)
+		t.Errorf("got %v allocations a token, want 0", n)
 	}
 }

@@ -136,13 +136,13 @@ func (w *watch) revocation(now time.Time) {
 func (w *watch) rejected(t *testing.T, last tries, why string) {
 	asked, ok := w.asked.Load(last.token)
 	if !ok {
-		t.Error("rejected with a token that no server gave")
+		t.Error("got a rejected token that no server gave, want one of a server")
 		return
 	}
 	if !strings.Contains(why, "token revoked") {
 		// Maskinporten and Altinn tokens are used for less than 2 s after they were asked for.
 		if used := last.at.Sub(asked.(time.Time)); used > 2*time.Second {
-			t.Errorf("rejected when sent %v after it was asked for: %s", used, why)
+			t.Errorf("got a token rejected when sent %v after it was asked for, want at most 2s: %s", used, why)
 		}
 		if last.count == 2 {
 			w.mu.Lock()
@@ -153,7 +153,7 @@ func (w *watch) rejected(t *testing.T, last tries, why string) {
 	}
 	age := time.Unix(0, w.revoked.Load()).Sub(asked.(time.Time))
 	if age < 0 {
-		t.Error("rejected with a token that was asked for after the last revocation")
+		t.Error("got a rejected token that was asked for after the last revocation, want an older one")
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -171,17 +171,17 @@ func (w *watch) check(t *testing.T, rejected int64) {
 	defer w.mu.Unlock()
 	t.Logf("why rejected tokens were not replaced: %v; %d requests had two revoked ones, %d two that ended on their way", w.causes, w.twice, w.onWay)
 	if n := w.causes[replaced]; n > w.young {
-		t.Errorf("%d rejected tokens were not replaced for being young, and only %d were", n, w.young)
+		t.Errorf("got %d tokens that were not replaced for being young, want at most the %d that were", n, w.young)
 	}
 	explained := w.twice + w.onWay
 	for cause, n := range w.causes {
 		explained += n
 		if strings.HasPrefix(cause, "other: ") {
-			t.Errorf("%d rejected tokens were not replaced for no good reason: %s", n, cause)
+			t.Errorf("got %d rejected tokens that were not replaced, want a good reason: %s", n, cause)
 		}
 	}
 	if int64(explained) != rejected {
-		t.Errorf("%d requests were answered 401, and %d are accounted for", rejected, explained)
+		t.Errorf("got %d requests answered 401, want the %d that are accounted for", rejected, explained)
 	}
 }
 
