@@ -39,6 +39,7 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 	"github.com/portnokkel/portnokkel/internal/logtest"
+	"github.com/portnokkel/portnokkel/internal/roundtrip"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -436,10 +437,7 @@ func canceled(t testing.TB) context.Context {
 	return ctx
 }
 
-// roundTripper is a base transport made of a function.
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+type roundTripper = roundtrip.Func
 
 func answer(status int, header http.Header) *http.Response {
 	if header == nil {
