@@ -340,6 +340,9 @@ func TestTransportThatMisbehaves(t *testing.T) {
 					}
 					pass(10 * time.Second)
 				}
+				if has := strings.Contains(out.String(), "breaker_test.go"); has != (name == "panics") {
+					t.Errorf("got the stack in the log: %v, want it after a panic only:\n%s", has, out.String())
+				}
 			})
 		})
 	}
