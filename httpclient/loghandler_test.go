@@ -143,6 +143,8 @@ type alwaysBroken struct {
 func (alwaysBroken) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h alwaysBroken) Handle(context.Context, slog.Record) error {
-	h.calls.Add(1)
-	panic("CANARY")
+	if h.calls.Add(1) < 100 { // else a test that fails does not end
+		panic("CANARY")
+	}
+	return nil
 }
