@@ -16,7 +16,7 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
-// A token's life counts from the start of the request for it, and an Altinn token's
+// A token's life counts from the start of the request for it. An Altinn token's counts
 // from a second before, since its claims are in whole seconds.
 func TestLifeCountsFromTheRequest(t *testing.T) {
 	t.Parallel()
