@@ -51,8 +51,8 @@ func TestClockSkewInACrowd(t *testing.T) {
 	}
 }
 
-// A crowd of customers has a bounded number of fetches under way, and asks a
-// server that fails, or that does not know the client, as one.
+// A crowd of customers has a bounded number of fetches under way. It asks a server
+// that fails, or that does not know the client, as one.
 func TestCrowds(t *testing.T) {
 	t.Parallel()
 	t.Run("slow", func(t *testing.T) {
