@@ -1,7 +1,6 @@
-// Package faulttest makes HTTP servers fail on purpose, and runs servers where a
-// test can reach them. It serves the project's two doubles,
-// provider/vaulttest and httpclient/maskinportentest, and works for any handler. It
-// knows nothing of tokens or vaults.
+// Package faulttest makes HTTP servers fail on purpose, and runs servers for tests. It
+// works for any handler, and knows nothing of tokens or vaults. The project's two
+// doubles, provider/vaulttest and httpclient/maskinportentest, are built on it.
 //
 //   - A [Queue] wraps an [http.Handler] and makes chosen requests fail: with an
 //     answer of your own, a delay, no answer, a truncated body or a dropped

@@ -308,7 +308,7 @@ func TestNilAndZero(t *testing.T) {
 	q.Add(faulttest.Fault{Status: 500})
 	q.Clear()
 	if q.Pending() != 0 || q.Hits() != 0 {
-		t.Errorf("nil queue: got %d pending and %d hits, want none", q.Pending(), q.Hits())
+		t.Errorf("nil queue: got %d pending and %d hits, want 0 of each", q.Pending(), q.Hits())
 	}
 	srv := faulttest.StartTLS(q.Wrap(hello))
 	defer srv.Close()

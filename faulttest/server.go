@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// Server runs a handler where a test can reach it, until Close. Make one with
+// Server runs a handler for a test, until Close. Make one with
 // [StartTLS] or [StartPipe]. The zero value serves nothing.
 type Server struct {
 	// URL is the server's own address without a trailing slash, such as
@@ -38,8 +38,8 @@ type Server struct {
 // covers 127.0.0.1, ::1, localhost and the given hosts. [Server.Transport] reaches
 // the server under all of those names, whatever the port, and nothing else.
 //
-// Like [httptest.NewServer], StartTLS panics when the machine has no loopback port,
-// and for a host that no certificate can name, such as one that is not ASCII.
+// Like [httptest.NewServer], StartTLS panics if the machine has no loopback port. It
+// panics too if a certificate cannot name the host, because it is not ASCII, say.
 func StartTLS(handler http.Handler, hosts ...string) *Server {
 	handler = orNotFound(handler)
 	cert, pool := selfSigned(hosts)

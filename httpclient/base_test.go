@@ -11,7 +11,7 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient"
 )
 
-// following is a base transport that follows redirects itself, as none must.
+// following is a base transport that follows redirects itself, which it must not.
 type following struct{ base http.RoundTripper }
 
 func (f following) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -53,7 +53,7 @@ func TestCrowdsAtOnce(t *testing.T) {
 					for i := range 200 {
 						callers.Go(func() {
 							if _, err := source.Token(customer(t, from+i)); err == nil {
-								t.Error("no error")
+								t.Error("got a token, want an error")
 							}
 						})
 					}
@@ -62,14 +62,14 @@ func TestCrowdsAtOnce(t *testing.T) {
 				crowd(100_000_000)
 				// A few more are under way when the third failure is known.
 				if n := asked(); n > c.first+c.first/16 {
-					t.Errorf("%d token requests at first, want about %d", n, c.first)
+					t.Errorf("got %d token requests at first, want about %d", n, c.first)
 				}
 				for round := range 3 {
 					pass(5100 * time.Millisecond)
 					before := asked()
 					crowd(200_000_000 + 1000*round)
 					if n := asked() - before; n != c.each {
-						t.Errorf("round %d: %d token requests, want %d", round, n, c.each)
+						t.Errorf("round %d: got %d token requests, want %d", round, n, c.each)
 					}
 				}
 			})
@@ -94,11 +94,11 @@ func TestOneBadTokenHoldsUpNoOther(t *testing.T) {
 				defer source.Close()
 				for i := range 300 {
 					if _, err := source.Token(bad); !errors.Is(err, httpclient.ErrTemporary) {
-						t.Fatalf("the bad one: %v", err)
+						t.Fatalf("the bad one: got %v, want ErrTemporary", err)
 					}
 					if i%20 == 10 {
 						if _, err := source.Token(customer(t, 200_000_000+i)); err != nil {
-							t.Errorf("after %v: %v", time.Duration(i)*100*time.Millisecond, err)
+							t.Errorf("after %v: got %v, want a token", time.Duration(i)*100*time.Millisecond, err)
 						}
 					}
 					pass(100 * time.Millisecond)
@@ -175,7 +175,7 @@ func TestFailuresOfOthersCostAGoodTokenNothing(t *testing.T) {
 						}
 					}
 					if _, err := source.Token(t.Context()); err != nil {
-						t.Errorf("after %v: %v", time.Since(start), err)
+						t.Errorf("after %v: got %v, want a token", time.Since(start), err)
 					}
 					pass(50 * time.Millisecond)
 				}
@@ -199,7 +199,7 @@ func TestFailureThatIsOver(t *testing.T) {
 				_, err := source.Token(t.Context())
 				var failed *httpclient.TokenError
 				if !errors.As(err, &failed) || failed.RetryAt.Sub(start) != pause {
-					t.Fatalf("got %v", err)
+					t.Fatalf("got %v, want the next try after %v", err, pause)
 				}
 				pass(pause)
 			}
@@ -232,12 +232,12 @@ func TestNameThatComesBack(t *testing.T) {
 				for time.Since(epoch) < 11*time.Second { // it is down for 5, and pauses are of 5 at most
 					before := time.Since(epoch)
 					if _, err = source.Token(t.Context()); err == nil && before < 4*time.Second {
-						t.Errorf("a token after %v", before)
+						t.Errorf("got a token after %v, want an error until 4s", before)
 					}
 					pass(100 * time.Millisecond)
 				}
 				if err != nil {
-					t.Errorf("not recovered: %v", err)
+					t.Errorf("got %v afterwards, want a token", err)
 				}
 			})
 		})
@@ -265,7 +265,7 @@ func TestFailedRefreshesPause(t *testing.T) {
 		}
 		// Pauses of 1, 2, 4, and then 5 s, in 100 s.
 		if n := srv.Faults.Hits(); n < 20 || n > 23 {
-			t.Errorf("%d token requests in 100 s", n)
+			t.Errorf("got %d token requests in 100 s, want 20 to 23", n)
 		}
 	})
 }
@@ -294,7 +294,7 @@ func TestFetchesThatHang(t *testing.T) {
 			callers.Go(func() {
 				_, err := source.Token(customer(t, 100_000_000+i))
 				if !errors.Is(err, httpclient.ErrTemporary) || strings.Contains(message(err), "WithKeySource") {
-					t.Errorf("got %v", err)
+					t.Errorf("got %v, want ErrTemporary that blames no key source", err)
 				}
 				if strings.Contains(message(err), "64 other fetches are under way, and none ended in 12s") {
 					noSlot.Add(1)
@@ -304,11 +304,11 @@ func TestFetchesThatHang(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		if _, err := source.Token(t.Context()); err != nil || time.Since(start) > 0 {
-			t.Errorf("the settings' own token: %v after %v", err, time.Since(start))
+			t.Errorf("the settings' own token: got %v after %v, want it at once", err, time.Since(start))
 		}
 		callers.Wait()
 		if noSlot.Load() != 136 || asked.Load() != 64 {
-			t.Errorf("%d of 200 had no slot, %d had", noSlot.Load(), asked.Load())
+			t.Errorf("got %d of 200 without a slot and %d with one, want 136 and 64", noSlot.Load(), asked.Load())
 		}
 	})
 }
@@ -336,9 +336,12 @@ func TestTransportThatMisbehaves(t *testing.T) {
 				for range 3 {
 					_, err := source.Token(t.Context())
 					if !errors.Is(err, httpclient.ErrTemporary) || !strings.Contains(message(err), c.want) || strings.Contains(prints(err)+out.String(), "CANARY") {
-						t.Errorf("got %v", err)
+						t.Errorf("got %v, want ErrTemporary with %q and no secret", err, c.want)
 					}
 					pass(10 * time.Second)
+				}
+				if has := strings.Contains(out.String(), "breaker_test.go"); has != (name == "panics") {
+					t.Errorf("got the stack in the log: %v, want it after a panic only:\n%s", has, out.String())
 				}
 			})
 		})
@@ -348,7 +351,7 @@ func TestTransportThatMisbehaves(t *testing.T) {
 // An exchange that refuses for good costs one token request and one exchange a try.
 func TestExchangeThatRefusesForGood(t *testing.T) {
 	t.Parallel()
-	for name, live := range map[string]int{"from the start": 0, "with a grant that lives": 1} {
+	for name, live := range map[string]int{"from the start": 0, "with a Maskinporten token that lives": 1} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -360,7 +363,7 @@ func TestExchangeThatRefusesForGood(t *testing.T) {
 					if _, err := source.Token(t.Context()); err != nil {
 						t.Fatal(err)
 					}
-					pass(2 * time.Minute) // the Altinn token ends, and the grant lives on
+					pass(2 * time.Minute) // the Altinn token ends, and the Maskinporten token lives on
 				}
 				srv.Faults.Add(faulttest.Fault{Match: toExchange, Status: 401, Times: -1})
 				for _, pause := range []int{0, 1, 2, 4, 5, 5} {
@@ -368,12 +371,12 @@ func TestExchangeThatRefusesForGood(t *testing.T) {
 					_, err := source.Token(t.Context())
 					_, again := source.Token(t.Context()) // the remembered error
 					if err == nil || again == nil {
-						t.Fatal("no error")
+						t.Fatal("got a token, want an error")
 					}
 				}
-				// The grant that lives is offered once.
+				// The Maskinporten token that lives is offered once.
 				if s := srv.Stats(); s.TokenRequests-live != 6 || srv.Faults.Hits() != 6+live {
-					t.Errorf("%d token requests and %d exchanges in 6 tries", s.TokenRequests-live, srv.Faults.Hits())
+					t.Errorf("got %d token requests and %d exchanges in 6 tries, want a new token for each", s.TokenRequests-live, srv.Faults.Hits())
 				}
 			})
 		})
@@ -400,7 +403,7 @@ func TestRetryAfterByTheServersClock(t *testing.T) {
 				_, err := source.Token(t.Context())
 				var failed *httpclient.TokenError
 				if !errors.As(err, &failed) || failed.RetryAfter != 30*time.Second {
-					t.Errorf("got %v, after %v", err, failed.RetryAfter)
+					t.Errorf("got %v with %v to wait, want 30s", err, failed.RetryAfter)
 				}
 			})
 		})

@@ -71,11 +71,11 @@ func TestCertificates(t *testing.T) {
 			header := srv.Stats().LastAssertion.Header
 			want := map[string]any{"alg": "RS256", "x5c": chainText(leaf.cert, authorities[1], authorities[0])}
 			if diff := cmp.Diff(want, header); diff != "" {
-				t.Errorf("header: %s\nerror: %v", diff, err)
+				t.Errorf("got another header than the want: %s\nerror: %v", diff, err)
 			}
 			for _, warning := range []string{"the certificate expires on " + leaf.cert.NotAfter.Format("2006-01-02") + ", in 19 days", "Kid has no effect beside a certificate"} {
 				if !strings.Contains(out.String(), warning) {
-					t.Errorf("no warning %q in\n%s", warning, out.String())
+					t.Errorf("got no warning, want %q in\n%s", warning, out.String())
 				}
 			}
 		})
@@ -101,7 +101,7 @@ func TestCertificatePaths(t *testing.T) {
 	} {
 		s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", CertificatePKCS12Path: path, BaseDir: base}
 		if err := s.Validate(); (err == nil) != works {
-			t.Errorf("%s: %v", path, err)
+			t.Errorf("%s: got %v, want it read: %v", path, err, works)
 		}
 	}
 }
@@ -144,7 +144,7 @@ func TestRefusedCertificates(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 			if strings.Contains(prints(err), "CANARY") {
-				t.Error("the error quotes a secret")
+				t.Error("got an error that quotes a secret, want no quotation")
 			}
 		})
 	}
@@ -166,14 +166,14 @@ func TestLeafIsTheKeysOwn(t *testing.T) {
 
 	foreign := archive(t, pkcs12.Modern, leaf.key, authorities[0], authorities[1:], "")
 	if _, err := httpclient.ParsePKCS12(foreign, ""); message(err) != "httpclient: the archive holds no certificate of its key" {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about the missing certificate", err)
 	}
 	// A digest that nobody knows, in place of the MAC's SHA-256.
 	odd := archive(t, pkcs12.Modern, leaf.key, leaf.cert, nil, "")
 	sha256 := []byte{0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01}
 	odd[bytes.LastIndex(odd, sha256)+len(sha256)-1] = 0x7f
 	if _, err := httpclient.ParsePKCS12(odd, ""); message(err) != "httpclient: the archive is encrypted or protected in a way that is not supported: export it again with AES-256 and SHA-256" {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about the way of protection", err)
 	}
 	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it is to be refused
 	if err != nil {
@@ -181,7 +181,7 @@ func TestLeafIsTheKeysOwn(t *testing.T) {
 	}
 	self := issue(t, "weak, for tests only", nil, weak, weak.Public(), time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
 	if _, err := httpclient.ParsePKCS12(archive(t, pkcs12.Modern, weak, self.cert, nil, ""), ""); !strings.Contains(message(err), "holds a key that is under 2048 bits") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about the size", err)
 	}
 }
 

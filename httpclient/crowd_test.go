@@ -38,21 +38,21 @@ func TestClockSkewInACrowd(t *testing.T) {
 				for i := range 50 {
 					callers.Go(func() {
 						if _, err := source.Token(customer(t, 100_000_000+i)); err != nil {
-							t.Errorf("customer %d: %v", i, err)
+							t.Errorf("customer %d: got %v, want a token", i, err)
 						}
 					})
 				}
 				callers.Wait()
 				if n := strings.Count(out.String(), "WARN"); n != 1 {
-					t.Errorf("%d warnings:\n%s", n, out.String())
+					t.Errorf("got %d warnings, want 1:\n%s", n, out.String())
 				}
 			})
 		})
 	}
 }
 
-// A crowd of customers has a bounded number of fetches under way, and asks a
-// server that fails, or that does not know the client, as one.
+// A crowd of customers has a bounded number of fetches under way. It asks a server
+// that fails, or that does not know the client, as one.
 func TestCrowds(t *testing.T) {
 	t.Parallel()
 	t.Run("slow", func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestCrowds(t *testing.T) {
 				cancel()
 			}
 			if most.Load() > 64 || full == 0 {
-				t.Errorf("%d fetches under way at once, %d turned away", most.Load(), full)
+				t.Errorf("got %d fetches at once and %d turned away, want at most 64 and some", most.Load(), full)
 			}
 		})
 	})
@@ -115,7 +115,7 @@ func TestCrowds(t *testing.T) {
 					}
 				}
 				if n := srv.Stats().TokenRequests; n > c.most {
-					t.Errorf("%d token requests, want at most %d", n, c.most)
+					t.Errorf("got %d token requests, want at most %d", n, c.most)
 				}
 				if c.fault == nil {
 					return
@@ -124,7 +124,7 @@ func TestCrowds(t *testing.T) {
 				srv.Faults.Clear()
 				pass(2 * time.Second)
 				if _, err := source.Token(httpclient.ContextWithScope(t.Context(), "not:registered")); err == nil {
-					t.Error("no error")
+					t.Error("got a token, want an error")
 				}
 				if _, err := source.Token(t.Context()); err != nil {
 					t.Errorf("got %v, want a token: the scope of another request was refused", err)
@@ -158,7 +158,7 @@ func TestFetchesAreNotEvicted(t *testing.T) {
 		}
 		callers.Wait()
 		if asked.Load() != 2 || httpclient.Cached(source) > 2 {
-			t.Errorf("%d token requests, %d kept", asked.Load(), httpclient.Cached(source))
+			t.Errorf("got %d token requests and %d kept, want 2 and at most 2", asked.Load(), httpclient.Cached(source))
 		}
 	})
 }
@@ -179,7 +179,7 @@ func TestMetadataInACrowd(t *testing.T) {
 				start := time.Now()
 				_, err := source.Token(customer(t, 100_000_000+i))
 				if took := time.Since(start); err != nil || i > 0 && took > 0 || took > 4*time.Second {
-					t.Errorf("customer %d: %v after %v", i, err, took)
+					t.Errorf("customer %d: got %v after %v, want a token at once", i, err, took)
 				}
 				pass(2 * time.Minute)
 			}
@@ -197,13 +197,13 @@ func TestMetadataInACrowd(t *testing.T) {
 			for i := range 40 {
 				callers.Go(func() {
 					if _, err := source.Token(customer(t, 100_000_000+i)); !strings.Contains(message(err), "the metadata is of another issuer: set Environment") {
-						t.Errorf("got %v", err)
+						t.Errorf("got %v, want an error about another issuer", err)
 					}
 				})
 			}
 			callers.Wait()
 			if n := srv.Faults.Hits(); n != 1 {
-				t.Errorf("%d look-ups", n)
+				t.Errorf("got %d look-ups, want 1", n)
 			}
 			// Once it is mended, it is noticed.
 			srv.Faults.Clear()
@@ -212,7 +212,7 @@ func TestMetadataInACrowd(t *testing.T) {
 			synctest.Wait()
 			pass(10 * time.Second)
 			if _, err := source.Token(t.Context()); err != nil {
-				t.Errorf("still %v", err)
+				t.Errorf("got %v, want a token", err)
 			}
 		})
 	})
@@ -233,7 +233,7 @@ func TestMetadataInACrowd(t *testing.T) {
 				pass(25 * time.Hour)
 			}
 			if n := strings.Count(out.String(), "the issuer's metadata must not be used"); n != 2 {
-				t.Errorf("%d warnings:\n%s", n, out.String())
+				t.Errorf("got %d warnings, want 2:\n%s", n, out.String())
 			}
 		})
 	})
@@ -262,12 +262,12 @@ func TestMetadataOfAnIssuerWithAPath(t *testing.T) {
 	}
 	defer source.Close()
 	if _, err := source.Token(t.Context()); err != nil || fmt.Sprint(asked) != "[/tenant/.well-known/oauth-authorization-server /.well-known/oauth-authorization-server/tenant /here]" {
-		t.Errorf("%v, asked %v", err, asked)
+		t.Errorf("got %v and requests of %v, want the three addresses in order", err, asked)
 	}
 }
 
 // Keys that hang, panic or fail are no end of the world: the next is tried, and
-// nobody waits longer than a fetch may take.
+// no caller waits longer than a fetch may take.
 func TestKeysThatMisbehave(t *testing.T) {
 	t.Parallel()
 	good := clientKey(t).Signer()
@@ -290,7 +290,7 @@ func TestKeysThatMisbehave(t *testing.T) {
 			srv := newDouble(t)
 			_, err := withoutKey(t, srv, keys(bad, newKey(t, opaque{good}))).Token(t.Context())
 			if n := srv.Stats().TokenRequests; err != nil || n != 1 {
-				t.Errorf("%s: %v after %d token requests", name, err, n)
+				t.Errorf("%s: got %v after %d token requests, want a token after 1", name, err, n)
 			}
 		}
 	})
@@ -298,7 +298,7 @@ func TestKeysThatMisbehave(t *testing.T) {
 		t.Parallel()
 		_, err := withoutKey(t, newDouble(t), httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { panic("CANARY") })).Token(t.Context())
 		if !strings.Contains(message(err), "signing key of client maskinportentest-client: the key source panicked: the log has its stack: check what WithKeySource was given") || strings.Contains(message(err), "CANARY") {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want an error without the panic's value", err)
 		}
 	})
 	t.Run("a hang ends", func(t *testing.T) {
@@ -313,7 +313,7 @@ func TestKeysThatMisbehave(t *testing.T) {
 			}))
 			start := time.Now()
 			if _, err := source.Token(t.Context()); err == nil || time.Since(start) < 19*time.Second || time.Since(start) > 20*time.Second {
-				t.Errorf("got %v after %v", err, time.Since(start))
+				t.Errorf("got %v after %v, want an error after 19s to 20s", err, time.Since(start))
 			}
 			source.Close()
 			close(release)

@@ -1,6 +1,6 @@
-// Package httpclient makes [http.Client]s whose requests carry a token of
-// Maskinporten, Norway's authorization server for machine-to-machine APIs, or the
-// Altinn token that it is exchanged for.
+// Package httpclient makes [http.Client]s whose requests carry a Maskinporten token, or
+// the Altinn token that it is exchanged for. Maskinporten is Norway's authorization
+// server for APIs between machines.
 //
 //	settings, err := httpclient.ParseSettings(section)
 //	source, err := httpclient.NewTokenSource(settings)
@@ -69,8 +69,9 @@
 // # Concurrency
 //
 // Everything is safe for concurrent use. Goroutines run only for a fetch or a log
-// record; [TokenSource.Close] ends them. Code that is not ours (a transport, a key
-// source, a signer, a log handler) cannot hold a caller longer than that. Steps are
-// logged at level Debug, or at Info with EnableDebugLog; [WithMeterProvider] and
-// [WithTracerProvider] record with OpenTelemetry.
+// record, and [TokenSource.Close] ends them. Code that is not ours (a transport for
+// token requests, a key source, a signer, a log handler) holds no caller past its
+// context, or past 20 s. Steps are logged at level Debug, or at Info with
+// EnableDebugLog. [WithMeterProvider] and [WithTracerProvider] record with
+// OpenTelemetry.
 package httpclient

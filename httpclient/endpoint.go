@@ -35,7 +35,7 @@ type request struct {
 	body        string
 	// secrets are what the answer may echo and no error may show.
 	secrets []string
-	// explain reads a refusal; nil for none.
+	// explain reads a refusal. Nil adds nothing.
 	explain func(refused) verdict
 }
 
@@ -71,8 +71,8 @@ func (a *answer) retryAfter() time.Duration {
 	return max(0, at.Sub(now))
 }
 
-// call makes one attempt. parse reads an answer of status 200; an error of it says
-// what is wrong with the answer, and never quotes it.
+// call makes one attempt. An answer of status 200 goes to parse. Its error says what is
+// wrong with the answer, and never quotes it.
 func (e *endpoint) call(ctx context.Context, r request, parse func(*answer) error) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
@@ -132,17 +132,17 @@ var (
 // newTokenTransport makes the transport for token requests. Nothing of it is shared
 // with the API's requests.
 func newTokenTransport() *http.Transport {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: keepAlive}
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         dialer.DialContext,
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:   true,
-		MaxIdleConnsPerHost: 2,
-		IdleConnTimeout:     90 * time.Second,
+		MaxIdleConnsPerHost: maxIdle,
+		IdleConnTimeout:     idleTimeout,
 		// A connection that died in silence is noticed, and given up.
 		HTTP2:                 &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
-		TLSHandshakeTimeout:   5 * time.Second,
+		TLSHandshakeTimeout:   connectTimeout,
 		ResponseHeaderTimeout: attemptTimeout,
 		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 			if resp.StatusCode != http.StatusOK {

@@ -51,11 +51,11 @@ func TestEnvironments(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := srv.Stats(); got.Metadata != 0 || got.TokenRequests != 1 || got.Exchanges != 1 || got.Refused != 0 {
-				t.Errorf("%+v, refusals %q", got, srv.Refusals())
+				t.Errorf("got %+v with refusals %q, want one request of each kind", got, srv.Refusals())
 			}
 			const warning = `which was shut down on 2024-06-10: use \"test\" instead`
 			if warned := strings.Contains(out.String(), warning); warned != c.warns {
-				t.Errorf("warned is %v in:\n%s", warned, out.String())
+				t.Errorf("got a warning: %v, want %v, in:\n%s", warned, c.warns, out.String())
 			}
 		})
 	}

@@ -14,9 +14,9 @@ import (
 var (
 	// ErrClosed says that the token source was closed.
 	ErrClosed = errors.New("httpclient: the token source is closed")
-	// ErrTemporary says that the same request may succeed later: after a network
-	// error, after 408, 429 or 5xx, after an answer that is not a token. What trying
-	// again cannot help, such as a certificate that is not trusted, is not temporary.
+	// ErrTemporary says that the same request may succeed later. The cause is a network
+	// error, a status of 408, 429 or 5xx, or an answer that is not a token. If trying
+	// again cannot help, as with a certificate that is not trusted, it is not temporary.
 	ErrTemporary = errors.New("httpclient: temporary failure")
 	// ErrClockSkew says that this machine's clock is wrong, also after the
 	// correction that is tried once, or too wrong to be corrected for.
@@ -49,7 +49,7 @@ type TokenError struct {
 	// Step is what failed: "token request", "token exchange", "issuer metadata"
 	// or "signing key".
 	Step string
-	// URL is the endpoint that was asked; empty if none was.
+	// URL is the endpoint that was asked; empty without one.
 	URL string
 	// ClientID is the Maskinporten client concerned; empty for a step that does
 	// not name one.
@@ -87,7 +87,7 @@ type TokenError struct {
 
 	// clientWide is set if no other token of the client could be had either.
 	clientWide bool
-	// date is the server's clock at the answer; zero if it told none.
+	// date is the server's clock at the answer; zero without one.
 	date time.Time
 }
 

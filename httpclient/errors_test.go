@@ -82,13 +82,13 @@ func TestRefusals(t *testing.T) {
 			}
 			if failed.Code != c.code || failed.Description != c.description || failed.URI != "https://docs.example" || failed.MPCode != c.mp ||
 				failed.Step != "token request" || failed.Temporary || failed.StatusCode != 400 {
-				t.Errorf("fields %+v", *failed)
+				t.Errorf("got %+v, want the fields of the refusal", *failed)
 			}
 			if c.is != nil && !errors.Is(err, c.is) {
-				t.Errorf("is not %v", c.is)
+				t.Errorf("got %v, want %v", err, c.is)
 			}
 			if strings.Contains(c.description, "abc-1") != (failed.TraceID == "abc-1") {
-				t.Errorf("trace id %q", failed.TraceID)
+				t.Errorf("got the trace id %q, want it if the server gave one", failed.TraceID)
 			}
 		})
 	}
@@ -177,7 +177,7 @@ func TestQuotedText(t *testing.T) {
 	_, err := sourceOf(t, srv, nil).Token(t.Context())
 	var failed *httpclient.TokenError
 	if !errors.As(err, &failed) || failed.Code != "a b" || failed.Description != strings.Repeat("ø", 999)+"…" {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the text cleaned and cut", err)
 	}
 
 	// Not UTF-8, not printable, and a code that is told elsewhere.
@@ -188,7 +188,7 @@ func TestQuotedText(t *testing.T) {
 	})
 	_, err = sourceOf(t, odd, nil).Token(t.Context())
 	if !errors.As(err, &failed) || failed.Description != "b\ufffd  c" || failed.MPCode != "MP-251" || failed.RetryAfter != 0 || !errors.Is(err, httpclient.ErrNotDelegated) {
-		t.Errorf("got %q, %v", failed.Description, err)
+		t.Errorf("got %q and error %v, want ErrNotDelegated with the text cleaned", failed.Description, err)
 	}
 
 	echoing := newDouble(t)
@@ -206,7 +206,7 @@ func TestQuotedText(t *testing.T) {
 		return resp, nil
 	})))
 	if _, err = source.Token(t.Context()); assertion == "" || strings.Contains(prints(err), assertion) || !strings.Contains(message(err), "bad [redacted]") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the assertion redacted", err)
 	}
 }
 
@@ -243,7 +243,7 @@ func TestUnusableAnswers(t *testing.T) {
 			srv.Faults.Add(faulttest.Fault{Match: toToken, Status: 200, Body: body})
 			token, err := sourceOf(t, srv, nil).Token(t.Context())
 			if err != nil || token.AccessToken() != "t" || token.Lifetime() <= 0 {
-				t.Errorf("got %v, %v", token, err)
+				t.Errorf("got %v and error %v, want the token", token, err)
 			}
 		})
 	}

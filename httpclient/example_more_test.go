@@ -30,8 +30,8 @@ func newExampleSource(srv *maskinportentest.Server, changes map[string]any, opts
 	return httpclient.NewTokenSource(settings, append(opts, httpclient.WithTokenTransport(srv.Transport()), httpclient.WithBaseTransport(srv.Transport()))...)
 }
 
-// showGrant answers with what the token of a request was granted for.
-func showGrant(w http.ResponseWriter, r *http.Request) {
+// showToken answers with what the token of a request is for.
+func showToken(w http.ResponseWriter, r *http.Request) {
 	token, _ := maskinportentest.TokenFrom(r.Context())
 	fmt.Println("consumer:", token.Assertion["consumer_org"], "details:", token.Assertion["authorization_details"] != nil)
 	w.WriteHeader(http.StatusNoContent)
@@ -42,7 +42,7 @@ func showGrant(w http.ResponseWriter, r *http.Request) {
 func ExampleContextWithSystemUser() {
 	srv := maskinportentest.NewServer()
 	defer srv.Close()
-	srv.Handle("/api", http.HandlerFunc(showGrant))
+	srv.Handle("/api", http.HandlerFunc(showToken))
 	source, err := newExampleSource(srv, nil)
 	if err != nil {
 		fmt.Println(err)
@@ -73,7 +73,7 @@ func ExampleContextWithSystemUser() {
 func ExampleContextWithConsumerOrg() {
 	srv := maskinportentest.NewServer()
 	defer srv.Close()
-	srv.Handle("/api", http.HandlerFunc(showGrant))
+	srv.Handle("/api", http.HandlerFunc(showToken))
 	source, err := newExampleSource(srv, nil)
 	if err != nil {
 		fmt.Println(err)
@@ -100,9 +100,9 @@ func ExampleContextWithConsumerOrg() {
 	// consumer: 974760673 details: false
 }
 
-// Keys of the program's own. A key in an HSM or in Key Vault is a crypto.Signer
-// whose private half never enters the process; while a newer key is not yet known
-// to Maskinporten, the next in the list is used.
+// Keys of the program's own. A key in an HSM or in Key Vault is a crypto.Signer whose
+// private half never enters the process. While Maskinporten does not know a newer key
+// yet, the next in the list is used.
 func ExampleWithKeySource() {
 	registered := maskinportentest.NewKey("a-key-for-tests")
 	srv := maskinportentest.NewServer(maskinportentest.WithKey(registered))
@@ -126,9 +126,9 @@ func ExampleWithKeySource() {
 	// Output: [altinn:serviceowner/instances.read] <nil>
 }
 
-// An enterprise certificate in a PKCS#12 file. Settings may name it instead, with
-// CertificatePkcs12Path and CertificatePkcs12Password; a key source is for one that
-// is renewed while the program runs, and so reads the file anew.
+// An enterprise certificate in a PKCS#12 file that is renewed while the program runs: a
+// key source reads it anew. Settings may name a file that stays, with
+// CertificatePkcs12Path and CertificatePkcs12Password.
 func ExampleParsePKCS12() {
 	srv := newEnterpriseServer("../testdata/keys/enterprise-root.pem")
 	defer srv.Close()
@@ -219,10 +219,10 @@ func ExampleMaskinportenSettings_authority() {
 	// Output: <nil> 1
 }
 
-// Metrics and spans go to whatever the program has set up for OpenTelemetry: its
-// providers, or the global ones, which do nothing until otel.SetMeterProvider and
-// otel.SetTracerProvider name others. The repository's folder integration has an
-// example with OpenTelemetry's own SDK, and what it records.
+// Metrics and spans go to the program's own OpenTelemetry providers, or to the global
+// ones. Those do nothing until otel.SetMeterProvider and otel.SetTracerProvider name
+// others. The repository's folder integration has an example with OpenTelemetry's own
+// SDK, and what it records.
 func ExampleWithMeterProvider() {
 	srv := maskinportentest.NewServer()
 	defer srv.Close()

@@ -127,13 +127,15 @@ func ExampleTokenError() {
 	// check Scope: it is misspelt, or not registered on the client
 }
 
-// A chain of RoundTrippers, and what each of them sees. What is passed to Transport
-// lies under the token: it sees each request as it is sent, the repeated one after a
-// 401 included, and so is the place for otelhttp.NewTransport, for a proxy, or for
-// retries of what the network lost, which need no newer token. What wraps the result
-// lies above: it sees a request once and without its token, and must pass on the
-// request or a clone of it, so that redirects can be told. Retries of an API's 503
-// do either way.
+// A chain of RoundTrippers, and what each of them sees.
+//
+// What is passed to Transport lies under the token. It sees each request as it is sent,
+// and the repeated one after a 401 too. It is the place for otelhttp.NewTransport, for a
+// proxy, or for retries of what the network lost.
+//
+// What wraps the result lies above the token. It sees a request once and without its
+// token. It must pass on the request or a clone of it, so that redirects can be told.
+// Retries of an API's 503 may stand in either place.
 func ExampleTokenSource_Transport() {
 	srv := maskinportentest.NewServer()
 	defer srv.Close()

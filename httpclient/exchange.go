@@ -44,7 +44,7 @@ func newExchanger(s *source, settings *MaskinportenSettings, plan *exchangePlan,
 const exchangePath = "/authentication/api/v1/exchange/maskinporten"
 
 // token gets the Altinn token for a Maskinporten token, with a few tries if a failure
-// is temporary. secrets are what no error may show besides.
+// is temporary. No error shows the secrets.
 func (x *exchanger) token(ctx context.Context, from *Token, secrets []string) (*Token, error) {
 	return retry(ctx, func(ctx context.Context) (*Token, error) { return x.attempt(ctx, from, secrets) })
 }
@@ -123,8 +123,8 @@ var opaqueToken = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
 
 var errNotJWT = errors.New("the answer is not a JWT")
 
-// jwtLife is a token's life by its own claims, whatever this machine's clock
-// says: exp - iat, or exp minus the answer's Date if iat is missing.
+// jwtLife is a token's life by its own claims, and not by this machine's clock. It is
+// exp - iat, or exp minus the answer's Date if iat is missing.
 func jwtLife(token string, a *answer) (time.Duration, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -152,8 +152,8 @@ func jwtLife(token string, a *answer) (time.Duration, error) {
 	return time.Duration(min(seconds, maxLife.Seconds()) * float64(time.Second)), nil
 }
 
-// documentedLife is the life of a token that does not say it itself: what is left of
-// the documented one since the answer's Date, which lies back if a cache answered.
+// documentedLife is the life of a token that does not say it itself: the documented one
+// less the age of the answer. An answer is old if a cache between gave it.
 func documentedLife(a *answer, now time.Time) (time.Duration, error) {
 	life := altinnLife
 	if date, ok := a.date(); ok {

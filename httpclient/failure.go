@@ -53,12 +53,12 @@ type refused struct {
 
 // verdict is what a refusal means.
 type verdict struct {
-	kind       error // one of this package's Err values; nil for none
+	kind       error // one of this package's Err values, or nil
 	clientWide bool
 	cure       string
 }
 
-// refusal is the error of an answer that is not the one hoped for.
+// refusal is the error of an answer with another status than 200.
 func refusal(at asked, a *answer, r request) *TokenError {
 	failed := &TokenError{
 		Step: at.step, URL: at.url, ClientID: at.clientID,
@@ -97,7 +97,7 @@ var (
 	traceID = regexp.MustCompile(`(?i)\(?trace_?id:\s*([\w-]+)\)?`)
 )
 
-// isTemporary tells the statuses that may pass by themselves.
+// isTemporary reports whether the status is one of a temporary failure.
 func isTemporary(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= http.StatusInternalServerError
 }
@@ -138,8 +138,8 @@ func cut(text string, most int) string {
 	return text
 }
 
-// redact replaces what stands in the text of a secret: any run of redactFrom of its
-// characters or more, and a shorter secret as a whole.
+// redact replaces the parts of a secret that stand in the text: any run of redactFrom
+// of its characters or more. A shorter secret is replaced as a whole.
 func redact(text string, secrets []string) string {
 	hide := make([]bool, len(text))
 	mark := func(run string) {
@@ -203,9 +203,8 @@ func dated(err error, since, retryAt time.Time) error {
 	return &remembered
 }
 
-// shared is an error as the callers of other tokens see it: without the server's
-// words, which may name the organisation, the person or the scope of the request that
-// failed.
+// shared is an error as the callers of other tokens see it, without the server's words.
+// Those may name the organisation, the person or the scope of the request that failed.
 func shared(err error) error {
 	var failed *TokenError
 	if !errors.As(err, &failed) {

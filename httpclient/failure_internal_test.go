@@ -91,10 +91,10 @@ func TestQuote(t *testing.T) {
 func TestErrorsOfTheCache(t *testing.T) {
 	t.Parallel()
 	err := tokencache.ErrNoResult
-	if got := dated(err, time.Now(), time.Now()); got != err {
+	if got := dated(err, time.Now(), time.Now()); got != err { //nolint:errorlint // the error itself
 		t.Errorf("dated: got %v, want %v", got, err)
 	}
-	if got := shared(err); got != err {
+	if got := shared(err); got != err { //nolint:errorlint // the error itself
 		t.Errorf("shared: got %v, want %v", got, err)
 	}
 	if got := classify(err); !got.Temporary || got.ClientWide {

@@ -10,9 +10,9 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
 )
 
-// fetch gets a token from the servers, for the cache. last is what the last fetch of
-// the request returned: its Maskinporten token is used again while it lives, unless
-// renew asks for a new one.
+// fetch gets a token from the servers, for the cache. The result of the request's last
+// fetch is last. Its Maskinporten token is used again while it lives, unless renew asks
+// for a new one.
 func (s *source) fetch(ctx context.Context, request tokenRequest, last *Token, renew bool) (*Token, tokencache.Life, error) {
 	ctx, done := s.telemetry.fetch(ctx, request)
 	token, err := s.steps(ctx, request, last, renew)
@@ -63,7 +63,7 @@ func isUnauthorized(err error) bool {
 func (s *source) fromMaskinporten(ctx context.Context, request tokenRequest) (*Token, error) {
 	start := s.maskinporten.clock()
 	token, err := s.maskinporten.token(ctx, request)
-	s.telemetry.granted(ctx, s.maskinporten.clock().Since(start), err)
+	s.telemetry.fetched(ctx, s.maskinporten.clock().Since(start), err)
 	return token, err
 }
 

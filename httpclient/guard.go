@@ -15,7 +15,7 @@ type guards struct {
 
 	mu      sync.Mutex
 	running int
-	quiet   chan struct{} // closed when none is running; nil if none is
+	quiet   chan struct{} // closed when the last of them returns; nil if nothing runs
 }
 
 // guard runs such code and waits no longer than ctx: it may ignore its context, panic,

@@ -39,6 +39,7 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 	"github.com/portnokkel/portnokkel/internal/logtest"
+	"github.com/portnokkel/portnokkel/internal/roundtrip"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -102,7 +103,7 @@ func settingsOf(t testing.TB, srv *maskinportentest.Server, changes map[string]a
 	}
 	settings, err := httpclient.ParseSettings(section)
 	if warnings := httpclient.Warnings(settings); err != nil || len(warnings) > 0 {
-		t.Fatalf("settings: %v, warnings %q", err, warnings)
+		t.Fatalf("got error %v and warnings %q, want settings without either", err, warnings)
 	}
 	return settings
 }
@@ -269,7 +270,7 @@ func answered(t *testing.T, changes map[string]any, fault faulttest.Fault) (err 
 		_, err = source.Token(t.Context())
 	})
 	if strings.Contains(prints(err), "CANARY") {
-		t.Error("a secret is printed")
+		t.Error("got a secret that is printed, want no secret")
 	}
 	return err
 }
@@ -436,10 +437,7 @@ func canceled(t testing.TB) context.Context {
 	return ctx
 }
 
-// roundTripper is a base transport made of a function.
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+type roundTripper = roundtrip.Func
 
 func answer(status int, header http.Header) *http.Response {
 	if header == nil {

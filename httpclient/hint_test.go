@@ -44,7 +44,7 @@ func TestHintsNameTheSetting(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if err := answered(t, c.changes, c.fault); !strings.Contains(message(err), c.want) {
-				t.Errorf("got %v", err)
+				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
 	}
@@ -75,7 +75,7 @@ func TestRefusalsInOtherWords(t *testing.T) {
 			t.Parallel()
 			err := answered(t, nil, faulttest.Fault{Match: toToken, Status: 400, Body: fmt.Sprintf(`{"error":"x","error_description":%q}`, text)})
 			if !strings.Contains(message(err), want) {
-				t.Errorf("got %v", err)
+				t.Errorf("got %v, want %s", err, want)
 			}
 		})
 	}
@@ -98,7 +98,7 @@ func TestURLsThatGoAstray(t *testing.T) {
 	} {
 		s := httpclient.MaskinportenSettings{Environment: value, ClientID: "id", Scope: "s", JWK: httpclient.NewSecret(keyFile(t, "client.jwk.json"))}
 		if err := s.Validate(); message(err) != "httpclient: settings: Environment "+want {
-			t.Errorf("%s: got %v", value, err)
+			t.Errorf("%s: got %v, want %s", value, err, want)
 		}
 	}
 }
@@ -115,11 +115,11 @@ func TestSettingsWithoutEffect(t *testing.T) {
 	}
 	for _, setting := range []string{"enterpriseUserName", "EnterpriseUserPassword", "UseAltinnTestOrg"} {
 		if want := setting + " has no effect without ExhangeToAltinnToken"; !strings.Contains(out.String(), want) {
-			t.Errorf("no warning %q in\n%s", want, out.String())
+			t.Errorf("got no warning, want %q in\n%s", want, out.String())
 		}
 	}
 	if n := strings.Count(out.String(), "WARN"); n != 4 {
-		t.Errorf("%d warnings:\n%s", n, out.String())
+		t.Errorf("got %d warnings, want 4:\n%s", n, out.String())
 	}
 }
 
@@ -128,7 +128,7 @@ func TestOtherTypes(t *testing.T) {
 	t.Parallel()
 	got, err := httpclient.ParseSettings(map[string]any{"ConsumerOrgNo": uint32(991825827), "ClientId": int32(7), "Kid": float32(1.5)})
 	if err != nil || got.ConsumerOrgNo != "991825827" || got.ClientID != "7" || got.KeyID != "1.5" {
-		t.Errorf("got %v, %v", got, err)
+		t.Errorf("got %v and error %v, want the numbers as texts", got, err)
 	}
 	_, err = httpclient.ParseSettings(map[string]any{
 		"ClientId": []byte("x"), "Kid": map[any]any{}, "Resource": map[string]string{}, "UseAltinnTestOrg": uint8(1), "Scope": []any{true},
@@ -151,7 +151,7 @@ func TestLastCallCounts(t *testing.T) {
 	_, err := source.Token(ctx)
 	const want = "httpclient: ContextWithScope: no scope is named\nhttpclient: ContextWithConsumerOrg: not an organisation number: nine digits"
 	if message(err) != want {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %s", err, want)
 	}
 	ctx = httpclient.ContextWithConsumerOrg(httpclient.ContextWithScope(ctx, scope), "0192:974760673")
 	if _, err := source.Token(ctx); err != nil {
@@ -167,15 +167,15 @@ func TestNils(t *testing.T) {
 	var key *httpclient.Key
 	source.Close()
 	if _, err := source.Token(t.Context()); message(err) != "httpclient: the token source is closed" || token.AccessToken() != "" || key.KeyID() != "" {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrClosed and empty texts", err)
 	}
 	if s, err := httpclient.FromNAIS(nil); err != nil || s.Validate() == nil {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want settings that are not valid", err)
 	}
 }
 
 // With EnableDebugLog the steps are at Info, no higher, and go to the default logger
-// if none is given. Not parallel: that is the program's.
+// without one. Not parallel: that is the program's.
 func TestStepsAreAtInfo(t *testing.T) {
 	var out logs
 	before, writer, flags := slog.Default(), log.Writer(), log.Flags()
@@ -199,11 +199,11 @@ func TestStepsAreAtInfo(t *testing.T) {
 	httpclient.Flush(source)
 	for _, step := range []string{"asking for a Maskinporten token", "got a Maskinporten token"} {
 		if !strings.Contains(out.String(), `level=INFO msg="httpclient: `+step) {
-			t.Errorf("no %q in\n%s", step, out.String())
+			t.Errorf("got no step, want %q in\n%s", step, out.String())
 		}
 	}
 	if strings.Contains(out.String(), "level=WARN") || strings.Contains(out.String(), "level=DEBUG") {
-		t.Errorf("logged\n%s", out.String())
+		t.Errorf("got other levels than Info, want only that:\n%s", out.String())
 	}
 }
 
@@ -221,11 +221,11 @@ func TestEnterpriseUserHeader(t *testing.T) {
 		})))
 	_, _ = source.Token(t.Context())
 	if len(header) != 1 || header[0] != encoded("user:pass:word") {
-		t.Errorf("sent %q", header)
+		t.Errorf("got the header %q, want user and password once", header)
 	}
 }
 
-// Where tokens of a custom issuer are, as its metadata comes, goes and changes; the
+// The endpoint of a custom issuer, as its metadata comes, goes and changes; the
 // assertion names the issuer as the metadata spells it.
 func TestMetadataEndpoints(t *testing.T) {
 	t.Parallel()
@@ -277,7 +277,7 @@ func TestMetadataEndpoints(t *testing.T) {
 			}
 			synctest.Wait()
 			if endpoint != c.endpoint || audience != c.audience {
-				t.Errorf("%s: %s for %s, want %s for %s", c.name, endpoint, audience, c.endpoint, c.audience)
+				t.Errorf("%s: got %s for %s, want %s for %s", c.name, endpoint, audience, c.endpoint, c.audience)
 			}
 		}
 	})
@@ -295,11 +295,11 @@ func TestKeySourceBesideAKey(t *testing.T) {
 		}
 		_, err = httpclient.NewTokenSource(s, httpclient.WithKeySource(httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return nil, nil })))
 		if message(err) != "httpclient: settings: a key source is given beside a key in the settings: keep one of them" {
-			t.Errorf("%s: %v", setting, err)
+			t.Errorf("%s: got %v, want an error about two keys", setting, err)
 		}
 	}
 	if httpclient.DefaultCacheSize != 10_000 {
-		t.Errorf("%d tokens are kept", httpclient.DefaultCacheSize)
+		t.Errorf("got a cache of %d tokens, want 10000", httpclient.DefaultCacheSize)
 	}
 }
 
@@ -309,6 +309,6 @@ func TestScopeThatIsLeftOut(t *testing.T) {
 	source, _ := instant(t)
 	token, err := source.Token(httpclient.ContextWithScope(t.Context(), "b\ta\nb"))
 	if err != nil || fmt.Sprint(token.Scopes()) != "[a b]" {
-		t.Errorf("got %v, %v", token, err)
+		t.Errorf("got %v and error %v, want the scopes that were asked for", token, err)
 	}
 }

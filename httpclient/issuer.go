@@ -28,8 +28,8 @@ type endpoints struct {
 	token  string // URL
 }
 
-// Where metadata is, in the order in which it is looked for. Skyporten documents the
-// second only.
+// The paths of metadata, in the order in which lookUp asks for them. Skyporten
+// documents the second only.
 const (
 	metadataPath       = ".well-known/oauth-authorization-server"
 	openIDMetadataPath = ".well-known/openid-configuration"
@@ -80,15 +80,15 @@ func (i *issuer) fetch(ctx context.Context, _ string, _ endpoints, _ bool) (endp
 	case errors.As(err, &failed) && isWrongMetadata(failed):
 		return found, tokencache.Life{}, err
 	}
-	// No metadata, or none for now. Its life is short, so that it replaces no metadata
-	// that is known.
+	// There is no metadata, or it could not be read. The guess lives shortly, so that it
+	// does not replace metadata that is known.
 	i.log.step(ctx, "no metadata from the issuer; using what is known",
 		slog.String("issuer", i.guess.issuer), slog.String("token_endpoint", i.guess.token), slog.String("error", err.Error()))
 	return i.guess, tokencache.Life{Refresh: start.Add(metadataRetry), End: start.Add(metadataLife)}, nil
 }
 
-// lookUp asks for the metadata below the issuer, as Maskinporten has it, and if it is
-// not there and the issuer has a path, as RFC 8414 section 3.1 has it.
+// lookUp asks for the metadata below the issuer, as Maskinporten has it. If it is not
+// there and the issuer has a path, lookUp asks as RFC 8414 section 3.1 has it.
 func (i *issuer) lookUp(ctx context.Context) (found endpoints, err error) {
 	for _, address := range metadataAddresses(i.guess.issuer) {
 		found, err = i.ask(ctx, address)
@@ -100,7 +100,7 @@ func (i *issuer) lookUp(ctx context.Context) (found endpoints, err error) {
 	return found, err
 }
 
-// isWrongMetadata tells metadata that must not be used from none.
+// isWrongMetadata reports whether there is metadata that must not be used.
 func isWrongMetadata(failed *TokenError) bool {
 	var wrong *wrongAnswerError
 	return errors.As(failed.Err, &wrong)

@@ -68,7 +68,7 @@ func TestKeyAlgorithms(t *testing.T) {
 			}
 			header := srv.Stats().LastAssertion.Header
 			if header["alg"] != alg || header["kid"] != "for-tests-only" || len(header) != 2 {
-				t.Errorf("header %v", header)
+				t.Errorf("got header %v, want only %s and the key id", header, alg)
 			}
 		})
 	}
@@ -128,10 +128,10 @@ func TestRefusedKeys(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 			if quote := quotes(message(err), c.value, c.want); quote != "" {
-				t.Errorf("the error quotes %q of the setting: %v", quote, err)
+				t.Errorf("got %q of the setting in the error, want no quotation: %v", quote, err)
 			}
 			if strings.Contains(prints(err), "CANARY") {
-				t.Error("the error quotes the key")
+				t.Error("got an error that quotes the key, want no quotation")
 			}
 		})
 	}
@@ -194,21 +194,21 @@ func FuzzEncodedJWK(f *testing.F) {
 		s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", EncodedJWK: httpclient.NewSecret(value)}
 		err := s.Validate()
 		if again := s.Validate(); message(err) != message(again) {
-			t.Errorf("got two answers: %v, %v", err, again)
+			t.Errorf("got %v, then %v, want the same answer twice", err, again)
 		}
 		if quote := quotes(message(err), value, keyTexts...); quote != "" {
-			t.Errorf("the error quotes %q of the setting: %v", quote, err)
+			t.Errorf("got %q of the setting in the error, want no quotation: %v", quote, err)
 		}
 		if decoded, e := base64.StdEncoding.DecodeString(value); e == nil {
 			if quote := quotes(message(err), string(decoded), keyTexts...); quote != "" {
-				t.Errorf("the error quotes %q of the decoded setting: %v", quote, err)
+				t.Errorf("got %q of the decoded setting in the error, want no quotation: %v", quote, err)
 			}
 		}
 		another := s
 		another.EncodedJWK = httpclient.NewSecret("x")
 		printed := func(s httpclient.MaskinportenSettings) string { return fmt.Sprintf("%v %+v %#v", s, s, &s) }
 		if quote := quotes(printed(s), value, printed(another)); quote != "" {
-			t.Errorf("printed settings show %q", quote)
+			t.Errorf("got %q in printed settings, want no quotation", quote)
 		}
 	})
 }

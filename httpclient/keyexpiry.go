@@ -23,7 +23,7 @@ func (e *keyExpiry) note(ctx context.Context, log stepLog, key *Key, now time.Ti
 		return
 	}
 	last := e.warned.Load()
-	if now.UnixNano()-last >= int64(24*time.Hour) && e.warned.CompareAndSwap(last, now.UnixNano()) {
+	if now.UnixNano()-last >= int64(warnEvery) && e.warned.CompareAndSwap(last, now.UnixNano()) {
 		log.warn(ctx, warning)
 	}
 }

@@ -37,8 +37,8 @@ func (f KeySourceFunc) Keys(ctx context.Context) ([]*Key, error) {
 }
 
 // NewKey makes a key of any signer. A signer in an HSM or in Key Vault keeps its
-// private key there. keyID is the id that the key is registered under at
-// Maskinporten. algorithm is RS256, RS384 or RS512, and empty means RS256.
+// private key there. The key is registered at Maskinporten under keyID. The algorithm
+// is RS256, RS384 or RS512, and empty means RS256.
 //
 // The public key must be RSA of 2048 to 8192 bits. Each signature is verified with
 // it before it is sent.

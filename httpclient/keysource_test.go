@@ -42,7 +42,7 @@ func TestKeyThatNeverEntersTheProcess(t *testing.T) {
 				want = "RS256"
 			}
 			if got := srv.Stats().LastAssertion.Header["alg"]; got != want {
-				t.Errorf("alg %v", got)
+				t.Errorf("got alg %v, want %s", got, want)
 			}
 		})
 	}
@@ -61,14 +61,14 @@ func TestParsedKeys(t *testing.T) {
 	} {
 		key, err := parse()
 		if err != nil {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatalf("%s: got %v, want a key", name, err)
 		}
 		if _, err := withoutKey(t, srv, keys(key)).Token(t.Context()); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want a token", name, err)
 		}
 	}
 	if _, err := httpclient.ParseJWK("%CANARY%", ""); message(err) != "httpclient: the JWK is not base64: set it to the base64 of the client's private JWK" {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about base64 without the JWK", err)
 	}
 
 	leaf, authorities := enterprise(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
@@ -85,18 +85,18 @@ func TestParsedKeys(t *testing.T) {
 		// The double wants the organisation's number in the certificate, which this one lacks: it got that far.
 		_, err := withoutKey(t, certified, keys(key)).Token(t.Context())
 		if !strings.Contains(message(err), "organization number") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want the refusal of a foreign organisation", name, err)
 		}
 		header := certified.Stats().LastAssertion.Header
 		if chain, _ := header["x5c"].([]any); len(chain) < 2 || chain[0] != base64.StdEncoding.EncodeToString(leaf.cert.Raw) || header["kid"] != nil {
-			t.Errorf("%s: header %v", name, header)
+			t.Errorf("%s: got header %v, want the chain and no key id", name, header)
 		}
 	}
 	if _, err := httpclient.ParsePKCS12([]byte("x"), ""); message(err) != "httpclient: the archive is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key" {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about the archive", err)
 	}
 	if _, err := httpclient.ParsePKCS12(archive(t, pkcs12.Modern, leaf.key, leaf.cert, nil, "pw"), "CANARY"); message(err) != "httpclient: the archive does not open with the password" {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about the password without it", err)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestCertificateTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := withoutKey(t, newDouble(t), keys(key)).Token(t.Context()); errors.Is(err, httpclient.ErrExpiredKey) || !strings.Contains(message(err), "the certificate is not valid before "+coming.cert.NotBefore.Format("2006-01-02")) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about a certificate that is not valid yet", err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		leaf, authorities := enterprise(t, time.Now().Add(-time.Hour), time.Now().Add(33*24*time.Hour))
@@ -137,7 +137,7 @@ func TestCertificateTimes(t *testing.T) {
 			pass(18 * time.Hour)
 		}
 		if got := r.observe()["maskinporten.client.certificate.expiry"]; got != (23 * 24 * time.Hour).Seconds() {
-			t.Errorf("%v s until the certificate expires", got)
+			t.Errorf("got %v s until the certificate expires, want 23 days", got)
 		}
 	})
 }
@@ -150,20 +150,20 @@ func TestHintAboutAKeyFromASource(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := withoutKey(t, newDouble(t), keys(key)).Token(t.Context()); !strings.Contains(message(err), ": check the key source: its key id is not registered on the client") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want a hint to the key source", err)
 	}
 	s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", CertificateStoreThumbprint: "t"}
 	if _, err := httpclient.NewTokenSource(s, httpclient.WithKeySource(keys(key))); !strings.Contains(message(err), "CertificateStoreThumbprint works on Windows") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about the thumbprint", err)
 	}
 	s.CertificateStoreThumbprint, s.KeyID = "", "k"
 	var out logs
 	if _, err := httpclient.NewTokenSource(s, httpclient.WithKeySource(keys(key)), httpclient.WithLogger(out.logger(0))); err != nil || !strings.Contains(out.String(), "Kid has no effect beside a key source") {
-		t.Errorf("%v, logged %s", err, out.String())
+		t.Errorf("got error %v and log %s, want a warning about Kid", err, out.String())
 	}
 	var typed *rsa.PrivateKey
 	if _, err := httpclient.NewKey(typed, "k", ""); message(err) != "httpclient: key: the signer is nil" {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about a nil signer", err)
 	}
 }
 
@@ -198,16 +198,16 @@ func TestKeySourcesThatFail(t *testing.T) {
 			srv := newDouble(t)
 			_, err := withoutKey(t, srv, c.source).Token(t.Context())
 			if !strings.Contains(message(err), c.want) || c.is != nil && !errors.Is(err, c.is) || srv.Stats().TokenRequests != 0 {
-				t.Errorf("got %v", err)
+				t.Errorf("got %v, want %s and no token request", err, c.want)
 			}
 		})
 	}
 	srv := newDouble(t)
 	if _, err := httpclient.NewTokenSource(settingsOf(t, srv, nil), httpclient.WithKeySource(keys())); !strings.Contains(message(err), "a key source is given beside a key in the settings: keep one of them") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about two keys", err)
 	}
 	if _, err := httpclient.NewTokenSource(settingsOf(t, srv, nil), httpclient.WithKeySource(nil)); !strings.Contains(message(err), "WithKeySource: the source is nil") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about a nil source", err)
 	}
 }
 
@@ -252,7 +252,7 @@ func TestRotation(t *testing.T) {
 			for range 10 {
 				callers.Go(func() {
 					if _, err := source.Token(t.Context()); err != nil {
-						t.Errorf("after %v: %v", time.Since(start), err)
+						t.Errorf("after %v: got %v, want a token", time.Since(start), err)
 					}
 				})
 			}
@@ -264,10 +264,10 @@ func TestRotation(t *testing.T) {
 			pass(500 * time.Millisecond)
 		}
 		if !slices.Equal(kids, []string{"for-tests-only", "other-for-tests-only"}) {
-			t.Errorf("signed with %v", kids)
+			t.Errorf("got signatures of %v, want of both keys in turn", kids)
 		}
 		if s := srv.Stats(); s.Refused == 0 {
-			t.Error("the new key was never refused: the test plays no rotation")
+			t.Error("got no refusal of the new key, want one: else the test plays no rotation")
 		}
 	})
 }
@@ -286,11 +286,11 @@ func TestKeysPrintNothing(t *testing.T) {
 	printed := prints(key) + prints(*key) + prints(holder{key, *key}) + prints(&holder{key, *key})
 	for _, secret := range []string{private.D.String(), private.Primes[0].String(), member(t, keyFile(t, "client.jwk.json"), "d").(string)} {
 		if strings.Contains(printed, secret) || strings.Contains(printed, secret[:40]) {
-			t.Error("the private key is printed")
+			t.Error("got the private key in print, want it hidden")
 		}
 	}
 	if key.String() != "key for-tests-only (RS256)" || (&httpclient.Key{}).String() != "no key" {
-		t.Errorf("got %s", key)
+		t.Errorf("got %s, want the key id and algorithm, and no key for the zero Key", key)
 	}
 }
 
@@ -304,7 +304,7 @@ func TestExpiredKeyAndTheNext(t *testing.T) {
 	}
 	srv.AddKey(srv.ClientID(), other)
 	if !srv.ExpireKey(srv.ClientID(), other.KeyID) {
-		t.Fatal("there is no such key")
+		t.Fatal("got no such key, want one to expire")
 	}
 	var list []*httpclient.Key
 	for _, name := range []string{"other.jwk.json", "client.jwk.json"} {
@@ -318,7 +318,7 @@ func TestExpiredKeyAndTheNext(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := withoutKey(t, srv, keys(list[0])).Token(t.Context()); !errors.Is(err, httpclient.ErrExpiredKey) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrExpiredKey", err)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
-// A token's life counts from the start of the request for it, and an Altinn token's
+// A token's life counts from the start of the request for it. An Altinn token's counts
 // from a second before, since its claims are in whole seconds.
 func TestLifeCountsFromTheRequest(t *testing.T) {
 	t.Parallel()
@@ -41,7 +41,7 @@ func TestLifeCountsFromTheRequest(t *testing.T) {
 				}
 				token, err := source.Token(t.Context())
 				if err != nil || !token.Expires().Equal(want) {
-					t.Errorf("ends at %v, want %v, %v", token.Expires(), want, err)
+					t.Errorf("got an end at %v, want %v (error %v)", token.Expires(), want, err)
 				}
 			})
 		})
@@ -63,12 +63,12 @@ func TestAltinnTokenIssuedWithinASecond(t *testing.T) {
 				pass(into) // the bubble's clock began at a whole second
 				for range 200 {
 					if status, _ := get(t, source.Client(), srv.PlatformURL()+"/api"); status != http.StatusOK {
-						t.Fatal(status)
+						t.Fatalf("got %d, want 200", status)
 					}
 					pass(90 * time.Millisecond)
 				}
 				if refusals := srv.Refusals(); len(refusals) > 0 {
-					t.Errorf("refused: %q", refusals)
+					t.Errorf("got refusals %q, want no refusal", refusals)
 				}
 			})
 		})
@@ -97,14 +97,14 @@ func TestTokenThatEndsBeforeItArrives(t *testing.T) {
 				defer srv.Transport().CloseIdleConnections()
 				_, err := source.Token(t.Context())
 				if !errors.Is(err, httpclient.ErrTemporary) || !strings.Contains(message(err), "the token lives no longer than the request for it took") {
-					t.Errorf("got %v", err)
+					t.Errorf("got %v, want ErrTemporary about the token's life", err)
 				}
 			})
 		})
 	}
 }
 
-// An outage that ends before the token does costs no request, and none waits.
+// An outage that ends before the token does costs no request, and no caller waits.
 func TestOutageThatEndsBeforeTheToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestOutageThatEndsBeforeTheToken(t *testing.T) {
 		for time.Since(start) < 130*time.Second {
 			before := time.Now()
 			if _, err := source.Token(t.Context()); err != nil || time.Since(before) > 0 {
-				t.Fatalf("at %v: %v after %v", time.Since(start), err, time.Since(before))
+				t.Fatalf("at %v: got %v after %v, want a token at once", time.Since(start), err, time.Since(before))
 			}
 			pass(50 * time.Millisecond)
 		}
@@ -151,7 +151,7 @@ func TestMaskinportenTokenThatExpires(t *testing.T) {
 				pass(31 * time.Minute)
 			}
 			if s := srv.Stats(); s.TokenRequests != 2 || s.Exchanges != 2 || s.Refused != 0 {
-				t.Errorf("%+v", s)
+				t.Errorf("got %+v, want 2 token requests, 2 exchanges and no refusal", s)
 			}
 		})
 	})
@@ -164,7 +164,7 @@ func TestMaskinportenTokenThatExpires(t *testing.T) {
 			defer source.Close()
 			srv.Faults.Add(faulttest.Fault{Match: toExchange, Status: 503, Header: http.Header{"Retry-After": {"6"}}})
 			if _, err := source.Token(t.Context()); err != nil || srv.Stats().TokenRequests != 2 {
-				t.Errorf("got %v after %d token requests", err, srv.Stats().TokenRequests)
+				t.Errorf("got %v after %d token requests, want a token after 2", err, srv.Stats().TokenRequests)
 			}
 		})
 	})
@@ -174,7 +174,7 @@ func TestMaskinportenTokenThatExpires(t *testing.T) {
 		source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
 		srv.Faults.Add(faulttest.Fault{Match: toExchange, Status: 401, Times: -1})
 		if _, err := source.Token(t.Context()); err == nil || srv.Stats().TokenRequests != 1 || srv.Stats().Exchanges != 1 {
-			t.Errorf("got %v after %+v", err, srv.Stats())
+			t.Errorf("got %v after %+v, want an error after one of each", err, srv.Stats())
 		}
 	})
 }
@@ -193,7 +193,7 @@ func TestPausesAfterFailures(t *testing.T) {
 			_, err := source.Token(t.Context())
 			var failed *httpclient.TokenError
 			if !errors.As(err, &failed) || !failed.Since.Equal(start) || !failed.RetryAt.After(time.Now()) {
-				t.Fatalf("at %v: since %v, retry at %v", time.Since(start), failed.Since, failed.RetryAt)
+				t.Fatalf("at %v: got since %v and retry at %v, want the start and a time to come", time.Since(start), failed.Since, failed.RetryAt)
 			}
 			if n := srv.Stats().TokenRequests; n > before {
 				before = n
@@ -202,11 +202,11 @@ func TestPausesAfterFailures(t *testing.T) {
 		}
 		want := []time.Duration{0, 1 * time.Second, 3 * time.Second, 7 * time.Second, 12 * time.Second, 17 * time.Second}
 		if len(asked) != len(want) {
-			t.Fatalf("asked at %v, want %v", asked, want)
+			t.Fatalf("got requests at %v, want %v", asked, want)
 		}
 		for i := range want {
 			if asked[i] != want[i] {
-				t.Errorf("asked at %v, want %v", asked, want)
+				t.Errorf("got requests at %v, want %v", asked, want)
 			}
 		}
 	})
@@ -227,16 +227,16 @@ func TestRetryAfterIsRemembered(t *testing.T) {
 				start := time.Now()
 				for time.Since(start) < pause {
 					if _, err := source.Token(t.Context()); err == nil {
-						t.Fatal("no error")
+						t.Fatal("got a token, want an error")
 					}
 					pass(time.Second)
 				}
 				if n := srv.Faults.Hits(); n != 1 {
-					t.Errorf("asked %d times", n)
+					t.Errorf("got %d requests, want 1", n)
 				}
 				srv.Faults.Clear()
 				if _, err := source.Token(t.Context()); err != nil {
-					t.Errorf("not recovered: %v", err)
+					t.Errorf("got %v afterwards, want a token", err)
 				}
 			})
 		})
@@ -254,7 +254,7 @@ func TestHangIsBounded(t *testing.T) {
 		srv.Faults.Add(faulttest.Fault{Match: toToken, Hang: true})
 		start := time.Now()
 		if _, err := source.Token(t.Context()); err != nil || time.Since(start) < 8*time.Second || time.Since(start) > 9*time.Second {
-			t.Errorf("got %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want a token after 8s", err, time.Since(start))
 		}
 		srv.Faults.Add(faulttest.Fault{Match: toToken, Hang: true, Times: -1})
 		pass(2 * time.Minute)
@@ -263,7 +263,7 @@ func TestHangIsBounded(t *testing.T) {
 		const want = "httpclient: token request of client maskinportentest-client at https://test.maskinporten.no/token: context deadline exceeded: " +
 			"no answer in time: check the network, the proxy and the egress rules (failing since "
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) < 19*time.Second || time.Since(start) > 20*time.Second || !strings.HasPrefix(message(err), want) {
-			t.Errorf("got %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want %s after 19s to 20s", err, time.Since(start), want)
 		}
 	})
 }
@@ -291,10 +291,10 @@ func TestClockThatIsRepaired(t *testing.T) {
 		}
 		if s := out.String(); strings.Count(s, "WARN") != 2 || !strings.Contains(s, "this machine's clock is 10m0s behind Maskinporten's") ||
 			!strings.Contains(s, "this machine's clock agrees with Maskinporten's again") {
-			t.Errorf("logged\n%s", s)
+			t.Errorf("got another log, want both warnings:\n%s", s)
 		}
 		if n := srv.Stats().TokenRequests; n != 4 {
-			t.Errorf("%d token requests, want 4", n)
+			t.Errorf("got %d token requests, want 4", n)
 		}
 	})
 }
@@ -313,10 +313,10 @@ func TestWaitErrors(t *testing.T) {
 		_, err := source.Client().Do(req)
 		var failed *url.Error
 		if !errors.As(err, &failed) || !failed.Timeout() || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("a deadline: %v", err)
+			t.Errorf("a deadline: got %v, want a time-out", err)
 		}
 		if _, err := source.Token(canceled(t)); !errors.Is(err, context.Canceled) || message(err) != "httpclient: waiting for a token: gone home" {
-			t.Errorf("a cancellation: %v", err)
+			t.Errorf("a cancellation: got %v, want the context's cause", err)
 		}
 	})
 }
@@ -355,7 +355,7 @@ func TestMetadataIsKept(t *testing.T) {
 				}
 				synctest.Wait()
 				if n := srv.Stats().Metadata; n != c.requests {
-					t.Errorf("%d requests for metadata, want %d", n, c.requests)
+					t.Errorf("got %d requests for metadata, want %d", n, c.requests)
 				}
 			})
 		})
@@ -377,7 +377,7 @@ func TestMetadataIsRefreshedInTheBackground(t *testing.T) {
 		pass(25 * time.Hour)
 		start := time.Now()
 		if _, err := source.Token(t.Context()); err != nil || time.Since(start) != 0 {
-			t.Errorf("got %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want a token at once", err, time.Since(start))
 		}
 	})
 }
@@ -401,11 +401,11 @@ func TestMetadataThatGetsLost(t *testing.T) {
 		_, err := source.Token(t.Context())
 		synctest.Wait()
 		if err != nil || srv.Faults.Pending() != 0 {
-			t.Errorf("got %v, pending %d", err, srv.Faults.Pending())
+			t.Errorf("got %v and %d pending faults, want a token and 0", err, srv.Faults.Pending())
 		}
 		pass(2 * time.Minute)
 		if _, err := source.Token(t.Context()); err != nil {
-			t.Errorf("later: %v", err)
+			t.Errorf("later: got %v, want a token", err)
 		}
 	})
 }
@@ -433,19 +433,19 @@ func TestCloseIsThorough(t *testing.T) {
 		synctest.Wait()
 		source.Close()
 		if !over.Load() || !idleClosed.Load() {
-			t.Errorf("Close returned with the fetch over: %v, idle connections closed: %v", over.Load(), idleClosed.Load())
+			t.Errorf("got the fetch over: %v, idle connections closed: %v; want both before Close returns", over.Load(), idleClosed.Load())
 		}
 		if err := <-waiting; !errors.Is(err, httpclient.ErrClosed) {
-			t.Errorf("the waiter got %v", err)
+			t.Errorf("the waiter: got %v, want ErrClosed", err)
 		}
 
 		source = sourceOf(t, srv, map[string]any{"ClientId": "nobody"})
 		if _, err := source.Token(t.Context()); !errors.Is(err, httpclient.ErrUnknownClient) {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want ErrUnknownClient", err)
 		}
 		source.Close()
 		if _, err := source.Token(t.Context()); !errors.Is(err, httpclient.ErrClosed) {
-			t.Errorf("after Close: %v", err)
+			t.Errorf("after Close: got %v, want ErrClosed", err)
 		}
 	})
 }

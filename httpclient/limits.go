@@ -32,11 +32,16 @@ const (
 
 	// certificateWarning is how long before its end a certificate is warned about.
 	certificateWarning = 30 * 24 * time.Hour
+	// warnEvery is the time between two such warnings.
+	warnEvery = 24 * time.Hour
 	// maxArchive is far more than a key and its chain take, in bytes.
 	maxArchive = 64 << 10
 	// maxKeyBag is more than an encrypted key of jose.MaxBits takes, which is about
 	// 4,800 bytes.
 	maxKeyBag = 6000
+	// minUserName is the shortest user name that is redacted in a server's words. A
+	// shorter one may be a word of the answer.
+	minUserName = 8
 	// How long settings can be, in characters: names and ids, addresses, resources and
 	// paths, lists of scopes. A longer text may be a secret in the wrong place.
 	maxName    = 200
@@ -53,14 +58,24 @@ const (
 
 	// metadataTimeout bounds a look-up of an issuer's metadata, all addresses.
 	metadataTimeout = 4 * time.Second
-	// metadataLife is when metadata is looked up again, metadataEnd how long it is
-	// used if that fails, and metadataRetry when an issuer without it is asked again.
+	// metadataLife is after how long metadata is looked up again, and metadataEnd how
+	// long it is used if that fails. An issuer without metadata is asked again after
+	// metadataRetry.
 	metadataLife  = 24 * time.Hour
 	metadataEnd   = 30 * 24 * time.Hour
 	metadataRetry = time.Minute
 
-	// pingAfter is how long a connection may be silent before it is probed, and
-	// pingTimeout how long it then has to answer: together less than an attempt.
+	// connectTimeout bounds the connection, and the TLS handshake after it. It is less
+	// than an attempt.
+	connectTimeout = 5 * time.Second
+	// keepAlive is the time between TCP probes, as in http.DefaultTransport.
+	keepAlive = 30 * time.Second
+	// maxIdle is how many idle connections are kept for each server, and idleTimeout how
+	// long. A fetch needs one, and HTTP/2 shares it.
+	maxIdle     = 2
+	idleTimeout = 90 * time.Second
+	// pingAfter is how long a connection may be silent before it is probed. It then has
+	// pingTimeout to answer. Together they are less than an attempt.
 	pingAfter   = 5 * time.Second
 	pingTimeout = 2 * time.Second
 
@@ -77,8 +92,8 @@ const (
 	maxHops = 100
 	// maxQueued is how many log records wait for a slow handler.
 	maxQueued = 256
-	// closeTimeout is how long Close waits for code that is not ours: for transports,
-	// key sources and signers, and then for the log handler to take the last records.
+	// closeTimeout is how long Close waits for transports, key sources and signers. It
+	// waits as long again for the log handler to take the last records.
 	closeTimeout = 5 * time.Second
 
 	// defaultCacheSize is how many tokens of requests with options of their own are

@@ -85,8 +85,8 @@ func (m *maskinporten) token(ctx context.Context, request tokenRequest) (*Token,
 	})
 }
 
-// isOfKey reports whether the next key may do better: a key that was registered a
-// moment ago is not known everywhere yet, and one may have expired or not sign.
+// isOfKey reports whether the next key may do better. Maskinporten may not know a new
+// key yet, and a key may have expired or not sign.
 func isOfKey(err error) bool {
 	var failed *TokenError
 	return errors.As(err, &failed) && failed.Step == stepKey || errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrExpiredKey)
@@ -181,7 +181,7 @@ func (m *maskinporten) naming(request tokenRequest) func(setting string) string 
 	}
 }
 
-// errSpent stands for a token that nobody could use.
+// errSpent says that a token is of no use.
 var errSpent = errors.New("the token lives no longer than the request for it took")
 
 // parseToken reads the answer to a token request (RFC 6749 section 5.1). Its errors
@@ -236,8 +236,8 @@ func parseLife(raw json.RawMessage) (time.Duration, error) {
 	return time.Duration(min(seconds, maxLife.Seconds()) * float64(time.Second)), nil
 }
 
-// isTokenText reports whether a server's token can stand in a header (RFC 6750
-// section 2.1 allows less; line breaks and spaces are what must not pass).
+// isTokenText reports whether a server's token can stand in a header: without line
+// breaks and spaces. RFC 6750 section 2.1 allows even less.
 func isTokenText(token string) bool {
 	if token == "" {
 		return false

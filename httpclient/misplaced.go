@@ -28,7 +28,7 @@ func (s *MaskinportenSettings) misplaced() error {
 }
 
 // misplaced says why a text cannot be the setting's value, and what to do. It is empty
-// for one that may be.
+// if the text may be the value.
 func (f settingField) misplaced(value string) string {
 	switch {
 	case f.most > 0:

@@ -32,7 +32,7 @@ func shows(printed, secret string) bool {
 	return len(secret) < 16 && strings.Contains(printed, secret)
 }
 
-// Every kind of secret, pasted into every setting that is not for one, is refused by
+// A secret of any kind that is pasted into a setting for something else is refused by
 // the setting's name and source. Nothing of it is printed or sent, though the servers
 // echo what they get and everything is logged.
 func TestPastedSecrets(t *testing.T) {
@@ -50,14 +50,14 @@ func TestPastedSecrets(t *testing.T) {
 			out, sent := pasteInto(t, setting, secrets[name])
 			if shows(out, secrets[name]) {
 				printed++
-				t.Errorf("%s in %s is printed:\n%s", name, setting, out)
+				t.Errorf("%s in %s: got it printed, want it hidden:\n%s", name, setting, out)
 			}
 			want := "httpclient: settings: " + setting + " (appsettings.json) looks like "
 			if name == password {
 				want = "httpclient: settings: " + setting + " (appsettings.json) "
 			}
 			if sent || !strings.Contains(out, want) {
-				t.Errorf("%s in %s: sent %t, want it refused by name and source:\n%s", name, setting, sent, out)
+				t.Errorf("%s in %s: got sent: %t, want it refused by name and source:\n%s", name, setting, sent, out)
 			}
 		}
 	}

@@ -40,7 +40,7 @@ func TestFromNAIS(t *testing.T) {
 				want = 0
 			}
 			if n := srv.Stats().Metadata; n != want {
-				t.Errorf("%d requests for metadata, want %d", n, want)
+				t.Errorf("got %d requests for metadata, want %d", n, want)
 			}
 		})
 	}
@@ -58,11 +58,11 @@ func TestFromNAISForAnotherIssuer(t *testing.T) {
 	}
 	settings.Authority, settings.Environment = "", "test"
 	if asked := askedFor(t, settings); asked != "https://test.maskinporten.no/token" {
-		t.Errorf("asked %s", asked)
+		t.Errorf("got a request of %s, want https://test.maskinporten.no/token", asked)
 	}
 }
 
-// askedFor is where a token is asked for with the settings.
+// askedFor is the endpoint that is asked for a token with the settings.
 func askedFor(t *testing.T, settings httpclient.MaskinportenSettings) (address string) {
 	t.Helper()
 	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -127,10 +127,10 @@ func TestEndpointWithoutAnIssuer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := settings.Validate(); !strings.Contains(message(err), "MASKINPORTEN_ISSUER is missing") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about MASKINPORTEN_ISSUER", err)
 	}
 	settings.Environment = "prod"
 	if asked := askedFor(t, settings); asked != "https://maskinporten.no/token" {
-		t.Errorf("asked %s", asked)
+		t.Errorf("got a request of %s, want https://maskinporten.no/token", asked)
 	}
 }

@@ -105,12 +105,17 @@ func readDial(err error) (network, bool) {
 // dialText is the error's own text, if all of it comes from this machine.
 func dialText(dial *net.OpError) string {
 	if inner := known(dial.Err); inner != nil {
-		return (&net.OpError{Op: dial.Op, Net: dial.Net, Source: dial.Source, Addr: dial.Addr, Err: inner}).Error()
+		return over(dial, inner).Error()
 	}
 	if dial.Timeout() {
 		return dial.Op + ": timed out"
 	}
 	return fmt.Sprintf("%s: no connection (%T)", dial.Op, dial.Err)
+}
+
+// over is the error with another one below it.
+func over(dial *net.OpError, inner error) *net.OpError {
+	return &net.OpError{Op: dial.Op, Net: dial.Net, Source: dial.Source, Addr: dial.Addr, Err: inner}
 }
 
 // known gives the part of an error whose text is known, or nil.
@@ -122,7 +127,7 @@ func known(err error) error {
 	)
 	switch {
 	case errors.As(err, &dial) && dial.Op == "dial" && known(dial.Err) != nil:
-		return dial
+		return over(dial, known(dial.Err))
 	case errors.As(err, &call):
 		return call
 	case errors.As(err, &errno):
@@ -181,7 +186,7 @@ func readTLS(err error) (network, bool) {
 }
 
 // alertOf finds the alert with which a server ended the TLS handshake (RFC 8446
-// section 6.2), as crypto/tls wraps it; nil if there was none.
+// section 6.2), as crypto/tls wraps it. It is nil without an alert.
 func alertOf(err error) *net.OpError {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "remote error" {

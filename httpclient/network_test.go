@@ -36,10 +36,10 @@ func networkError(t *testing.T, issuer string, transport http.RoundTripper, want
 	defer source.Close()
 	_, err = source.Token(t.Context())
 	if errors.Is(err, httpclient.ErrTemporary) != wantTemporary {
-		t.Errorf("temporary: %t", !wantTemporary)
+		t.Errorf("got temporary: %t, want %t", !wantTemporary, wantTemporary)
 	}
 	if strings.Contains(prints(err), "CANARY") {
-		t.Error("the answer is quoted")
+		t.Error("got an error that quotes the answer, want no quotation")
 	}
 	text := message(err)
 	text = regexp.MustCompile(`stream ID \d+`).ReplaceAllString(text, "stream ID N")

@@ -45,8 +45,8 @@ func newOptions(opts []Option) options {
 			opt(&o)
 		}
 	}
-	if o.logger != nil && o.logger.Handler() == nil {
-		o.logger = nil // the zero Logger, which panics
+	if o.logger != nil && isNil(o.logger.Handler()) {
+		o.logger = nil // such as the zero Logger, which panics
 	}
 	if isNil(o.base) {
 		o.base = nil
@@ -160,10 +160,9 @@ func WithKeySource(source KeySource) Option {
 	}
 }
 
-// WithCacheSize keeps the tokens of at most n kinds of request. It concerns the
-// requests whose context asks for another token than the settings do, such as
-// [ContextWithSystemUser]. The least recently used leave first. n is at least 1, and
-// the default is 10,000.
+// WithCacheSize keeps at most n tokens besides the settings' own: those that contexts
+// ask for, such as by [ContextWithSystemUser]. The least recently used leave first. n
+// is at least 1, and the default is 10,000.
 func WithCacheSize(n int) Option {
 	return func(o *options) {
 		if n < 1 {
@@ -173,9 +172,9 @@ func WithCacheSize(n int) Option {
 	}
 }
 
-// InsecureAllowHTTP lets tokens travel over plain http to other machines, where
-// everybody on the way can read and use them. Use it only in a network that
-// encrypts by itself, such as a service mesh.
+// InsecureAllowHTTP lets tokens travel over plain http to other machines. Everybody on
+// the way can read and use them. Use it only in a network that encrypts by itself, such
+// as a service mesh.
 func InsecureAllowHTTP() Option {
 	return func(o *options) { o.allowHTTP = true }
 }

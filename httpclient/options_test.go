@@ -118,6 +118,7 @@ func TestNilOptions(t *testing.T) {
 		},
 		"typed nil functions": {httpclient.WithBaseTransport(roundTripper(nil)), httpclient.WithTokenTransport(roundTripper(nil))},
 		"zero values":         {httpclient.WithLogger(&slog.Logger{})},
+		"a nil log handler":   {httpclient.WithLogger(slog.New((*slog.TextHandler)(nil)))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			source, err := httpclient.NewTokenSource(settings, opts...)
@@ -155,20 +156,20 @@ func TestNilAndZeroValues(t *testing.T) {
 	}
 	for name, key := range map[string]*httpclient.Key{"nil": nil, "zero": {}} {
 		if key.KeyID() != "" || key.String() != "no key" || key.LogValue().String() != "no key" || fmt.Sprint(key) != "no key" {
-			t.Errorf("%s key: got %q, %q, %q and %q", name, key.KeyID(), key.String(), key.LogValue(), fmt.Sprint(key))
+			t.Errorf("%s key: got %q, %q, %q and %q, want nothing and no key", name, key.KeyID(), key.String(), key.LogValue(), fmt.Sprint(key))
 		}
 	}
 	for name, token := range map[string]*httpclient.Token{"nil": nil, "zero": {}} {
 		if token.AccessToken() != "" || !token.Expires().IsZero() || token.Lifetime() != 0 || len(token.Scopes()) > 0 || token.IsAltinn() ||
 			fmt.Sprint(token) != "no token" || token.LogValue().String() != "no token" {
-			t.Errorf("%s token: got %v", name, token)
+			t.Errorf("%s token: got %v, want zero values and no token", name, token)
 		}
 	}
 	if err := (*httpclient.TokenError)(nil); err.Error() != "httpclient: no error" || err.Unwrap() != nil {
-		t.Errorf("nil TokenError: got %v, %v", err, err.Unwrap())
+		t.Errorf("nil TokenError: got %v and %v, want no error", err, err.Unwrap())
 	}
 	if err := (&httpclient.TokenError{}); err.Error() != "httpclient: : <nil>" || len(err.Unwrap()) > 0 {
-		t.Errorf("zero TokenError: got %v, %v", err, err.Unwrap())
+		t.Errorf("zero TokenError: got %v and %v, want an empty one", err, err.Unwrap())
 	}
 	if keys, err := httpclient.KeySourceFunc(nil).Keys(t.Context()); err == nil || keys != nil {
 		t.Errorf("nil KeySourceFunc: got %v and error %v, want an error", keys, err)
@@ -187,7 +188,7 @@ func TestNilAndZeroValues(t *testing.T) {
 		}
 	}
 	if key, err := httpclient.ParseJWK("", ""); message(err) != "httpclient: the JWK holds no key" || key != nil {
-		t.Errorf("empty JWK: got %v and error %v", key, err)
+		t.Errorf("empty JWK: got %v and error %v, want an error", key, err)
 	}
 	if key, err := httpclient.ParsePKCS12(nil, ""); err == nil || key != nil {
 		t.Errorf("nil archive: got %v and error %v, want an error", key, err)

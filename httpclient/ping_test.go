@@ -31,7 +31,7 @@ func TestDeadConnection(t *testing.T) {
 			TLSConfig:         &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12},
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.ProtoMajor != 2 {
-					t.Errorf("speaks %s", r.Proto)
+					t.Errorf("got %s, want HTTP/2", r.Proto)
 				}
 				w.Header().Set("Content-Type", "application/json")
 				fmt.Fprint(w, `{"access_token":"t","expires_in":30}`)
@@ -64,7 +64,7 @@ func TestDeadConnection(t *testing.T) {
 		ask := func() {
 			start := time.Now()
 			if _, err := source.Token(t.Context()); err != nil || time.Since(start) > 0 {
-				t.Fatalf("%v after %v", err, time.Since(start))
+				t.Fatalf("got %v after %v, want a token at once", err, time.Since(start))
 			}
 			pass(100 * time.Millisecond)
 		}
@@ -76,7 +76,7 @@ func TestDeadConnection(t *testing.T) {
 			ask()
 		}
 		if n := dials.Load(); n != 2 {
-			t.Errorf("%d connections", n)
+			t.Errorf("got %d connections, want 2", n)
 		}
 	})
 }

@@ -35,9 +35,9 @@ func (s *slowIssuer) times() []time.Time {
 	return append([]time.Time(nil), s.asked...)
 }
 
-// Tokens of every life, asked for at every rate: how many token requests that
-// takes, and who waits. Where requests come often enough for one of them to find
-// the token due for a refresh but still in use, only the very first waits.
+// Tokens of every life, asked for at every rate: how many token requests that takes,
+// and who waits. If requests come often enough to find the token due but still in use,
+// only the very first waits.
 func TestTokenLives(t *testing.T) {
 	t.Parallel()
 	const latency = 20 * time.Millisecond
@@ -62,7 +62,7 @@ func TestTokenLives(t *testing.T) {
 							waits++
 						}
 						if left := time.Until(token.Expires()); left < min(life/20, 10*time.Second)-latency {
-							t.Fatalf("a token with %v left was given out", left)
+							t.Fatalf("got a token with %v left, want a longer one", left)
 						}
 					}
 					ask()
@@ -81,13 +81,13 @@ func TestTokenLives(t *testing.T) {
 					played := time.Since(start)
 					asked := len(issuer.times())
 					if most := int(played/(life*84/100)) + 1; asked > most {
-						t.Errorf("%d token requests in %v, want at most %d", asked, played, most)
+						t.Errorf("got %d token requests in %v, want at most %d", asked, played, most)
 					}
 					if often := every+latency < end-latest; often && waits != 1 {
-						t.Errorf("%d of %d requests waited", waits, requests)
+						t.Errorf("got %d of %d requests that waited, want 1", waits, requests)
 					}
 					if waits > asked {
-						t.Errorf("%d requests waited for %d tokens", waits, asked)
+						t.Errorf("got %d requests that waited for %d tokens, want no more than tokens", waits, asked)
 					}
 					t.Logf("life %v, every %v: %d requests, %d token requests, %d waited, in %v", life, every, requests, asked, waits, played)
 				})
@@ -122,18 +122,18 @@ func TestReplicasSpreadTheirRefreshes(t *testing.T) {
 		for _, issuer := range issuers {
 			times := issuer.times()
 			if len(times) != 2 {
-				t.Fatalf("%d token requests, want 2", len(times))
+				t.Fatalf("got %d token requests, want 2", len(times))
 			}
 			perSecond[int(times[1].Sub(start)/time.Second)]++
 		}
 		// 9 s of window: about 111 a second.
 		for second, n := range perSecond {
 			if second < 102 || second > 112 || n > 200 {
-				t.Errorf("%d replicas refreshed in second %d", n, second)
+				t.Errorf("got %d replicas that refresh in second %d, want at most 200 from 102 to 112", n, second)
 			}
 		}
 		if len(perSecond) < 8 {
-			t.Errorf("refreshes in %d seconds only", len(perSecond))
+			t.Errorf("got refreshes in %d seconds, want at least 8", len(perSecond))
 		}
 	})
 }

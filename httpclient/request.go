@@ -272,7 +272,7 @@ func isResource(resource string) bool {
 }
 
 // isID reports whether a text can be a client's or a key's id: Maskinporten's are
-// UUIDs or words. What else looks like neither may be a password in the wrong place.
+// UUIDs or words. Another text may be a password in the wrong place.
 func isID(id string) bool { return idText.MatchString(id) }
 
 var idText = regexp.MustCompile(`^[0-9A-Za-z._:@~=+/-]+$`)

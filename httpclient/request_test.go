@@ -112,7 +112,7 @@ func TestWrongRequestOptions(t *testing.T) {
 	body := &closeCounter{Reader: strings.NewReader("x")}
 	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, "https://a.example/", body)
 	if _, err := source.Client().Do(req); err == nil || body.closed.Load() == 0 || srv.Stats().TokenRequests != 0 {
-		t.Errorf("the client says %v", err)
+		t.Errorf("the client: got %v, want an error, a closed body and no token request", err)
 	}
 	for want, ctx := range map[string]context.Context{
 		"httpclient: ContextWithResource: not a text of at most 2,000 printable characters":                     httpclient.ContextWithResource(t.Context(), "a\x00b"),
@@ -128,11 +128,11 @@ func TestWrongRequestOptions(t *testing.T) {
 	parent := httpclient.ContextWithScope(t.Context(), "")
 	_ = httpclient.ContextWithResource(parent, "\x00")
 	if _, err := source.Token(httpclient.ContextWithPerson(parent, httpclient.NewSecret("1"))); message(err) != "httpclient: ContextWithScope: no scope is named\nhttpclient: ContextWithPerson: not a national identity number: eleven digits" {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want both problems", err)
 	}
 	long := httpclient.ContextWithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827", ExternalRef: strings.Repeat("a", 256)})
 	if _, err := source.Token(long); !strings.Contains(message(err), "or more than 255") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about the length", err)
 	}
 }
 
@@ -153,17 +153,17 @@ func TestRequestsAreKeptApart(t *testing.T) {
 				t.Fatal(err)
 			}
 			if before, ok := seen[orgNo]; ok && before != token.AccessToken() {
-				t.Errorf("another token for %q", orgNo)
+				t.Errorf("got another token for %q, want the same", orgNo)
 			}
 			seen[orgNo] = token.AccessToken()
 		}
 	}
 	if s := srv.Stats(); len(seen) != 3 || s.TokenRequests != 3 || s.Exchanges != 3 {
-		t.Errorf("%d tokens, %+v", len(seen), s)
+		t.Errorf("got %d tokens and %+v, want 3 of each", len(seen), s)
 	}
 	// What asks for the same as the settings is served with the settings' own.
 	if _, err := source.Token(httpclient.ContextWithScope(t.Context(), scope)); err != nil || srv.Stats().TokenRequests != 3 {
-		t.Errorf("%v, %d token requests", err, srv.Stats().TokenRequests)
+		t.Errorf("got error %v and %d token requests, want the settings' own token and 3", err, srv.Stats().TokenRequests)
 	}
 	// A rejected token is replaced for the request that it was of, and no other.
 	ctx := httpclient.ContextWithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827"})
@@ -171,10 +171,10 @@ func TestRequestsAreKeptApart(t *testing.T) {
 	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, srv.PlatformURL()+"/api", nil)
 	resp, err := source.Client().Do(req)
 	if status, _ := read(t, resp, err); status != 200 || srv.Stats().TokenRequests != 4 {
-		t.Errorf("got %d, %d token requests", status, srv.Stats().TokenRequests)
+		t.Errorf("got %d and %d token requests, want 200 and 4", status, srv.Stats().TokenRequests)
 	}
 	if token, err := source.Token(t.Context()); err != nil || token.AccessToken() != seen[""] {
-		t.Errorf("the settings' own token was replaced too: %v", err)
+		t.Errorf("got another token or error %v, want the settings' own token as before", err)
 	}
 }
 
@@ -203,7 +203,7 @@ func TestRequestsDoNotWaitForOneAnother(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		if _, err := source.Token(t.Context()); err != nil || time.Since(start) != 0 {
-			t.Errorf("got %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want a token at once", err, time.Since(start))
 		}
 		waiting.Wait()
 	})
@@ -232,10 +232,10 @@ func TestCacheIsBounded(t *testing.T) {
 		}
 	}
 	if asked.Load() != 100_000 || httpclient.Cached(source) != httpclient.DefaultCacheSize {
-		t.Errorf("%d token requests, %d tokens kept", asked.Load(), httpclient.Cached(source))
+		t.Errorf("got %d token requests and %d tokens kept, want 100000 and %d", asked.Load(), httpclient.Cached(source), httpclient.DefaultCacheSize)
 	}
 	if now := heap(); now > full+full/2+8<<20 {
-		t.Errorf("%d bytes in use, %d at 20,000 customers", now, full)
+		t.Errorf("got %d bytes in use, want about the %d at 20,000 customers", now, full)
 	}
 }
 
@@ -253,11 +253,11 @@ func TestCacheKeepsWhatIsUsed(t *testing.T) {
 		asked    int64
 	}{{1, 4}, {3, 4}, {4, 4}, {2, 5}, {1, 6}} {
 		if _, err := source.Token(customer(t, c.customer)); err != nil || asked.Load() != c.asked {
-			t.Errorf("customer %d: %v, %d token requests, want %d", c.customer, err, asked.Load(), c.asked)
+			t.Errorf("customer %d: got error %v and %d token requests, want %d", c.customer, err, asked.Load(), c.asked)
 		}
 	}
 	if _, err := httpclient.NewTokenSource(httpclient.MaskinportenSettings{}, httpclient.WithCacheSize(0)); !strings.Contains(message(err), "httpclient: WithCacheSize: 0 is less than 1") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about the size", err)
 	}
 }
 
@@ -271,7 +271,7 @@ func TestCloseDropsThemAll(t *testing.T) {
 	source.Close()
 	for i := range 3 {
 		if _, err := source.Token(customer(t, i)); message(err) != httpclient.ErrClosed.Error() {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want ErrClosed", err)
 		}
 	}
 }
@@ -308,7 +308,7 @@ func TestBoundsOfRequestOptions(t *testing.T) {
 		"a person with another script": {httpclient.ContextWithPerson(t.Context(), httpclient.NewSecret("٠١٢٣٤٥٦٧٨٩٠")), false},
 	} {
 		if _, err := source.Token(c.ctx); (err == nil) != c.ok {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want a token: %v", name, err, c.ok)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func TestSecretAsText(t *testing.T) {
 	} {
 		var d document
 		if err := c.unmarshal([]byte(c.in), &d); err != nil || d.Key.Reveal() != "hush" || !d.Empty.IsZero() {
-			t.Errorf("%s: got %q and %q, error %v", name, d.Key.Reveal(), d.Empty.Reveal(), err)
+			t.Errorf("%s: got %q and %q, error %v, want hush and an empty one", name, d.Key.Reveal(), d.Empty.Reveal(), err)
 		}
 		if out, err := c.marshal(d); string(out) != c.out || err != nil {
 			t.Errorf("%s: got %s, error %v, want %s", name, out, err, c.out)
@@ -251,7 +251,7 @@ func searchPrints(t *testing.T, name string, v any, forbidden []string) {
 		printed := prints(value) + cmp.Diff(value, time.Time{}) + found.String()
 		for _, text := range forbidden {
 			if i := strings.Index(printed, text); i >= 0 {
-				t.Errorf("%s in %s: %q is printed after %q", name, place, text, printed[max(0, i-200):i])
+				t.Errorf("%s in %s: got %q after %q, want it hidden", name, place, text, printed[max(0, i-200):i])
 				break
 			}
 		}

@@ -77,15 +77,15 @@ func TestNothingPrintedIsSecret(t *testing.T) {
 	secrets = append(secrets, srv.EncodedJWK(), member(t, keyFile(t, "client.jwk.json"), "d").(string),
 		member(t, keyFile(t, "client.jwk.json"), "p").(string))
 	if len(seen.all) < 8 {
-		t.Fatalf("saw only %d secrets", len(seen.all))
+		t.Fatalf("got %d secrets, want at least 8", len(seen.all))
 	}
 	for _, secret := range secrets {
 		if len(secret) < 20 {
-			t.Fatalf("a secret of %d characters: the test is wrong", len(secret))
+			t.Fatalf("got a secret of %d characters, want at least 20", len(secret))
 		}
 		if strings.Contains(printed, secret) {
 			i := strings.Index(printed, secret)
-			t.Errorf("printed a secret of %d characters after %q", len(secret), printed[max(0, i-300):i])
+			t.Errorf("got a secret of %d characters after %q, want it hidden", len(secret), printed[max(0, i-300):i])
 		}
 	}
 	for _, step := range []string{
@@ -93,11 +93,11 @@ func TestNothingPrintedIsSecret(t *testing.T) {
 		"client_id=" + srv.ClientID(), "for-tests-only", scope, "the API rejected the token, and there is no newer one",
 	} {
 		if !strings.Contains(out.String(), step) {
-			t.Errorf("the log lacks %q:\n%s", step, out.String())
+			t.Errorf("got no step, want %q in:\n%s", step, out.String())
 		}
 	}
 	if strings.Contains(out.String(), "level=DEBUG") {
-		t.Error("EnableDebugLog did not raise the steps to Info")
+		t.Error("got steps at level Debug, want Info by EnableDebugLog")
 	}
 }
 
@@ -173,7 +173,7 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 						printed += prints(source) + prints(client) + prints(client.Transport)
 					}
 					if len(seen.all) == 0 {
-						t.Errorf("nothing was sent: %v", err)
+						t.Errorf("got %v before anything was sent, want a request", err)
 					}
 					printed += strings.Join(recorded.lines, "\n") + prints(err) + prints(settings) + prints(&settings) + prints(httpclient.Warnings(settings)) + out.String()
 					secrets := append([]string{password, "CANARY-secret", enterpriseUser, person, giver, encoded(jwk), member(t, jwk, "d").(string), member(t, jwk, "q").(string)}, seen.all...)
@@ -182,7 +182,7 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 					}
 					for _, secret := range secrets {
 						if i := strings.Index(printed, secret); i >= 0 {
-							t.Errorf("printed a secret of %d characters after %q", len(secret), printed[max(0, i-200):i])
+							t.Errorf("got a secret of %d characters after %q, want it hidden", len(secret), printed[max(0, i-200):i])
 						}
 					}
 				})
@@ -199,7 +199,7 @@ func TestStepsAreDebugUnlessEnabled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s := out.String(); strings.Contains(s, "level=INFO") || !strings.Contains(s, "level=DEBUG") {
-		t.Errorf("logged\n%s", s)
+		t.Errorf("got other levels than Debug, want only that:\n%s", s)
 	}
 }
 
@@ -213,11 +213,11 @@ func TestTokenErrorText(t *testing.T) {
 	const want = "httpclient: token request of client id at https://i.example/token: 400 Bad Request: invalid_scope: MP-250 no: check Scope " +
 		"(failing since 10:00:00, next try at 10:00:01 UTC)"
 	if e.Error() != want || !errors.Is(e, httpclient.ErrScopeNotGranted) {
-		t.Errorf("got %s", e)
+		t.Errorf("got %s, want %s", e, want)
 	}
 	bare := &httpclient.TokenError{Step: "token exchange", URL: "https://p.example", StatusCode: 503, Temporary: true, Err: httpclient.ErrUnknownKey}
 	if got := bare.Error(); got != "httpclient: token exchange at https://p.example: 503 Service Unavailable" || !errors.Is(bare, httpclient.ErrTemporary) {
-		t.Errorf("got %s", got)
+		t.Errorf("got %s, want a temporary failure without details", got)
 	}
 }
 
@@ -237,6 +237,6 @@ func TestEchoedTokenIsRedacted(t *testing.T) {
 	})))
 	_, err := source.Token(t.Context())
 	if sent == "" || strings.Contains(prints(err), sent) || !strings.Contains(message(err), "bad token [redacted]") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the token redacted", err)
 	}
 }

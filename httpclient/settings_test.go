@@ -120,7 +120,7 @@ func TestParseSettings(t *testing.T) {
 				t.Error(diff)
 			}
 			if message(err) != c.err {
-				t.Errorf("error\n%s\nwant\n%s", message(err), c.err)
+				t.Errorf("got error\n%s\nwant\n%s", message(err), c.err)
 			}
 		})
 	}
@@ -140,7 +140,7 @@ func TestGuideSection(t *testing.T) {
 	got, err := httpclient.ParseSettings(file.MaskinportenSettings)
 	want := httpclient.MaskinportenSettings{Environment: "ver2", Scope: scope, ExchangeToAltinnToken: true, EnableDebugLog: true}
 	if diff := cmp.Diff(want, got, ignoreSpelling); diff != "" || len(httpclient.Warnings(got)) > 0 || err != nil {
-		t.Errorf("%s\nwarnings %q, error %v", diff, httpclient.Warnings(got), err)
+		t.Errorf("got other settings than want (-want +got), warnings %q and error %v:\n%s", httpclient.Warnings(got), err, diff)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestErrorsNameTheOrigin(t *testing.T) {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
 	if err := (&httpclient.MaskinportenSettings{}).Validate(); !errors.Is(err, httpclient.ErrMissing) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrMissing", err)
 	}
 
 	srv := newDouble(t)
@@ -181,11 +181,11 @@ func TestErrorsNameTheOrigin(t *testing.T) {
 	}
 	defer source.Close()
 	if _, err := source.Token(t.Context()); !strings.Contains(message(err), "check Scope (environment variable S): it is misspelt") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want a hint with the variable", err)
 	}
 	// What a request asked for is not the settings' fault.
 	if _, err := source.Token(httpclient.ContextWithScope(t.Context(), "another:scope")); !strings.Contains(message(err), "check ContextWithScope: it is misspelt") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want a hint to the function", err)
 	}
 	for text, hint := range map[string]string{
 		"MP-251":                  "ask the organisation in ContextWithConsumerOrg to delegate",
@@ -231,7 +231,7 @@ func TestWarnings(t *testing.T) {
 			}
 			source.Close()
 			if !strings.Contains(out.String(), c.want) || (c.want == "") != (out.String() == "") || strings.Contains(out.String(), "CANARY") {
-				t.Errorf("logged %s", out.String())
+				t.Errorf("got log %s, want %q", out.String(), c.want)
 			}
 		})
 	}
@@ -311,7 +311,7 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
 			if _, err := httpclient.New(s); message(err) != c.want {
-				t.Errorf("New says\n%v", err)
+				t.Errorf("got error\n%v\nwant\n%s", err, c.want)
 			}
 		})
 	}
@@ -327,13 +327,13 @@ func TestParseKeepsTheRest(t *testing.T) {
 		{"UseAltinnTestOrg": false},
 	} {
 		if err := s.Parse(section); err != nil || len(httpclient.Warnings(s)) > 0 {
-			t.Errorf("%v, %q", err, httpclient.Warnings(s))
+			t.Errorf("got error %v and warnings %q, want neither", err, httpclient.Warnings(s))
 		}
 	}
 	if s.ClientID != "newer" || s.Scope != "s" || s.Environment != "tset" || s.ExchangeToAltinnToken || s.UseAltinnTestOrg {
-		t.Errorf("got %v", s)
+		t.Errorf("got %v, want what was parsed last over what was there", s)
 	}
 	if err := s.Validate(); !strings.Contains(message(err), `environment is "tset"`) {
-		t.Errorf("does not speak the last spelling: %v", err)
+		t.Errorf("got %v, want the last spelling", err)
 	}
 }

@@ -40,8 +40,14 @@ func TestRefusedSigners(t *testing.T) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
+	for name, chain := range map[string][]*x509.Certificate{"nil first": {nil, leaf.cert}, "nil last": {leaf.cert, nil}} {
+		const want = "httpclient: key: the certificate chain is empty, or a certificate of it is nil"
+		if _, err := httpclient.NewCertificateKey(good, chain, ""); message(err) != want {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
+	}
 	if _, err := httpclient.NewCertificateKey(nil, chain, ""); message(err) != "httpclient: key: the signer is nil" {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about a nil signer", err)
 	}
 }
 

@@ -21,10 +21,10 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
-// TestSoak runs for as long as the variable SOAK says ("60s"), and not at all
-// without it: several clients, hundreds of goroutines, tokens of 2 s, faults in a
-// fifth of all token requests, cancellations, revocations and rotations. It is
-// meant for the race detector: see the Makefile.
+// Several clients, hundreds of goroutines, tokens of 2 s, faults in a fifth of all token
+// requests, cancellations, revocations and rotations. TestSoak runs for the time that
+// the variable SOAK says ("60s"), and not at all without it. It is meant for the race
+// detector: see the Makefile.
 func TestSoak(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("SOAK"))
 	if err != nil {
@@ -70,14 +70,14 @@ func TestSoak(t *testing.T) {
 		s.requests.Load(), length, s.answered.Load(), s.failed.Load(), s.cancelled.Load(), s.rejected.Load(),
 		stats.TokenRequests, stats.Exchanges, srv.Faults.Hits(), time.Duration(s.longest.Load()), goroutines, middle>>10, end>>10)
 	if s.answered.Load() == 0 || srv.Faults.Hits() == 0 || stats.TokenRequests == 0 {
-		t.Error("nothing happened")
+		t.Error("got a soak in which nothing happened, want answers, faults and token requests")
 	}
 	s.watch.check(t, s.rejected.Load())
 	if end > 2*middle+16<<20 {
-		t.Errorf("the heap grew from %d to %d bytes", middle, end)
+		t.Errorf("got a heap that grew from %d to %d bytes, want about the same", middle, end)
 	}
 	if wait := time.Duration(s.longest.Load()); wait > 22*time.Second {
-		t.Errorf("a request waited %v", wait)
+		t.Errorf("got a request that waited %v, want at most 22s", wait)
 	}
 	reasons := map[string]int{}
 	for _, refusal := range srv.Refusals() {
@@ -86,7 +86,7 @@ func TestSoak(t *testing.T) {
 	t.Logf("why requests were refused, of the last thousand: %v", reasons)
 	for refusal := range reasons {
 		if !strings.HasPrefix(refusal, "api: 401") && !strings.HasPrefix(refusal, "exchange: 401") && !strings.HasSuffix(refusal, "Unknown key identifier (kid) for client") {
-			t.Errorf("refused: %s", refusal)
+			t.Errorf("got the refusal %s, want only revoked tokens and new keys refused", refusal)
 		}
 	}
 }
@@ -196,10 +196,10 @@ func (s *soak) request(ctx context.Context, client *http.Client, worker int) {
 	switch {
 	case err != nil && ctx.Err() != nil:
 		s.cancelled.Add(1)
-	case errors.Is(err, httpclient.ErrTemporary), isRevokedGrant(err):
+	case errors.Is(err, httpclient.ErrTemporary), isRevokedToken(err):
 		s.failed.Add(1)
 	case err != nil:
-		s.t.Errorf("failed: %v", err)
+		s.t.Errorf("got %v, want an answer", err)
 	default:
 		status, why := resp.StatusCode, resp.Header.Get("WWW-Authenticate")
 		_ = resp.Body.Close()
@@ -210,13 +210,14 @@ func (s *soak) request(ctx context.Context, client *http.Client, worker int) {
 			s.rejected.Add(1)
 			s.watch.rejected(s.t, tries, why)
 		default:
-			s.t.Errorf("answered %d", status)
+			s.t.Errorf("got %d, want 200", status)
 		}
 	}
 }
 
-// isRevokedGrant tells a grant that was revoked before it could be exchanged.
-func isRevokedGrant(err error) bool {
+// isRevokedToken reports whether a Maskinporten token was revoked before it could be
+// exchanged.
+func isRevokedToken(err error) bool {
 	var failed *httpclient.TokenError
 	return errors.As(err, &failed) && failed.Step == "token exchange" && failed.StatusCode == http.StatusUnauthorized
 }

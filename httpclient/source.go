@@ -33,7 +33,7 @@ type source struct {
 	transport    http.RoundTripper // under the token requests
 	maskinporten *maskinporten
 	exchanger    *exchanger // nil: Maskinporten's own tokens are used
-	telemetry    *telemetry // nil: none
+	telemetry    *telemetry // nil: nothing is recorded
 
 	request tokenRequest // the settings' own
 	noScope error        // of a request that names no scope if the settings do not either
@@ -172,10 +172,10 @@ func (s *source) token(ctx context.Context, request *tokenRequest) (token *Token
 	return token, err
 }
 
-// Close ends the fetches under way and waits for them, drops every token and
-// closes the idle connections to the token endpoints, and those of the transport
-// that [WithBaseTransport] named. Later calls fail with [ErrClosed], requests of its
-// clients included. It may be called more than once. What ignores the end of its
+// Close ends the fetches under way, waits for them, and drops every token. It closes
+// the idle connections to the token endpoints and those of the transport that
+// [WithBaseTransport] named. Later calls fail with [ErrClosed], requests of its
+// clients included. Close may be called more than once. What ignores the end of its
 // context, such as a transport of [WithTokenTransport], is left behind after 5 seconds.
 func (s *TokenSource) Close() {
 	open := s.open()

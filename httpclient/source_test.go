@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,7 +45,7 @@ func TestAssertion(t *testing.T) {
 			exp, _ := claims["exp"].(float64)
 			id, _ := claims["jti"].(string)
 			if exp-iat != 120 || time.Since(time.Unix(int64(iat), 0)).Abs() > time.Minute || len(id) < 20 {
-				t.Errorf("iat %v, exp %v, jti %q", iat, exp, id)
+				t.Errorf("got iat %v, exp %v and jti %q, want a life of 120 s from now and a long jti", iat, exp, id)
 			}
 			for _, name := range []string{"iat", "exp", "jti"} {
 				delete(claims, name)
@@ -57,10 +56,10 @@ func TestAssertion(t *testing.T) {
 				t.Error(diff)
 			}
 			if token.Lifetime() != 2*time.Minute || token.IsAltinn() || !slices.Equal(token.Scopes(), []string{scope}) {
-				t.Errorf("token %v, life %v", token, token.Lifetime())
+				t.Errorf("got token %v and life %v, want a Maskinporten token and 2m", token, token.Lifetime())
 			}
 			if left := time.Until(token.Expires()); left > 2*time.Minute || left < time.Minute {
-				t.Errorf("expires in %v", left)
+				t.Errorf("got a token that expires in %v, want 1m to 2m", left)
 			}
 		})
 	}
@@ -75,16 +74,16 @@ func TestExchange(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !token.IsAltinn() || token.Lifetime() != 30*time.Minute || !slices.Equal(token.Scopes(), []string{scope}) {
-		t.Errorf("token %v, life %v", token, token.Lifetime())
+		t.Errorf("got token %v and life %v, want an Altinn token and 30m", token, token.Lifetime())
 	}
 	if got := payload(t, token)["urn:altinn:org"]; got != "ttd" {
 		t.Errorf("got a token of %v, want one of the test organisation ttd", got)
 	}
 	if status, body := get(t, source.Client(), srv.PlatformURL()+"/api"); status != 200 {
-		t.Errorf("the API answered %d %s", status, body)
+		t.Errorf("got %d %s of the API, want 200", status, body)
 	}
 	if s := srv.Stats(); s.TokenRequests != 1 || s.Exchanges != 1 || s.Refused != 0 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want a token request, an exchange and no refusal", s)
 	}
 }
 
@@ -124,15 +123,15 @@ func TestExchangeAnswers(t *testing.T) {
 			token, err := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true}).Token(t.Context())
 			if c.err == "" {
 				if err != nil || token.Lifetime() != c.life || strings.Contains(token.AccessToken(), "\n") {
-					t.Fatalf("got %v, %v", token, err)
+					t.Fatalf("got %v and error %v, want a life of %v", token, err, c.life)
 				}
 				return
 			}
 			if !strings.Contains(message(err), "200 OK: "+c.err+": something between here and Altinn answers in its place") {
-				t.Errorf("got %v", err)
+				t.Errorf("got %v, want %s", err, c.err)
 			}
 			if strings.Contains(prints(err), "CANARY") {
-				t.Error("the error quotes the answer")
+				t.Error("got an error that quotes the answer, want no quotation")
 			}
 		})
 	}
@@ -156,7 +155,7 @@ func TestOneFetch(t *testing.T) {
 		}
 		callers.Wait()
 		if s := srv.Stats(); s.TokenRequests != 1 || s.Exchanges != 1 {
-			t.Errorf("%+v", s)
+			t.Errorf("got %+v, want a token request and an exchange", s)
 		}
 	})
 }
@@ -173,20 +172,20 @@ func TestWaitersLeaveOnTheirOwn(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		if _, err := source.Token(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 50*time.Millisecond {
-			t.Errorf("left with %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want the deadline after 50ms", err, time.Since(start))
 		}
 		// All waiters have left, and the result is kept all the same.
 		pass(5 * time.Second)
 		synctest.Wait()
 		start = time.Now()
 		if _, err := source.Token(t.Context()); err != nil || time.Since(start) != 0 {
-			t.Errorf("got %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want a token at once", err, time.Since(start))
 		}
 		if s := srv.Stats(); s.TokenRequests != 1 {
-			t.Errorf("%d token requests", s.TokenRequests)
+			t.Errorf("got %d token requests, want 1", s.TokenRequests)
 		}
 		if _, err := source.Token(canceled(t)); err != nil {
-			t.Errorf("a warm token needs no waiting: %v", err)
+			t.Errorf("got %v, want the token that is there", err)
 		}
 	})
 }
@@ -196,7 +195,7 @@ func TestCancelledCallerFetchesNothing(t *testing.T) {
 	srv := newDouble(t)
 	_, err := sourceOf(t, srv, nil).Token(canceled(t))
 	if message(err) != "httpclient: waiting for a token: gone home" || srv.Stats().TokenRequests != 0 {
-		t.Errorf("got %v, %d token requests", err, srv.Stats().TokenRequests)
+		t.Errorf("got %v and %d token requests, want the context's cause and 0", err, srv.Stats().TokenRequests)
 	}
 }
 
@@ -213,7 +212,7 @@ func TestNobodyWaitsWhenWarm(t *testing.T) {
 			start := time.Now()
 			token, err := source.Token(t.Context())
 			if err != nil || !time.Now().Before(token.Expires().Add(-time.Second)) {
-				t.Fatalf("got %v, %v", token, err)
+				t.Fatalf("got %v and error %v, want a token that lives", token, err)
 			}
 			if time.Since(start) > 0 {
 				waited++
@@ -222,7 +221,7 @@ func TestNobodyWaitsWhenWarm(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := srv.Stats().TokenRequests; waited != 1 || n > 6 || n < 5 {
-			t.Errorf("%d requests waited, %d token requests", waited, n)
+			t.Errorf("got %d requests that waited and %d token requests, want 1 and 5 or 6", waited, n)
 		}
 	})
 }
@@ -235,159 +234,15 @@ func TestSchedule(t *testing.T) {
 		earliest, end := httpclient.Schedule(life, 0)
 		latest, _ := httpclient.Schedule(life, 0.999999)
 		if earliest < life*84/100 || life-earliest > 5*time.Minute {
-			t.Errorf("%v: refreshed as early as %v", life, earliest)
+			t.Errorf("%v: got a refresh at %v, want it later", life, earliest)
 		}
 		if latest-earliest < life/100 && latest-earliest < time.Minute {
-			t.Errorf("%v: jitter of %v only", life, latest-earliest)
+			t.Errorf("%v: got a jitter of %v, want more", life, latest-earliest)
 		}
 		if latest >= end || end >= life || life-end > 10*time.Second {
-			t.Errorf("%v: refreshed as late as %v, used until %v", life, latest, end)
+			t.Errorf("%v: got a refresh at %v and an end at %v, want both earlier", life, latest, end)
 		}
 	}
-}
-
-// With a good token an outage costs no caller anything.
-func TestOutageWithAGoodToken(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		srv := newPipe(t, maskinportentest.WithTokenLifetime(10*time.Minute))
-		defer srv.Close()
-		var out logs
-		source := sourceOf(t, srv, nil, httpclient.WithLogger(out.logger(0)))
-		defer source.Close()
-		first, err := source.Token(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		pass(9*time.Minute + 20*time.Second) // past the latest refresh
-		srv.Faults.Add(faulttest.Fault{Match: toToken, Times: 3, Status: 503})
-		start := time.Now()
-		during, err := source.Token(t.Context())
-		if err != nil || during != first || time.Since(start) != 0 {
-			t.Errorf("during the outage: %v, %v after %v", during, err, time.Since(start))
-		}
-		pass(3 * time.Second) // the attempts of the first refresh fail
-		synctest.Wait()
-		if srv.Faults.Pending() != 0 {
-			t.Fatal("the refresh did not use up the faults")
-		}
-		if !strings.Contains(out.String(), "could not refresh the token; the one in use is kept") {
-			t.Errorf("no warning in\n%s", out.String())
-		}
-		if _, err := source.Token(t.Context()); err != nil { // starts the next refresh
-			t.Fatal(err)
-		}
-		synctest.Wait()
-		if after, err := source.Token(t.Context()); err != nil || after == first {
-			t.Errorf("not recovered: %v, %v", after, err)
-		}
-	})
-}
-
-// Without a token, errors come in bounded time, say since when, and are shared.
-func TestRefusalIsRemembered(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		srv := newPipe(t)
-		defer srv.Close()
-		source := sourceOf(t, srv, map[string]any{"ClientId": "nobody"})
-		defer source.Close()
-		var requests []int
-		for range 30 {
-			for range 10 {
-				_, err := source.Token(t.Context())
-				if !errors.Is(err, httpclient.ErrUnknownClient) || errors.Is(err, httpclient.ErrTemporary) {
-					t.Fatal(err)
-				}
-				var failed *httpclient.TokenError
-				if !errors.As(err, &failed) || failed.Since.IsZero() || !failed.RetryAt.After(time.Now()) {
-					t.Fatalf("since %v, retry at %v, now %v", failed.Since, failed.RetryAt, time.Now())
-				}
-			}
-			requests = append(requests, srv.Stats().TokenRequests)
-			pass(100 * time.Millisecond)
-		}
-		// 3 s: asked at 0, at 1 and not again before 3.
-		if requests[0] != 1 || requests[9] != 1 || requests[10] != 2 || requests[29] != 2 {
-			t.Errorf("token requests after each 100 ms: %v", requests)
-		}
-	})
-}
-
-// A server that fails is asked a bounded number of times, and recovery is
-// noticed.
-func TestServerThatFails(t *testing.T) {
-	t.Parallel()
-	cases := map[string]faulttest.Fault{
-		"500":       {Status: 500, Body: "CANARY"},
-		"502":       {Status: 502, Body: "<html>CANARY"},
-		"503":       {Status: 503, Header: http.Header{"Retry-After": {"1"}}},
-		"429":       {Status: 429},
-		"dropped":   {Drop: true},
-		"hang":      {Hang: true},
-		"truncated": {Status: 200, Body: `{"access_token":"CANARY`, Truncate: true},
-		"HTML":      {Status: 200, Body: "<html>CANARY</html>"},
-		"slow body": {Status: 200, Body: "{}", SlowBody: time.Minute},
-		"too large": {Status: 200, Body: strings.Repeat("CANARY", 200_000)},
-	}
-	for name, fault := range cases {
-		for part, match := range map[string]func(*http.Request) bool{"token": toToken, "exchange": toExchange} {
-			t.Run(name+" at the "+part, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					srv := newPipe(t)
-					defer srv.Close()
-					source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
-					defer source.Close()
-					// One bad answer: no caller sees it.
-					fault := fault
-					fault.Match, fault.Times = match, 1
-					srv.Faults.Add(fault)
-					if _, err := source.Token(t.Context()); err != nil {
-						t.Fatalf("after one bad answer: %v", err)
-					}
-					source.Close()
-
-					source = sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true})
-					defer source.Close()
-					fault.Times = -1
-					srv.Faults.Add(fault)
-					start := time.Now()
-					_, err := source.Token(t.Context())
-					if !errors.Is(err, httpclient.ErrTemporary) || time.Since(start) > 25*time.Second {
-						t.Errorf("got %v after %v", err, time.Since(start))
-					}
-					if strings.Contains(prints(err), "CANARY") {
-						t.Errorf("the error quotes the answer: %v", err)
-					}
-					srv.Faults.Clear()
-					pass(6 * time.Second)
-					if _, err := source.Token(t.Context()); err != nil {
-						t.Errorf("not recovered: %v", err)
-					}
-				})
-			})
-		}
-	}
-}
-
-// A Retry-After that is longer than a fetch may take is not waited for.
-func TestLongRetryAfter(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		srv := newPipe(t)
-		defer srv.Close()
-		source := sourceOf(t, srv, nil)
-		defer source.Close()
-		at := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
-		srv.Faults.Add(faulttest.Fault{Match: toToken, Times: -1, Status: 429, Header: http.Header{"Retry-After": {at}}})
-		start := time.Now()
-		_, err := source.Token(t.Context())
-		var failed *httpclient.TokenError
-		if !errors.As(err, &failed) || failed.RetryAfter != time.Hour || time.Since(start) != 0 {
-			t.Errorf("got %v after %v", err, time.Since(start))
-		}
-	})
 }
 
 // The Maskinporten token behind an Altinn token is used again while it lives,
@@ -417,92 +272,9 @@ func TestMaskinportenTokenIsKept(t *testing.T) {
 					want = [2]int{2, 3}
 				}
 				if s := srv.Stats(); [2]int{s.TokenRequests, s.Exchanges} != want {
-					t.Errorf("%d token requests, %d exchanges, want %v", s.TokenRequests, s.Exchanges, want)
+					t.Errorf("got %d token requests and %d exchanges, want %v", s.TokenRequests, s.Exchanges, want)
 				}
 			})
-		})
-	}
-}
-
-// A clock that is wrong costs one repeated request and one warning.
-func TestClockSkew(t *testing.T) {
-	t.Parallel()
-	cases := []struct {
-		name   string
-		offset time.Duration
-		warns  string
-	}{
-		{"30 s ahead", 30 * time.Second, "this machine's clock is 30s ahead of Maskinporten's"},
-		{"10 min behind", -10 * time.Minute, "this machine's clock is 10m0s behind Maskinporten's"},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			start := time.Now()
-			var passed atomic.Int64
-			server := func() time.Time { return start.Truncate(time.Second).Add(time.Duration(passed.Load())) }
-			srv := newDouble(t, maskinportentest.WithClock(server))
-			var out logs
-			source := sourceOf(t, srv, nil, httpclient.WithLogger(out.logger(0)), httpclient.WithClocks(
-				func() time.Time { return server().Add(c.offset) },
-				func() time.Duration { return time.Duration(passed.Load()) },
-			))
-			token, err := source.Token(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n := srv.Stats().TokenRequests; n != 2 {
-				t.Errorf("%d token requests, want 2", n)
-			}
-			passed.Add(int64(5 * time.Minute))
-			later, err := source.Token(t.Context())
-			if err != nil || later == token {
-				t.Fatalf("got %v, %v", later, err)
-			}
-			if n := srv.Stats().TokenRequests; n != 3 {
-				t.Errorf("%d token requests, want 3", n)
-			}
-			if strings.Count(out.String(), c.warns) != 1 || strings.Count(out.String(), "WARN") != 1 {
-				t.Errorf("logged:\n%s", out.String())
-			}
-		})
-	}
-}
-
-// A clock that is right cannot be the cause: the refusal stands.
-func TestClockIsNotToBlame(t *testing.T) {
-	t.Parallel()
-	srv := newDouble(t)
-	srv.Faults.Add(faulttest.Fault{Match: toToken, Times: -1, Status: 400, Body: `{"error":"invalid_grant","error_description":"JWT is expired"}`})
-	_, err := sourceOf(t, srv, nil).Token(t.Context())
-	if !errors.Is(err, httpclient.ErrClockSkew) || srv.Stats().TokenRequests != 1 {
-		t.Errorf("got %v after %d requests", err, srv.Stats().TokenRequests)
-	}
-}
-
-// A machine that was suspended, or whose clock was set, does not use up a token.
-func TestEitherClockEndsAToken(t *testing.T) {
-	t.Parallel()
-	for name, advance := range map[string]func(wall, monotonic *atomic.Int64){
-		"suspended: the monotonic clock stood still": func(wall, _ *atomic.Int64) { wall.Add(int64(50 * time.Minute)) },
-		"set back: the wall clock says it is early":  func(wall, monotonic *atomic.Int64) { monotonic.Add(int64(time.Hour)); wall.Add(-int64(time.Hour)) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			srv := newDouble(t)
-			var wall, monotonic atomic.Int64
-			source := sourceOf(t, srv, nil, httpclient.WithClocks(
-				func() time.Time { return time.Now().Add(time.Duration(wall.Load())) },
-				func() time.Duration { return time.Duration(monotonic.Load()) },
-			))
-			first, err := source.Token(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			advance(&wall, &monotonic)
-			if second, err := source.Token(t.Context()); err != nil || second == first {
-				t.Errorf("got %v, %v", second, err)
-			}
 		})
 	}
 }
@@ -546,10 +318,10 @@ func TestMetadata(t *testing.T) {
 					t.Fatal(err)
 				}
 			} else if !strings.Contains(message(err), c.err) {
-				t.Errorf("got %v", err)
+				t.Errorf("got %v, want %s", err, c.err)
 			}
 			if n := srv.Stats().Metadata; n != 1 {
-				t.Errorf("%d requests for metadata", n)
+				t.Errorf("got %d requests for metadata, want 1", n)
 			}
 		})
 	}
@@ -567,11 +339,11 @@ func TestClose(t *testing.T) {
 		source.Close()
 		source.Close()
 		if _, err := source.Token(t.Context()); !errors.Is(err, httpclient.ErrClosed) {
-			t.Errorf("Token says %v", err)
+			t.Errorf("Token: got %v, want ErrClosed", err)
 		}
 		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.PlatformURL()+"/api", nil)
 		if _, err := source.Client().Do(req); !errors.Is(err, httpclient.ErrClosed) {
-			t.Errorf("the client says %v", err)
+			t.Errorf("the client: got %v, want ErrClosed", err)
 		}
 	})
 }
@@ -592,7 +364,7 @@ func TestCloseEndsAFetch(t *testing.T) {
 		start := time.Now()
 		go source.Close()
 		if err := <-failed; !errors.Is(err, httpclient.ErrClosed) || time.Since(start) != 0 {
-			t.Errorf("got %v after %v", err, time.Since(start))
+			t.Errorf("got %v after %v, want ErrClosed at once", err, time.Since(start))
 		}
 	})
 }
@@ -601,16 +373,16 @@ func TestZeroValues(t *testing.T) {
 	t.Parallel()
 	var source httpclient.TokenSource
 	if _, err := source.Token(t.Context()); !errors.Is(err, httpclient.ErrClosed) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrClosed", err)
 	}
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://127.0.0.1:1/", nil)
 	if _, err := source.Client().Do(req); !errors.Is(err, httpclient.ErrClosed) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want ErrClosed", err)
 	}
 	source.Close()
 	var nothing *httpclient.TokenSource
 	var none *httpclient.Token
 	if got := fmt.Sprint(nothing, none); got != "httpclient.TokenSource(closed) no token" {
-		t.Errorf("printed %s", got)
+		t.Errorf("got %s, want a closed source and no token", got)
 	}
 }

@@ -69,12 +69,12 @@ func WithTracerProvider(provider trace.TracerProvider) Option {
 	return func(o *options) { o.tracers = provider }
 }
 
-// telemetry is nil if none is wanted.
+// telemetry records with OpenTelemetry. Nil records nothing.
 type telemetry struct {
-	tracer trace.Tracer // nil: none
+	tracer trace.Tracer // nil: no spans
 
-	requests    metric.Int64Counter // nil: none
-	grants      metric.Float64Histogram
+	requests    metric.Int64Counter // nil: no metrics
+	fetches     metric.Float64Histogram
 	exchanges   metric.Float64Histogram
 	swaps       metric.Int64Counter
 	cached, got metric.MeasurementOption
@@ -109,7 +109,7 @@ func newTelemetry(o options, s *source) (*telemetry, error) {
 	var errs [6]error
 	t.requests, errs[0] = meter.Int64Counter("maskinporten.client.token.requests",
 		metric.WithUnit("{request}"), metric.WithDescription("Requests for a token, by where it came from."))
-	t.grants, errs[1] = meter.Float64Histogram("maskinporten.client.token.duration",
+	t.fetches, errs[1] = meter.Float64Histogram("maskinporten.client.token.duration",
 		metric.WithUnit("s"), buckets, metric.WithDescription("Duration of token requests to Maskinporten, retries included."))
 	t.exchanges, errs[2] = meter.Float64Histogram("maskinporten.client.exchange.duration",
 		metric.WithUnit("s"), buckets, metric.WithDescription("Duration of the exchange to an Altinn token, retries included."))
@@ -180,10 +180,10 @@ func (t *telemetry) fetch(ctx context.Context, request tokenRequest) (context.Co
 	}
 }
 
-// granted and exchanged note how long the two steps of a fetch took.
-func (t *telemetry) granted(ctx context.Context, took time.Duration, err error) {
+// fetched and exchanged note how long the two steps of a fetch took.
+func (t *telemetry) fetched(ctx context.Context, took time.Duration, err error) {
 	if t != nil {
-		t.record(ctx, t.grants, took, err)
+		t.record(ctx, t.fetches, took, err)
 	}
 }
 

@@ -24,7 +24,7 @@ func TestMetricsAndSpans(t *testing.T) {
 			httpclient.WithMeterProvider(r.MeterProvider()), httpclient.WithTracerProvider(tracerProvider{recorder: &r}))
 		defer source.Close()
 		if got := r.observe(); len(got) != 0 {
-			t.Errorf("before any token: %v", got)
+			t.Errorf("before any token: got %v, want nothing", got)
 		}
 		for range 5 {
 			if _, err := source.Token(t.Context()); err != nil {
@@ -39,12 +39,12 @@ func TestMetricsAndSpans(t *testing.T) {
 		pass(time.Hour)
 		srv.Faults.Add(faulttest.Fault{Match: toToken, Status: 400, Body: `{"error":"invalid_scope","error_description":"MP-200"}`})
 		if _, err := source.Token(t.Context()); err == nil {
-			t.Fatal("no error")
+			t.Fatal("got a token, want an error")
 		}
 		pass(time.Minute)
 		srv.Faults.Add(faulttest.Fault{Match: toExchange, Drop: true, Times: -1})
 		if _, err := source.Token(t.Context()); err == nil {
-			t.Fatal("no error")
+			t.Fatal("got a token, want an error")
 		}
 
 		// Two that do not wait for it: one at its deadline, one before it asks.
@@ -53,7 +53,7 @@ func TestMetricsAndSpans(t *testing.T) {
 		defer cancel()
 		for range 2 {
 			if _, err := source.Token(short); err == nil {
-				t.Fatal("no error")
+				t.Fatal("got a token, want an error")
 			}
 		}
 
@@ -80,11 +80,11 @@ func TestMetricsAndSpans(t *testing.T) {
 		all := strings.Join(r.lines, "\n")
 		if !strings.Contains(all, "maskinporten.client.exchange.duration error.type=network,"+id) ||
 			!strings.Contains(all, "error.type=400,http.response.status_code=400,"+id) || !strings.Contains(all, `status="Error httpclient: token request of client`) {
-			t.Errorf("recorded\n%s", all)
+			t.Errorf("got these records, want all of the above in them:\n%s", all)
 		}
 		source.Close()
 		if !r.unhooked {
-			t.Error("the callback outlives the source")
+			t.Error("got a callback that outlives the source, want it unregistered")
 		}
 	})
 }
@@ -114,7 +114,7 @@ func TestMeterThatFails(t *testing.T) {
 	} {
 		r := recorder{failAt: name}
 		if _, err := httpclient.NewTokenSource(settingsOf(t, newDouble(t), nil), httpclient.WithMeterProvider(r.MeterProvider())); message(err) != "httpclient: metrics: no "+name {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want httpclient: metrics: no %s", err, name)
 		}
 	}
 }
@@ -129,7 +129,7 @@ func TestErrorTypes(t *testing.T) {
 			source := sourceOf(t, srv, nil, httpclient.WithMeterProvider(r.MeterProvider()))
 			srv.Faults.Add(fault)
 			if _, err := source.Token(t.Context()); err == nil || !strings.Contains(strings.Join(r.lines, "\n"), "token.duration error.type="+kind+",") {
-				t.Errorf("%s: %v, recorded %q", kind, err, r.lines)
+				t.Errorf("%s: got error %v and %q, want that error.type", kind, err, r.lines)
 			}
 			srv.Faults.Clear()
 			source.Close()
@@ -143,7 +143,7 @@ func TestErrorTypes(t *testing.T) {
 	}
 	defer source.Close()
 	if _, err := source.Token(t.Context()); err == nil || !strings.Contains(strings.Join(r.lines, "\n"), "error.type=other") {
-		t.Errorf("recorded %q", r.lines)
+		t.Errorf("got %q, want error.type=other", r.lines)
 	}
 }
 
@@ -163,7 +163,7 @@ func TestDueTokenCountsAsCached(t *testing.T) {
 		synctest.Wait()
 		const line = "maskinporten.client.token.requests maskinporten.client.id=id,maskinporten.client.result="
 		if r.count(line+"new") != 1 || r.count(line+"cached") != 1 || asked.Load() != 2 {
-			t.Errorf("%d new, %d cached, %d token requests", r.count(line+"new"), r.count(line+"cached"), asked.Load())
+			t.Errorf("got %d new, %d cached and %d token requests, want 1, 1 and 2", r.count(line+"new"), r.count(line+"cached"), asked.Load())
 		}
 	})
 }

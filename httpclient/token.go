@@ -13,9 +13,8 @@ import (
 // change; a pointer to it may be shared. It prints itself without the token,
 // through every verb of package fmt, log/slog and encoding/json.
 type Token struct {
-	// secret gives the Authorization header's value. It is a function because
-	// package fmt prints whatever else a type holds, without asking its Format,
-	// under a verb that does not fit, or in an unexported field.
+	// secret gives the Authorization header's value. It is a function, because package
+	// fmt prints whatever else a type holds in an unexported field, without its Format.
 	secret func() string
 	scope  string
 	altinn bool
@@ -28,7 +27,8 @@ type Token struct {
 
 const bearer = "Bearer "
 
-// newToken makes a token of the given life, counted from issued. jitter, in [0, 1), places the refresh in its window.
+// newToken makes a token of the given life, counted from issued. jitter, in [0, 1),
+// places the refresh in its window.
 func newToken(value, scope string, issued tokencache.Instant, life time.Duration, jitter float64) *Token {
 	refresh, end := schedule(life, jitter)
 	header := bearer + value
@@ -64,10 +64,9 @@ func (t *Token) authorization() string {
 // the zero Token.
 func (t *Token) AccessToken() string { return strings.TrimPrefix(t.authorization(), bearer) }
 
-// Expires is when the token's life ends by this machine's wall clock, at the
-// earliest: an Altinn token may live up to a second longer, since its claims are in
-// whole seconds. The source stops using it a little before. It is zero for the zero
-// Token.
+// Expires is when the token's life ends by this machine's wall clock. An Altinn token
+// may live up to a second longer, since its claims are in whole seconds. The source
+// stops using a token a little before. Expires is zero for the zero Token.
 func (t *Token) Expires() time.Time {
 	if t == nil || t.secret == nil {
 		return time.Time{}

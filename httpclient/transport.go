@@ -13,7 +13,7 @@ import (
 // hands it to base; nil means [http.DefaultTransport]. It is for chains of
 // RoundTrippers and for clients of your own.
 //
-// Where the token goes:
+// The token goes:
 //
 //   - To the scheme, host and port at which the request started. Once a redirect has
 //     left them, no later request of the chain carries the token.
@@ -23,8 +23,8 @@ import (
 //   - Not to a request with an Authorization header of its own, nor to one that it is
 //     redirected to, unless OverwriteAuthorizationHeader is set.
 //
-// When the API answers 401 to a token of ours, the token is replaced, and the request
-// is sent once more if its body can be. Without a newer token the API's own answer is
+// When the API answers 401 to a token of ours, the token is replaced. The request is
+// sent once more if its body can be. Without a newer token the API's own answer is
 // returned.
 //
 // The base must not follow redirects itself: it would take the token along. One that
@@ -87,8 +87,8 @@ func refuse(req *http.Request, err error) error {
 }
 
 // takesToken reports whether the request is ours to authenticate: it is the first, or
-// no redirect so far has left its origin, not even to come back. A server elsewhere
-// could choose where it comes back to (net/http does the same: CVE-2024-45336).
+// no redirect so far has left its origin. A chain that comes back gets no token: the
+// server elsewhere chose the place. Net/http does the same (CVE-2024-45336).
 func (s *source) takesToken(req *http.Request) bool {
 	hop := req
 	for hops := 0; hop.Response != nil; hops++ {
@@ -145,7 +145,7 @@ func (s *source) checkDestination(req *http.Request) error {
 
 // authorize copies the request and adds the token to the copy of its header. The
 // header's value lies beside the copy, so that both are one allocation and a base
-// that edits it edits nobody else's.
+// that edits it edits no other request's.
 func authorize(req *http.Request, header http.Header, token *Token) *http.Request {
 	copied := &struct {
 		http.Request

@@ -82,7 +82,7 @@ func TestClockSkewIsBounded(t *testing.T) {
 					t.Errorf("got %v after %d token requests, want %q after %d", err, asked, c.err, c.tokens)
 				}
 				if strings.Contains(c.err, "this machine's clock") != errors.Is(err, httpclient.ErrClockSkew) {
-					t.Errorf("is ErrClockSkew: %t", errors.Is(err, httpclient.ErrClockSkew))
+					t.Errorf("got %v, want ErrClockSkew if it is about the clock", err)
 				}
 			})
 		})
@@ -245,7 +245,7 @@ func TestSharedErrorsTellNothingOfOthers(t *testing.T) {
 		}
 		for _, secret := range []string{"200000001", "secret:scope", "01017012345"} {
 			if strings.Contains(prints(other), secret) {
-				t.Errorf("another caller's error shows %q", secret)
+				t.Errorf("got %q in another caller's error, want it hidden", secret)
 			}
 		}
 		if got := srv.Stats().TokenRequests; got != 1 {

@@ -191,7 +191,7 @@ func (s *MaskinportenSettings) exchange(env environment, known bool) (*exchangeP
 	default:
 		p.enterpriseUser = base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
 		p.secrets = []string{p.enterpriseUser, user + ":" + password, password}
-		if len(user) >= 8 { // a shorter one may be a word of the answer
+		if len(user) >= minUserName {
 			p.secrets = append(p.secrets, user)
 		}
 	}

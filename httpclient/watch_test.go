@@ -14,12 +14,13 @@ import (
 	"time"
 )
 
-// watch accounts for each 401 that a caller of the soak sees. There are three
-// reasons that begin with a revocation: no newer token was to be had, which the
-// source logs; the newer one had been asked for before the revocation too; or the
-// rejected one had itself replaced a rejected one a moment before the revocation. A
-// fourth is a machine so busy that a good token ended on its way, and there was no
-// newer one, or that ended on its way too.
+// watch accounts for each 401 that a caller of the soak sees. There are four reasons:
+//
+//   - After a revocation there was no newer token, which the source logs.
+//   - The newer token had been asked for before the revocation, too.
+//   - The rejected token had replaced a rejected one a moment before the revocation.
+//   - The machine was so busy that a good token ended on its way. There was no newer
+//     one, or that ended on its way too.
 type watch struct {
 	asked   sync.Map     // token -> when it was asked for
 	revoked atomic.Int64 // when, in nanoseconds since 1970; 0 for never
@@ -40,8 +41,8 @@ type kind struct {
 	replacement bool      // the newest is the first one asked for after a rejection
 }
 
-// replaced is the cause if a replacement is rejected within half of its life,
-// which is at most 1.5 s here; and a fetch takes a while besides.
+// replaced is the cause if a replacement is rejected within half of its life. That is
+// at most 1.5 s here, and a fetch takes a while besides.
 const (
 	replaced = "the token was replaced a moment ago"
 	youth    = 1500*time.Millisecond + time.Second
@@ -109,13 +110,13 @@ func (w *watch) tokens(base http.RoundTripper) http.RoundTripper {
 			return nil, err
 		}
 		resp.Body = io.NopCloser(bytes.NewReader(body))
-		var grant struct {
+		var answer struct {
 			Token string `json:"access_token"`
 		}
-		if json.Unmarshal(body, &grant) != nil {
-			grant.Token = string(body) // the exchange's
+		if json.Unmarshal(body, &answer) != nil {
+			answer.Token = string(body) // the exchange's
 		}
-		w.asked.Store(grant.Token, start)
+		w.asked.Store(answer.Token, start)
 		return resp, nil
 	})
 }
@@ -135,13 +136,13 @@ func (w *watch) revocation(now time.Time) {
 func (w *watch) rejected(t *testing.T, last tries, why string) {
 	asked, ok := w.asked.Load(last.token)
 	if !ok {
-		t.Error("rejected with a token that no server gave")
+		t.Error("got a rejected token that no server gave, want one of a server")
 		return
 	}
 	if !strings.Contains(why, "token revoked") {
 		// Maskinporten and Altinn tokens are used for less than 2 s after they were asked for.
 		if used := last.at.Sub(asked.(time.Time)); used > 2*time.Second {
-			t.Errorf("rejected when sent %v after it was asked for: %s", used, why)
+			t.Errorf("got a token rejected when sent %v after it was asked for, want at most 2s: %s", used, why)
 		}
 		if last.count == 2 {
 			w.mu.Lock()
@@ -152,7 +153,7 @@ func (w *watch) rejected(t *testing.T, last tries, why string) {
 	}
 	age := time.Unix(0, w.revoked.Load()).Sub(asked.(time.Time))
 	if age < 0 {
-		t.Error("rejected with a token that was asked for after the last revocation")
+		t.Error("got a rejected token that was asked for after the last revocation, want an older one")
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -170,17 +171,17 @@ func (w *watch) check(t *testing.T, rejected int64) {
 	defer w.mu.Unlock()
 	t.Logf("why rejected tokens were not replaced: %v; %d requests had two revoked ones, %d two that ended on their way", w.causes, w.twice, w.onWay)
 	if n := w.causes[replaced]; n > w.young {
-		t.Errorf("%d rejected tokens were not replaced for being young, and only %d were", n, w.young)
+		t.Errorf("got %d tokens that were not replaced for being young, want at most the %d that were", n, w.young)
 	}
 	explained := w.twice + w.onWay
 	for cause, n := range w.causes {
 		explained += n
 		if strings.HasPrefix(cause, "other: ") {
-			t.Errorf("%d rejected tokens were not replaced for no good reason: %s", n, cause)
+			t.Errorf("got %d rejected tokens that were not replaced, want a good reason: %s", n, cause)
 		}
 	}
 	if int64(explained) != rejected {
-		t.Errorf("%d requests were answered 401, and %d are accounted for", rejected, explained)
+		t.Errorf("got %d requests answered 401, want the %d that are accounted for", rejected, explained)
 	}
 }
 

@@ -51,19 +51,19 @@ func TestOpenTelemetrySDK(t *testing.T) {
 		results[result.AsString()] = point.Value
 	}
 	if results["new"] != 1 || results["cached"] != 2 || len(results) != 2 {
-		t.Errorf("results %v", results)
+		t.Errorf("got results %v, want 1 new and 2 cached", results)
 	}
 	for _, name := range []string{"maskinporten.client.token.duration", "maskinporten.client.exchange.duration"} {
 		points := got[name].(metricdata.Histogram[float64]).DataPoints
 		if len(points) != 1 || points[0].Count != 1 {
-			t.Errorf("%s: %+v", name, points)
+			t.Errorf("%s: got %+v, want one point of one fetch", name, points)
 		}
 	}
 	if points := got["maskinporten.client.token.expiry"].(metricdata.Gauge[float64]).DataPoints; len(points) != 1 || points[0].Value < 1700 || points[0].Value > 1800 {
-		t.Errorf("expiry %+v", points)
+		t.Errorf("got %+v, want 1700 to 1800 s", points)
 	}
 	if _, ok := got["maskinporten.client.certificate.expiry"]; ok {
-		t.Error("there is no certificate")
+		t.Error("got a certificate's expiry, want it absent without a certificate")
 	}
 
 	var fetches []sdktrace.ReadOnlySpan
@@ -73,12 +73,12 @@ func TestOpenTelemetrySDK(t *testing.T) {
 		}
 	}
 	if len(fetches) != 1 || fetches[0].Parent().IsValid() || fetches[0].SpanContext().TraceID() == span.SpanContext().TraceID() {
-		t.Errorf("spans %v", fetches)
+		t.Errorf("got spans %v, want a root of its own trace", fetches)
 	}
 
 	source.Close()
 	if _, ok := collect(t, reader)["maskinporten.client.token.expiry"]; ok {
-		t.Error("a closed source still tells when its token expires")
+		t.Error("got an expiry of a closed source, want no expiry")
 	}
 }
 

@@ -85,7 +85,7 @@ func TestPrintersFindNoSecret(t *testing.T) {
 			printed := show(v)
 			for _, text := range forbidden {
 				if i := strings.Index(printed, text); i >= 0 {
-					t.Errorf("%s by %s: %q is printed after %q", name, printer, text, printed[max(0, i-200):i])
+					t.Errorf("%s by %s: got %q after %q, want it hidden", name, printer, text, printed[max(0, i-200):i])
 				}
 			}
 			if name == "settings" && !strings.Contains(printed, "visible") {

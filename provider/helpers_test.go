@@ -24,6 +24,7 @@ import (
 	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/internal/logtest"
+	"github.com/portnokkel/portnokkel/internal/roundtrip"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -237,9 +238,7 @@ func find(v any, key string) (any, bool) {
 	return nil, false
 }
 
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+type roundTripper = roundtrip.Func
 
 type transporterFunc func(*http.Request) (*http.Response, error)
 

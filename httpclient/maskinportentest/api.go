@@ -50,11 +50,11 @@ func (s *Server) Handle(pattern string, h http.Handler, scopes ...string) {
 	}
 }
 
-// RequireToken protects a handler of a server of your own. It passes on a request
-// with exactly one bearer token, if this server issued it (as Maskinporten or by
-// the exchange), it is neither expired nor revoked, and it has all the scopes. It
-// answers others with 401, or 403 for a missing scope, and a WWW-Authenticate
-// header as RFC 6750 describes. A nil next answers 404.
+// RequireToken protects a handler of a server of your own. It passes on a request with
+// exactly one bearer token. This server must have issued the token, as Maskinporten or
+// by the exchange. The token must be neither expired nor revoked, and have all the
+// scopes. Others get 401, or 403 for a missing scope, and a WWW-Authenticate header as
+// RFC 6750 describes. A nil next answers 404.
 func (s *Server) RequireToken(next http.Handler, scopes ...string) http.Handler {
 	guarded := s.guard(next, scopes)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

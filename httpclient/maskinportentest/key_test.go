@@ -53,7 +53,7 @@ func TestZeroKey(t *testing.T) {
 	t.Parallel()
 	var k maskinportentest.Key
 	if k.EncodedJWK() != "" || k.Signer() != nil {
-		t.Errorf("got JWK %q and signer %v of the zero key, want none", k.EncodedJWK(), k.Signer())
+		t.Errorf("got JWK %q and signer %v of the zero key, want neither", k.EncodedJWK(), k.Signer())
 	}
 }
 
@@ -134,7 +134,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	}
 	for _, secret := range secrets {
 		if strings.Contains(out.String(), secret) {
-			t.Error("got a secret in the output, want none")
+			t.Error("got a secret in the output, want it hidden")
 		}
 	}
 	for _, want := range []string{

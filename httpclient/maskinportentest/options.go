@@ -55,10 +55,14 @@ func newConfig(opts []Option) config {
 // also for nil, is [time.Now].
 func WithClock(now func() time.Time) Option { return func(c *config) { c.clock = now } }
 
-// WithClient registers a client. The first one replaces the default client and
-// gets the default for what it leaves empty: the ID "maskinportentest-client", the
-// scope "altinn:serviceowner/instances.read", the organisation "991825827" and a
-// generated key. Later ones are registered as they are.
+// WithClient registers a client. The first one replaces the default client, and later
+// ones are registered as they are. The first one gets the default for what it leaves
+// empty:
+//
+//   - the ID "maskinportentest-client",
+//   - the scope "altinn:serviceowner/instances.read",
+//   - the organisation "991825827",
+//   - a generated key.
 func WithClient(client Client) Option {
 	return func(c *config) { c.clients = append(c.clients, client) }
 }
@@ -99,8 +103,8 @@ func WithoutOpenIDMetadata() Option { return func(c *config) { c.noOpenIDMetadat
 func WithTokenLifetime(d time.Duration) Option { return func(c *config) { c.tokenLife = d } }
 
 // WithAltinnTokenLifetime sets the life of Altinn tokens, 30 minutes by default. A
-// token's iat and exp are rounded down to whole seconds, and the server goes by its
-// exp, so it can expire up to a second before d has passed.
+// token's iat and exp are rounded down to whole seconds. The server goes by exp, so a
+// token may expire up to a second before d has passed.
 func WithAltinnTokenLifetime(d time.Duration) Option { return func(c *config) { c.altinnLife = d } }
 
 // WithAltinnTestOrg sets the organisation for which the exchange's ?test=true

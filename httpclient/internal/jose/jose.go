@@ -65,8 +65,8 @@ var (
 )
 
 // ParsePrivateKey reads a JWK, a JWK Set or a JSON array of JWKs that holds one
-// private RSA key, and checks the key's numbers, which jwx does not. Its errors
-// never quote the input.
+// private RSA key. It checks the key's numbers, which jwx does not. Its errors never
+// quote the input.
 func ParsePrivateKey(data []byte) (PrivateKey, error) {
 	members, err := privateMember(data)
 	if err != nil {

@@ -33,13 +33,13 @@ func TestSign(t *testing.T) {
 	}
 	parts := strings.Split(signed, ".")
 	if len(parts) != 3 {
-		t.Fatalf("%d parts", len(parts))
+		t.Fatalf("got %d parts, want 3", len(parts))
 	}
 	header, _ := base64.RawURLEncoding.DecodeString(parts[0])
 	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
 	signature, _ := base64.RawURLEncoding.DecodeString(parts[2])
 	if string(header) != `{"alg":"RS256","kid":"k"}` || string(payload) != `{"iss":"a"}` {
-		t.Errorf("header %s, payload %s", header, payload)
+		t.Errorf("got header %s and payload %s, want RS256 with k, and the payload as it was", header, payload)
 	}
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	if err := rsa.VerifyPKCS1v15(&key().PublicKey, crypto.SHA256, sum[:], signature); err != nil {
@@ -64,7 +64,7 @@ func TestSignRefuses(t *testing.T) {
 			t.Parallel()
 			signed, err := jose.Sign([]byte("{}"), c.signer, c.alg, c.header)
 			if err == nil || signed != "" || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v", err)
+				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
 	}

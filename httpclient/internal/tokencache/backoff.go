@@ -12,7 +12,7 @@ type backoff struct {
 	count int
 	since Instant
 	until Instant  // no fetch before this moment
-	end   *Instant // of the value that was in use at the failure; nil: there was none
+	end   *Instant // of the value that was in use at the failure; nil without one
 }
 
 // valueEnded reports whether the value that was in use at the failure has ended.

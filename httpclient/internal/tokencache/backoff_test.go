@@ -52,15 +52,15 @@ func TestBackoff(t *testing.T) {
 				t.Errorf("got %+v, want %v, %d and %v", b, err, tc.count+1, since)
 			}
 			if b.over(now.Add(tc.want - 1)) {
-				t.Error("got over before its time")
+				t.Error("got over before its time, want a pause")
 			}
 			if !b.over(now.Add(tc.want)) {
-				t.Error("got not over at its time")
+				t.Error("got a pause at its end, want it over")
 			}
 		})
 	}
 	if b := (backoff{}); !b.over(now) {
-		t.Error("got a pause without a failure")
+		t.Error("got a pause without a failure, want no pause")
 	}
 }
 

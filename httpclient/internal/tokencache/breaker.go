@@ -34,8 +34,8 @@ func (b *breaker) due(key any, hasFailed bool) Instant {
 	return b.probeAt
 }
 
-// probe reports whether the key may be the probe now, and lets it be: the next probe
-// is due a second later, whether or not this one has ended.
+// probe reports whether the key may be the probe now, and lets it be. The next probe is
+// due a second later, even if this one has not ended.
 func (b *breaker) probe(key any, hasFailed bool, now Instant) bool {
 	if !b.due(key, hasFailed).Reached(now) {
 		return false
@@ -67,8 +67,8 @@ func (b *breaker) take(key any) {
 	}
 }
 
-// suspicious reports whether keys fail in a row though another has been good. Whether
-// they or the server are at fault, only that one can tell.
+// suspicious reports whether keys fail in a row though another has been good. Only that
+// one can tell whether they or the server are at fault.
 func (b *breaker) suspicious() bool { return b.state == closed && b.streak >= streakToOpen }
 
 // answered notes that the server answered: with a value, or with a refusal that

@@ -131,7 +131,7 @@ func TestBreakerProbes(t *testing.T) {
 				t.Errorf("got the next probe after %v, and %v as the last, want a second and the key", b.probeAt.Since(now), b.lastProbe)
 			}
 			if b.probe("key", tc.failed, now) {
-				t.Error("got a second probe in the same moment")
+				t.Error("got a second probe in the same moment, want one")
 			}
 		})
 	}
@@ -156,16 +156,16 @@ func TestBreakerExceptions(t *testing.T) {
 	}
 	b.probeAt = now
 	if !b.exception("key", now.Add(2*time.Hour)) || b.probe("key", false, now.Add(2*time.Hour)) {
-		t.Error("got a probe in the moment of an exception")
+		t.Error("got a probe in the moment of an exception, want only the exception")
 	}
 	b.failed(attempt{key: "key", failure: Failure{Temporary: true, RetryAfter: 3 * time.Second}}, now)
 	after := now.Add(3 * time.Hour)
 	if !b.exception("key", after) || b.exception("key", after.Add(3*time.Second-1)) || !b.exception("key", after.Add(3*time.Second)) {
-		t.Error("got exceptions in another rhythm than every 3 seconds, as the server asks")
+		t.Error("got another rhythm, want an exception every 3 seconds, as the server asks")
 	}
 	b.answered()
 	later := after.Add(time.Hour)
 	if !b.exception("key", later) || b.exception("key", later.Add(time.Second-1)) || !b.exception("key", later.Add(time.Second)) || b.state != closed {
-		t.Errorf("got exceptions in another rhythm than every second after an answer, or state %v", b.state)
+		t.Errorf("got another rhythm in state %v, want an exception every second after an answer", b.state)
 	}
 }

@@ -13,10 +13,10 @@ import (
 // required. All but Fetch are called under the cache's lock: they must be quick and
 // must not call the cache.
 type Config[K, V comparable] struct {
-	// Fetch gets the value of a key. The context belongs to no caller and ends with
-	// the call. last is what the key's last fetch returned, also beside an error;
-	// such a value is kept for the next fetch only. renew asks for a new value
-	// though the last may still be good.
+	// Fetch gets the value of a key. The context belongs to no caller and ends with the
+	// call. The result of the key's last fetch is last, also if it came beside an error:
+	// then it is kept for the next fetch only. If renew is set, Fetch must get a new
+	// value even if the last may still be good.
 	Fetch func(ctx context.Context, key K, last V, renew bool) (V, Life, error)
 	// Classify says what a failed fetch means for other fetches.
 	Classify func(error) Failure
@@ -25,13 +25,13 @@ type Config[K, V comparable] struct {
 	Dated func(err error, since, retryAt time.Time) error
 	// Shared is the error as callers of other keys may see it. Nil changes nothing.
 	Shared func(error) error
-	// Kept is told that a fetch ahead of a value's end failed. Nil for none.
+	// Kept is told that a fetch ahead of a value's end failed. It may be nil.
 	Kept func(key K, value V, err error)
 	// Clock tells the time.
 	Clock Clock
-	// Size is how many keys are kept besides the pinned one. Neither keys that are
-	// being fetched nor the key that was good last are evicted, so that up to Slots
-	// more may be there for a while.
+	// Size is how many keys are kept besides the pinned one. Up to Slots more may be
+	// there for a while: keys that are being fetched, and the key that was good last, are
+	// not evicted.
 	Size int
 }
 
@@ -43,15 +43,15 @@ type Life struct {
 }
 
 // Failure is what a failed fetch means. The zero value concerns one key only and
-// does not pass by itself.
+// is not temporary.
 type Failure struct {
 	Temporary  bool // the same fetch may succeed later
 	ClientWide bool // no other key would fare better
 	RetryAfter time.Duration
 }
 
-// What stands in the way of a fetch besides a failed one. All but ErrClosed pass by
-// themselves.
+// What stands in the way of a fetch besides a failed one. Except for ErrClosed, all are
+// temporary.
 var (
 	ErrClosed    = errors.New("the cache is closed")
 	ErrBusy      = fmt.Errorf("%d fetches are under way, and no key can be evicted", Slots)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Callers wait for one call, each with a context of its own. The call belongs to none.
+// Callers wait for one call, each with a context of its own. The call belongs to no caller.
 func TestCallersLeaveWithTheirOwnContext(t *testing.T) {
 	t.Parallel()
 	for _, k := range []string{pinned, "other"} {
@@ -46,7 +46,7 @@ func TestCallersLeaveWithTheirOwnContext(t *testing.T) {
 					callers.Go(func() {
 						start := time.Now()
 						if _, cached := mustGet(t, c, k); cached || time.Since(start) != 10*time.Second {
-							t.Errorf("got a value after %v, cached %v", time.Since(start), cached)
+							t.Errorf("got a value after %v, cached: %v; want a new one after 10s", time.Since(start), cached)
 						}
 					})
 				}
@@ -76,12 +76,12 @@ func TestContextOfAFetchEnds(t *testing.T) {
 		mustGet(t, c, "key")
 		synctest.Wait()
 		if used.Err() == nil {
-			t.Error("got a context that goes on")
+			t.Error("got a context that goes on, want it over")
 		}
 	})
 }
 
-// Nobody waits for the cache's lock to read the pinned key's value.
+// No caller waits for the cache's lock to read the pinned key's value.
 func TestPinnedValueNeedsNoLock(t *testing.T) {
 	t.Parallel()
 	var now atomic.Int64
@@ -103,7 +103,7 @@ func TestPinnedValueNeedsNoLock(t *testing.T) {
 				t.Errorf("after %v: got %q, want %q", at, value, "pinned#1")
 			}
 		case <-time.After(10 * time.Second):
-			t.Errorf("after %v: got nothing while another caller holds the lock", at)
+			t.Errorf("after %v: got nothing while another caller holds the lock, want the value", at)
 		}
 		c.mu.Unlock()
 	}

@@ -127,20 +127,20 @@ func TestProbesComeFromGoodKeys(t *testing.T) {
 				pass(time.Hour)
 				down = true
 				if _, _, err := c.Get(t.Context(), tc.fails); err == nil {
-					t.Fatal("got a value")
+					t.Fatal("got a value, want an error")
 				}
 				pass(2*time.Second - 1)
 				before := u.count()
 				_, _, _ = c.Get(t.Context(), "new")
 				synctest.Wait()
 				if u.count() != before {
-					t.Errorf("got a probe before its time")
+					t.Errorf("got a probe before its time, want it at its time")
 				}
 				down = false
 				pass(1)
 				_, _, err := c.Get(t.Context(), "new")
 				if (err == nil) != (tc.probe == "new") {
-					t.Errorf("got %v", err)
+					t.Errorf("got %v, want the probe of %q", err, tc.probe)
 				}
 				synctest.Wait()
 				if last := u.newest(); last.key != tc.probe {
@@ -202,7 +202,7 @@ func TestValueThatEndsInAnOutage(t *testing.T) {
 					for range 10 {
 						for _, key := range []string{"good", "too", "bad"} {
 							if _, _, err := c.Get(t.Context(), key); err == nil {
-								t.Errorf("%s: got a value", key)
+								t.Errorf("%s: got a value, want an error", key)
 							}
 						}
 					}

@@ -49,7 +49,7 @@
 // key that has been good, if there is one that may be fetched. A key that has failed
 // lets others go first for a second.
 //
-// Callers whose value has just ended are an exception, since they had one until now:
-// their key is fetched at once, even before the server's time. There are no more
+// Callers whose value has just ended are an exception. Their key is fetched at once,
+// even before the server's time, since they had a value until now. There are no more
 // exceptions than probes.
 package tokencache

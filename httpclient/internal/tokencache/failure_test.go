@@ -76,7 +76,7 @@ func TestSharedError(t *testing.T) {
 					callers.Go(func() {
 						_, _, err := c.Get(t.Context(), key("k", i))
 						if !errors.Is(err, secret) && !errors.Is(err, want) {
-							t.Errorf("got %v", err)
+							t.Errorf("got %v, want the key's own error or %v", err, want)
 						}
 					})
 				}
@@ -174,7 +174,7 @@ func TestWarmKeysThatEndInAnOutage(t *testing.T) {
 					}
 				}
 				if failed > 0 {
-					t.Errorf("got %d of 1000 keys that fail when the server is back", failed)
+					t.Errorf("got %d of 1000 keys that fail when the server is back, want 0", failed)
 				}
 			})
 		})
@@ -212,7 +212,7 @@ func TestOvertakenCalls(t *testing.T) {
 					t.Errorf("got %d requests, and %d callers that waited on, want %d to %d and as many over %d", n, late.Load(), Slots, Slots+2, Slots)
 				}
 				if c.Len() > 1000 || len(c.slots) != 0 {
-					t.Errorf("got %d entries and %d slots taken", c.Len(), len(c.slots))
+					t.Errorf("got %d entries and %d slots taken, want at most 1000 and 0", c.Len(), len(c.slots))
 				}
 			})
 		})

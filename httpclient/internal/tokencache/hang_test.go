@@ -48,7 +48,7 @@ func TestFetchThatIgnoresItsContext(t *testing.T) {
 						}
 						var left *WaitError
 						if deadline < FetchTimeout && !(errors.As(err, &left) && left.Timeout()) || deadline > FetchTimeout && !errors.Is(err, ErrAbandoned) {
-							t.Errorf("got %v after %v", err, deadline)
+							t.Errorf("got %v after %v, want the time-out that comes first", err, deadline)
 						}
 					})
 				}
@@ -120,10 +120,10 @@ func TestFetchesLeftBehindAreBounded(t *testing.T) {
 				callers.Go(func() {
 					start := time.Now()
 					if _, _, err := c.Get(t.Context(), key("k", i)); err == nil {
-						t.Error("got a value")
+						t.Error("got a value, want an error")
 					}
 					if took := time.Since(start); took > FetchTimeout {
-						t.Errorf("got an answer after %v", took)
+						t.Errorf("got an answer after %v, want it within 20s", took)
 					}
 				})
 			}
@@ -139,7 +139,7 @@ func TestFetchesLeftBehindAreBounded(t *testing.T) {
 	})
 }
 
-// The pinned key needs no slot, and those who get none say so in time.
+// The pinned key needs no slot. A call that gets no slot says so in time.
 func TestSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -159,7 +159,7 @@ func TestSlots(t *testing.T) {
 				case errors.Is(err, ErrNoSlot) && took == 12*time.Second:
 				case errors.Is(err, errTemporary) && took == FetchTimeout-lastWord:
 				default:
-					t.Errorf("got %v after %v", err, took)
+					t.Errorf("got %v after %v, want a value or ErrNoSlot", err, took)
 				}
 			})
 		}

@@ -42,7 +42,7 @@ func (i *Item[K, V]) Get(ctx context.Context) (value V, cached bool, err error) 
 		return h.value, true, nil
 	}
 	if h.usable(now) {
-		// Nobody waits for a refresh, not even for the lock.
+		// No caller waits for a refresh, nor for the lock.
 		if c.mu.TryLock() {
 			_, _, _ = c.answer(ctx, i)
 			c.mu.Unlock()

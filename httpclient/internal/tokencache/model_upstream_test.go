@@ -165,7 +165,7 @@ func (m *model) fetch(ctx context.Context, key, _ string, _ bool) (value string,
 		}
 		if m.started[key] == start {
 			delete(m.started, key)
-			if time.Since(start) < FetchTimeout { // else nobody waits for it any more
+			if time.Since(start) < FetchTimeout { // else its callers have left
 				m.fetchEnded(key, err, value)
 			}
 		}

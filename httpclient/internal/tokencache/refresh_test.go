@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A value in regular use is refreshed ahead of its end, once, and nobody waits.
+// A value in regular use is refreshed ahead of its end, once, and no caller waits.
 func TestRefreshAhead(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{pinned, "other"} {
@@ -41,8 +41,8 @@ func TestRefreshAhead(t *testing.T) {
 	}
 }
 
-// A refresh that brings a value with less life than is left of the one in use does
-// not replace it, and is not made again for every caller.
+// A value with less life than is left of the one in use does not replace it. The
+// refresh is not made again for every caller.
 func TestShorterValueDoesNotReplaceALongerOne(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

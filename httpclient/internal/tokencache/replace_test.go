@@ -14,14 +14,14 @@ func rejected(t *testing.T, c *Cache[string, string], key, value string) string 
 	t.Helper()
 	call, err := c.Replace(key, value)
 	if err != nil {
-		t.Fatalf("Replace(%q, %q): got %v", key, value, err)
+		t.Fatalf("Replace(%q, %q): got %v, want no error", key, value, err)
 	}
 	if call == nil {
 		return value
 	}
 	other, err := call.Wait(t.Context())
 	if err != nil {
-		t.Fatalf("Replace(%q, %q): got %v", key, value, err)
+		t.Fatalf("Replace(%q, %q): got %v, want no error", key, value, err)
 	}
 	return other
 }
@@ -125,7 +125,7 @@ func TestRejectedValueIsReplacedByAShorterOne(t *testing.T) {
 					synctest.Wait()
 				}
 				if value := rejected(t, c, "key", first); value == first {
-					t.Errorf("got %q, the rejected value, again", value)
+					t.Errorf("got %q, the rejected value, again, want another", value)
 				}
 				if value, cached := mustGet(t, c, "key"); value == first || !cached {
 					t.Errorf("got %q, cached %v, want the new value", value, cached)

@@ -209,7 +209,7 @@ func TestOneCallPerKey(t *testing.T) {
 							}
 							value, _, err := c.Get(t.Context(), k)
 							if err != nil {
-								t.Errorf("got %v", err)
+								t.Errorf("got %v, want a value", err)
 							}
 							if rand.IntN(3) == 0 {
 								if call, _ := c.Replace(k, value); call != nil {

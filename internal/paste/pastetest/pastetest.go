@@ -89,7 +89,7 @@ func Secrets(t testing.TB, keys string) map[string]string {
 		"JWT with Bearer":                   "Bearer " + token,
 		"base64 of a JWT":                   std([]byte(token)),
 		"JSON of a service's configuration": `{"ClientSecret":"CANARY"}`,
-		"Entra client secret":                "abc8Q~CANARY0123456789abcdefghijklmnop.q",
+		"Entra client secret":               "abc8Q~CANARY0123456789abcdefghijklmnop.q",
 		"a JSON list":                       `["CANARY-0123456789", "x"]`,
 		"a client secret in quotes":         `"abc8Q~CANARY0123456789abcdefghijklmnop"`,
 		"a password in single quotes":       `'CANARY-0123456789'`,

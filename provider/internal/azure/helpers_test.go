@@ -9,6 +9,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"github.com/portnokkel/portnokkel/internal/roundtrip"
 )
 
 const (
@@ -29,9 +31,7 @@ func (c *credential) GetToken(_ context.Context, options policy.TokenRequestOpti
 	return azcore.AccessToken{Token: "token-for-tests-only", ExpiresOn: time.Now().Add(time.Hour)}, c.err
 }
 
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+type roundTripper = roundtrip.Func
 
 type transporter func(*http.Request) (*http.Response, error)
 
