@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/url"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"github.com/portnokkel/portnokkel/provider/internal/azure"
 )
 
 const (
@@ -25,9 +26,6 @@ const (
 	// DefaultTimeout bounds a whole load when Config.Timeout is zero.
 	DefaultTimeout = 30 * time.Second
 )
-
-// secretName is Key Vault's own rule for names.
-var secretName = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
 
 // Credential is the GetToken method of a credential, such as azidentity's:
 //
@@ -157,12 +155,12 @@ func (c Config) checked(withURL bool) (Config, error) {
 	}
 	c.Secrets = uniqueFold(c.Secrets)
 	for _, name := range c.Secrets {
-		if !secretName.MatchString(name) {
+		if !azure.IsSecretName(name) {
 			problem("Secrets: %q is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key", name)
 		}
 	}
 	for _, name := range c.Sections {
-		if !secretName.MatchString(name) || strings.HasSuffix(name, "--") {
+		if !azure.IsSecretName(name) || strings.HasSuffix(name, "--") {
 			problem("Sections: %q cannot be part of a secret's name: letters, digits and dashes, with -- between the parts of a key", name)
 		}
 	}
@@ -226,13 +224,7 @@ func cleanVaultURL(raw string) (string, error) {
 	case (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "", fmt.Errorf("goes on after the host: set https://%s", u.Host)
 	}
-	return "https://" + plainHost(u), nil
-}
-
-// plainHost is a URL's host in lower case, without https's own port, which the
-// Azure SDK does not expect in a vault's address.
-func plainHost(u *url.URL) string {
-	return strings.TrimSuffix(strings.ToLower(u.Host), ":443")
+	return "https://" + azure.PlainHost(u), nil
 }
 
 func uniqueFold(names []string) []string {
@@ -254,10 +246,4 @@ func (c ConnectConfig) checked() (Config, error) {
 		err = errors.Join(err, errors.New("provider: CredentialOptions are for the credential that kvSetting makes: leave them empty beside a Credential"))
 	}
 	return checked, err
-}
-
-// isNil is true for a nil interface and for one that holds a nil pointer, as a
-// constructor's result does when its error was ignored.
-func isNil(v any) bool {
-	return v == nil || (reflect.ValueOf(v).Kind() == reflect.Pointer && reflect.ValueOf(v).IsNil())
 }

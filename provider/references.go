@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/provider/internal/azure"
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
@@ -252,7 +253,7 @@ func parseReference(text, own string) (secretID, error) {
 		id = secretID{"https://" + strings.ToLower(parts["vaultname"]) + suffixLike(own), parts["secretname"], parts["secretversion"]}
 	}
 	switch {
-	case !secretName.MatchString(id.name):
+	case !azure.IsSecretName(id.name):
 		return secretID{}, errors.New("has no secret's name, or one that cannot be a secret's: 1 to 127 letters, digits and dashes")
 	case id.version != "" && !secretVersion.MatchString(id.version):
 		return secretID{}, errors.New("has a version that cannot be a secret's")
