@@ -19,6 +19,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 )
 
 const canary = "c4n4ry"
@@ -57,7 +58,7 @@ func TestTransportErrors(t *testing.T) {
 		{"bare unknown authority", x509.UnknownAuthorityError{}, kindCertificate, "x509: certificate signed by unknown authority", nil},
 		{"bare host name", x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"a.example\n"}}, Host: "b.example"}, kindCertificate, "x509: certificate is valid for a.example , not b.example", nil},
 		{"bare invalid certificate", x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, kindCertificate, "x509: certificate is not authorized to sign other certificates", nil},
-		{"proxy", inURL(&proxyError{nil, 407}), kindProxy, "the proxy refused the tunnel: 407 Proxy Authentication Required", nil},
+		{"proxy", inURL(newProxyError(nil, 407)), kindProxy, "the proxy refused the tunnel: 407 Proxy Authentication Required", nil},
 		{"proxy's own words", inURL(errors.New("Proxy Authentication Required")), kindProxy, "the proxy refused the tunnel: 407 Proxy Authentication Required", nil},
 		{"nothing", errNothing, kindNoAnswer, "the transport returned neither an answer nor an error", errNothing},
 		{"a quoting error", inURL(errQuoting), kindNoAnswer, "there was no answer, or none that HTTP allows", nil},
@@ -98,7 +99,7 @@ func TestFailsAtOnce(t *testing.T) {
 		{"alert", &net.OpError{Op: "remote error", Err: tls.AlertError(40)}, 1},
 		{"certificate", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, 1},
 		{"not TLS", http.ErrSchemeMismatch, 1},
-		{"proxy", &proxyError{nil, 502}, 1},
+		{"proxy", newProxyError(nil, 502), 1},
 		{"unknown host", notFound, 2},
 		{"reset", syscall.ECONNRESET, 4},
 		{"a quoting error", errQuoting, 4},
@@ -245,6 +246,9 @@ func TestProxyRefuses(t *testing.T) { // not parallel: it sets the environment
 					want := fmt.Sprintf("the proxy %s%s refused the tunnel: %d %s", address, named, status, http.StatusText(status))
 					if d.Reason != want || d.StatusCode != status || d.Step != StepGet || !strings.HasPrefix(d.Hint, "check HTTPS_PROXY") {
 						t.Errorf("got  %+v\nwant %s", d, want)
+					}
+					if text := logtest.Reachable(d); strings.Contains(text, canary) {
+						t.Errorf("got the proxy's password behind the error, want it nowhere: %s", text)
 					}
 					if n := visits(); n != 1 {
 						t.Errorf("%d tries, want 1", n)
