@@ -256,16 +256,16 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", err, want)
 			}
 			if got.Hint == "" || !strings.HasSuffix(err.Error(), "; "+got.Hint) {
-				t.Errorf("no hint: %s", err)
+				t.Errorf("got the hint %q in %s, want one at the end", got.Hint, err)
 			}
 			for e := err; e != nil; e = errors.Unwrap(e) {
-				if strings.Contains(e.Error(), "canary") {
-					t.Errorf("%T holds a body: %s", e, e)
+				if text := e.Error() + logtest.Reachable(e); strings.Contains(text, "canary") {
+					t.Errorf("got a part of an answer in %T, want it nowhere: %s", e, text)
 				}
 			}
 			var refused *azcore.ResponseError
 			if got.Step != "authenticate" && got.StatusCode != 0 && (!errors.As(err, &refused) || refused.StatusCode != got.StatusCode || refused.ErrorCode != got.Code) {
-				t.Errorf("no response error in the chain: %v", refused)
+				t.Errorf("got the response error %v in the chain, want one with %d and %q", refused, got.StatusCode, got.Code)
 			}
 		})
 	}

@@ -326,6 +326,7 @@ func shows(t *testing.T, v any) {
 		holdsNoCanary(t, verb, fmt.Errorf(verb, v).Error())
 	}
 	encoded(t, v)
+	holdsNoCanary(t, "reflection", logtest.Reachable(v))
 }
 
 func encoded(t *testing.T, v any) {
