@@ -239,9 +239,9 @@ func uniqueFold(names []string) []string {
 	return unique
 }
 
-// checked is Config's, for both stages.
+// checked is Config's. A VaultURL is not needed here, but it must not be wrong.
 func (c ConnectConfig) checked() (Config, error) {
-	checked, err := c.Config.checked(false)
+	checked, err := c.Config.checked(c.VaultURL != "")
 	if c.Credential != nil && !reflect.ValueOf(c.CredentialOptions).IsZero() {
 		err = errors.Join(err, errors.New("provider: CredentialOptions are for the credential that kvSetting makes: leave them empty beside a Credential"))
 	}

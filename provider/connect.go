@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,16 +55,13 @@ func (s *settings) connect(ctx context.Context, cfg ConnectConfig) (connected bo
 	if err != nil {
 		return false, err
 	}
-	setting, address := kv.setting(secretURI), kv.text(secretURI)
-	if address == "" {
-		setting, address = "Config.VaultURL", cfg.VaultURL
-	}
+	address := cmp.Or(kv.text(secretURI), checked.VaultURL)
 	if missing := kv.missing(cfg, address); len(missing) > 0 {
 		s.origins.vault("", missing)
 		return false, kv.incomplete(cfg, missing)
 	}
 	if checked.VaultURL, err = cleanVaultURL(address); err != nil {
-		return false, fmt.Errorf("provider: %s %w", setting, err)
+		return false, fmt.Errorf("provider: %s %w", kv.setting(secretURI), err) // VaultURL is checked already
 	}
 	credential, err := s.identity(kv, cfg)
 	if err != nil {

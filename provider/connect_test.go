@@ -114,8 +114,8 @@ func TestConnectWithACredential(t *testing.T) {
 	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"A": "1"}))
 	t.Cleanup(srv.Close)
 	for name, settings := range map[string]map[string]any{
-		"SecretUri alone": {"kvSetting": map[string]any{"SecretUri": srv.VaultURL()}},
-		"VaultURL alone":  {},
+		"only SecretUri": {"kvSetting": map[string]any{"SecretUri": srv.VaultURL()}},
+		"only VaultURL":  {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -200,7 +200,7 @@ func TestConnectErrors(t *testing.T) {
 		{"a secret's own address", func(s *vaulttest.Server) map[string]any {
 			return map[string]any{"SecretUri": "https://v.vault.azure.net/secrets/A"}
 		}, "provider: kvSetting:SecretUri goes on after the host: set https://v.vault.azure.net"},
-		{"a tenant that is none", func(*vaulttest.Server) map[string]any { return map[string]any{"TenantId": "not a tenant"} }, "provider: kvSetting:TenantId is neither a GUID nor a domain name: set the directory (tenant) ID of the app registration"},
+		{"a tenant that is neither a GUID nor a domain", func(*vaulttest.Server) map[string]any { return map[string]any{"TenantId": "not a tenant"} }, "provider: kvSetting:TenantId is neither a GUID nor a domain name: set the directory (tenant) ID of the app registration"},
 		{"a field of another type", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": 5, "TenantId": true} }, "provider: kvSetting:TenantId is not a text\nprovider: kvSetting:ClientSecret is not a text"},
 		{"a wrong client secret", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": canary} }, ": authenticate: 401 Unauthorized AADSTS7000215; the client secret is wrong: ClientSecret must be the secret's value, not its ID"},
 		{"an unknown client", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientId": canary} }, "AADSTS700016; there is no such application in the tenant: check ClientId and TenantId"},
@@ -226,24 +226,28 @@ func TestConnectErrors(t *testing.T) {
 		})
 	}
 	if _, err := provider.ConnectToKeyVault(t.Context(), nil, provider.ConnectConfig{}); err == nil {
-		t.Error("no koanf, no error")
+		t.Error("got no error without a koanf, want one")
 	}
 	// A wrong Config is found in development too, where there is no vault.
 	wrong := provider.ConnectConfig{Config: provider.Config{Secrets: []string{"not a name!"}, Concurrency: -1}}
 	if _, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), wrong); err == nil || !strings.Contains(err.Error(), "not a name!") || !strings.Contains(err.Error(), "Concurrency -1 is negative") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want both faults of the Config", err)
 	}
 	kvSettings := newKoanf(t, map[string]any{"kvSetting": map[string]any{"ClientId": ""}, "kvSettings": map[string]any{"ClientId": "a", "TenantId": "b", "ClientSecret": "c", "SecretUri": "x"}}, ":")
 	if _, err := provider.ConnectToKeyVault(t.Context(), kvSettings, provider.ConnectConfig{}); err == nil || !strings.HasPrefix(err.Error(), "provider: kvSettings:SecretUri does not") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want SecretUri of kvSettings refused", err)
 	}
-	address := provider.ConnectConfig{Config: provider.Config{VaultURL: "http://v.example", Credential: staticCredential{}.GetToken}}
-	if _, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), address); err == nil || !strings.HasPrefix(err.Error(), "provider: Config.VaultURL does not") {
-		t.Errorf("got %v", err)
+	// A VaultURL is checked even if SecretUri is used in its place: it may hold a password.
+	for _, settings := range []tree{nil, {"kvSetting": tree{"SecretUri": "https://v.vault.azure.net"}}} {
+		address := provider.ConnectConfig{Config: provider.Config{VaultURL: "https://me:" + canary + "@v.example", Credential: staticCredential{}.GetToken}}
+		_, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, settings, ":"), address)
+		if want := "provider: VaultURL holds a user name: set the vault's address only"; err == nil || err.Error() != want {
+			t.Errorf("with the settings %v: got %v, want %s", settings, err, want)
+		}
 	}
 	k := newKoanf(t, map[string]any{"kvSetting": "text"}, ":")
 	if _, err := provider.ConnectToKeyVault(t.Context(), k, provider.ConnectConfig{}); err == nil || err.Error() != `provider: section "kvSetting": a single value is there, not a section` {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error that a single value is there", err)
 	}
 }
 
