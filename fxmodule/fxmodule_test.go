@@ -287,7 +287,7 @@ func TestEditSettings(t *testing.T) {
 	}
 }
 
-// A client that nobody asks for, or that a test replaces, reads nothing.
+// A client that is not asked for, or that a test replaces, reads nothing.
 func TestUnusedCostsNothing(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]fx.Option{
@@ -370,7 +370,7 @@ func TestFileBesideTheSettings(t *testing.T) {
 }
 
 // A section that is no section is an error, with edits or without.
-func TestSectionThatIsNone(t *testing.T) {
+func TestWhatIsNotASection(t *testing.T) {
 	t.Parallel()
 	k := koanf.New(":")
 	if err := k.Set("MaskinportenSettings", "text"); err != nil {

@@ -113,10 +113,10 @@ func TestEnvironmentName(t *testing.T) {
 func TestLocalFileOutsideDevelopment(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name, field, variable, cure string
+		name, field, variable, hint string
 	}{
-		{"from a variable", "", "APP_ENVIRONMENT=Staging", `cure="set APP_ENVIRONMENT=Development"`},
-		{"from the field", "Staging", "X=", `cure="AppConfig.Environment is set; leave it empty and set APP_ENVIRONMENT=Development"`},
+		{"from a variable", "", "APP_ENVIRONMENT=Staging", `hint="set APP_ENVIRONMENT=Development"`},
+		{"from the field", "Staging", "X=", `hint="AppConfig.Environment is set; leave it empty and set APP_ENVIRONMENT=Development"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestLocalFileOutsideDevelopment(t *testing.T) {
 			if got := k.String("a"); got != "base" {
 				t.Errorf("a = %q", got)
 			}
-			want := `level=WARN msg="provider: appsettings.Local.json is there, but is read in Development only" environment=Staging ` + test.cure
+			want := `level=WARN msg="provider: appsettings.Local.json is there, but is read in Development only" environment=Staging ` + test.hint
 			if strings.Count(log.String(), want) != 1 || strings.Count(log.String(), "level=WARN") != 1 {
 				t.Errorf("log:\n%s\nwant once:\n%s", log, want)
 			}

@@ -27,14 +27,18 @@ const (
 	DefaultTimeout = 30 * time.Second
 )
 
-// Credential is the GetToken method of a credential, such as azidentity's:
+// Credential is the identity that reads a vault: the GetToken method of a credential
+// that azidentity makes. Give the method itself, without calling it:
 //
 //	cred, err := azidentity.NewDefaultAzureCredential(nil)
-//	...
+//	if err != nil {
+//		return err
+//	}
 //	cfg := provider.Config{VaultURL: url, Credential: cred.GetToken}
 //
-// It is a function so that nothing that prints or encodes a Config shows what the
-// credential holds, as an unexported field of another struct either.
+// Every [azcore.TokenCredential] has that method, one of your own too. A credential
+// may hold secrets, and a function cannot be looked into: so nothing that prints or
+// encodes a Config, or a struct that holds one, shows them.
 type Credential func(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error)
 
 var _ azcore.TokenCredential = Credential(nil)
@@ -53,7 +57,8 @@ type Config struct {
 	// VaultURL is the vault's address, such as https://my-vault.vault.azure.net.
 	// One that holds a user name or password is refused.
 	VaultURL string
-	// Credential is the identity that reads: the GetToken of one from azidentity.
+	// Credential is the identity that reads: cred.GetToken of a credential from
+	// azidentity, given without calling it.
 	Credential Credential
 
 	// Secrets names the secrets to load. Nothing is listed then, so the identity
@@ -79,17 +84,19 @@ type Config struct {
 	// Concurrency is how many requests to the vault may be under way at once,
 	// listing included. Zero means DefaultConcurrency; negative is an error. For
 	// hundreds of Secrets more is faster, up to what the vault takes at once on an
-	// HTTP/2 connection, but all replicas of a service share the vault's 4,000
-	// reads in 10 seconds (https://learn.microsoft.com/azure/key-vault/general/service-limits).
+	// HTTP/2 connection. All replicas of a service share the vault's 4,000 reads in
+	// 10 seconds: https://learn.microsoft.com/azure/key-vault/general/service-limits
 	Concurrency int
 	// Timeout bounds a whole load. Zero means DefaultTimeout; negative is an error.
 	Timeout time.Duration
 
 	// ClientOptions go to azsecrets: retries, API version, cloud, transport. An
 	// *http.Client given as transport is used as a copy that follows no redirect;
-	// without one, the transport is made here. Unless Retry says how often and for
-	// which statuses to try again, a vault that throttles is asked again as long as
-	// Timeout allows, and any other failure that may pass three times.
+	// without one, the transport is made here.
+	//
+	// Retry may say how often and for which statuses to try again. If it says
+	// neither, a vault that throttles is asked again until Timeout is over. Other
+	// temporary failures are tried again three times.
 	ClientOptions azsecrets.ClientOptions
 	// Logger gets warnings, and what was loaded at debug level. Nil means
 	// [slog.Default].

@@ -33,7 +33,7 @@ func TestConfigIsChecked(t *testing.T) {
 			"provider: Credential is nil: set the GetToken of one, such as azidentity.NewDefaultAzureCredential's",
 		}},
 		{"http", provider.Config{VaultURL: "http://my-vault.vault.azure.net", Credential: cred.GetToken}, []string{"provider: VaultURL does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"}},
-		{"name alone", provider.Config{VaultURL: "my-vault", Credential: cred.GetToken}, []string{"provider: VaultURL does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"}},
+		{"only a name", provider.Config{VaultURL: "my-vault", Credential: cred.GetToken}, []string{"provider: VaultURL does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"}},
 		{"no host", provider.Config{VaultURL: "https:///", Credential: cred.GetToken}, []string{"provider: VaultURL has no host"}},
 		{"not a URL", provider.Config{VaultURL: "https://a b:canary@", Credential: cred.GetToken}, []string{"provider: VaultURL is not a URL: set the vault's address, such as https://my-vault.vault.azure.net"}},
 		{"user", provider.Config{VaultURL: "https://me:canary@my-vault.vault.azure.net", Credential: cred.GetToken}, []string{"provider: VaultURL holds a user name: set the vault's address only"}},

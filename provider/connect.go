@@ -16,9 +16,9 @@ import (
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
-// ConnectToKeyVault is the second stage of Altinn's guide: it binds the section
-// kvSetting of k and, only when that is complete, loads the vault that it names
-// over k by the rules of [Merge]. It reports whether it did.
+// ConnectToKeyVault is the second stage of Altinn's guide. If the section kvSetting
+// of k is complete, it loads the vault that the section names over k, by the rules
+// of [Merge]. It reports whether it did.
 //
 // The section (kvSettings is accepted as well, both in any case) is complete
 // when ClientId, TenantId, ClientSecret and SecretUri are all non-blank. With

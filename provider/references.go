@@ -18,8 +18,8 @@ import (
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
-// ResolveReferences replaces each setting of k that is a Key Vault reference, as
-// Azure App Service and Functions write them, by the secret that it names:
+// ResolveReferences replaces each setting of k that is a Key Vault reference by the
+// secret that it names. Azure App Service and Functions write references so:
 //
 //	@Microsoft.KeyVault(VaultName=my-vault;SecretName=my-secret)
 //	@Microsoft.KeyVault(VaultName=my-vault;SecretName=my-secret;SecretVersion=…)
@@ -31,14 +31,14 @@ import (
 //
 // The identity is cfg's Credential, or else the client secret of the section
 // kvSetting. It is shown only to Key Vault's own hosts and to the vault that
-// kvSetting or cfg's VaultURL names, so that a settings file cannot send it
-// elsewhere. Several references to one secret cost one request.
+// kvSetting or cfg's VaultURL names. A settings file cannot send it elsewhere. Several references to one secret cost one request.
 //
 // The settings say which secrets to read: in cfg Secrets, Sections, Filter, Map
 // and Require have to be empty.
 //
-// The error names each setting that cannot be resolved and never holds a value; k
-// is as it was then. ctx and [Config.Timeout] bound the whole.
+// The error names each setting that cannot be resolved and never holds a value. On
+// an error k is as it was. ctx and [Config.Timeout] bound the whole.
+//
 // https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
 func ResolveReferences(ctx context.Context, k *koanf.Koanf, cfg ConnectConfig) error {
 	if k == nil {
@@ -110,7 +110,7 @@ type reference struct {
 }
 
 // findReferences lists the references among the given values, by path. own is the
-// address of the vault that the settings name, "" if they name none.
+// address of the vault that the settings name, "" without one.
 func findReferences(t *tree.Tree, own string, in func(*tree.Node) bool) ([]reference, error) {
 	var refs []reference
 	var wrong []error

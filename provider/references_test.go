@@ -278,7 +278,7 @@ func TestReferencesToOwnVault(t *testing.T) {
 	china := vaulttest.NewServer(vaulttest.WithVaultHost("other.vault.azure.cn"), vaulttest.WithSecrets(map[string]string{"one": "1"}))
 	defer china.Close()
 	cfg := connectConfig(china, &log)
-	cfg.ClientOptions.DisableChallengeResourceVerification = true // the stand-in's challenge is the public cloud's
+	cfg.ClientOptions.DisableChallengeResourceVerification = true // the test server's challenge is the public cloud's
 	k = newKoanf(t, map[string]any{"kvSetting": with(china, map[string]any{"SecretUri": "https://own.vault.azure.cn/"}), "A": ref("VaultName=other;SecretName=one")}, ":")
 	if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil || k.String("A") != "1" {
 		t.Errorf("got %q, %v", k.String("A"), err)

@@ -110,8 +110,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// The slightest sign of a configuration prevents the demo, misspelt or not, and
-// what is missing is an error that says where it was looked for.
+// The slightest sign of a configuration prevents the demo, misspelt or not. What is
+// missing is an error that says where the application looked for it.
 func TestNoDemoWithAnyConfiguration(t *testing.T) {
 	t.Parallel()
 	const missing = `fxmodule: client "altinn" from section MaskinportenSettings: `

@@ -54,8 +54,8 @@ func byReasonPhrase(err error) *proxyError {
 	return nil
 }
 
-// proxyOf is the proxy that a transport of net/http's uses for a request; nil if
-// there is none, or another kind of transport.
+// proxyOf is the proxy that a transport of net/http's uses for a request. It is nil
+// without a proxy, and for another kind of transport.
 func proxyOf(carrier policy.Transporter, req *http.Request) *url.URL {
 	client, ok := carrier.(*http.Client)
 	if !ok {
@@ -76,7 +76,7 @@ func proxyOf(carrier policy.Transporter, req *http.Request) *url.URL {
 	return found
 }
 
-// variableOf finds the environment variable that names a proxy; "" if none does.
+// variableOf finds the environment variable that names a proxy; "" if no variable does.
 // For https addresses net/http reads the first of these two that is set, and no
 // other.
 func variableOf(proxy *url.URL) string {

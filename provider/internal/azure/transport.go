@@ -53,8 +53,8 @@ func IsNil(v any) bool {
 	return v == nil || (reflect.ValueOf(v).Kind() == reflect.Pointer && reflect.ValueOf(v).IsNil())
 }
 
-// connections dials, and knows what is still open. net/http by itself
-// keeps a connection whose request was cancelled, and one that nobody waits for.
+// connections dials, and knows what is still open. net/http by itself keeps a
+// connection whose request was cancelled, and one that no request waits for.
 type connections struct {
 	dialer net.Dialer
 
