@@ -146,8 +146,8 @@ func (c Config) logger() *slog.Logger {
 	return c.Logger
 }
 
-// checked returns c with its defaults filled in and its secrets' names made
-// unique, or all that is wrong with it.
+// checked returns c with its defaults filled in, its lists copied and its secrets'
+// names made unique, or all that is wrong with it.
 func (c Config) checked(withURL bool) (Config, error) {
 	var problems []error
 	problem := func(format string, args ...any) {
@@ -160,7 +160,7 @@ func (c Config) checked(withURL bool) (Config, error) {
 		}
 		c.VaultURL = clean
 	}
-	c.Secrets = uniqueFold(c.Secrets)
+	c.Secrets, c.Sections = uniqueFold(c.Secrets), slices.Clone(c.Sections)
 	for _, name := range c.Secrets {
 		if !azure.IsSecretName(name) {
 			problem("Secrets: %q is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key", name)

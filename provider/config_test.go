@@ -74,13 +74,35 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
+// What a caller does with its Config later changes nothing.
+func TestConfigIsCopied(t *testing.T) {
+	t.Parallel()
+	fake := &kvFake{secrets: []kvSecret{{name: "A", value: "1"}, {name: "B", value: "2"}}}
+	sections, secrets := []string{"A"}, []string{"A"}
+	listed, err := provider.KeyVaultWithClient(fake, provider.Config{Sections: sections})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, err := provider.KeyVaultWithClient(fake, provider.Config{Secrets: secrets})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections[0], secrets[0] = "B", "B"
+	for name, vault := range map[string]*provider.Vault{"Sections": listed, "Secrets": named} {
+		got, err := vault.Read()
+		if diff := cmp.Diff(tree{"A": "1"}, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+	}
+}
+
 func TestClientMayNotBeNil(t *testing.T) {
 	t.Parallel()
 	var nilClient *azsecrets.Client
 	for _, client := range []provider.Client{nil, nilClient} {
 		if _, err := provider.KeyVaultWithClient(client, provider.Config{Timeout: -1}); err == nil ||
 			err.Error() != "provider: Timeout -1ns is negative\nprovider: the client is nil" {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want both faults", err)
 		}
 	}
 }
@@ -90,10 +112,10 @@ func TestZeroVault(t *testing.T) {
 	var none *provider.Vault
 	for _, vault := range []*provider.Vault{none, {}} {
 		if _, err := vault.Read(); err == nil || err.Error() != "provider: a Vault is made by KeyVault or KeyVaultWithClient" {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want an error that says how to make a Vault", err)
 		}
 		if _, err := vault.ReadBytes(); err == nil {
-			t.Error("ReadBytes gave bytes")
+			t.Error("got no error from ReadBytes, want one")
 		}
 	}
 }

@@ -283,7 +283,7 @@ func TestPanickyClient(t *testing.T) {
 	}
 }
 
-// TestAnyTransporter shows that a transport that is no *http.Client works.
+// TestAnyTransporter shows that a transport that is not an *http.Client works.
 func TestAnyTransporter(t *testing.T) {
 	t.Parallel()
 	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"A": "a"}))

@@ -132,7 +132,17 @@ provider: bad:Limits:a: its value cannot be read as int`},
 		})
 	}
 	if err := provider.Unmarshal(nil, "A", &mine{}); !errors.Is(err, provider.ErrNoSection) {
-		t.Errorf("no koanf: got %v", err)
+		t.Errorf("no koanf: got %v, want ErrNoSection", err)
+	}
+}
+
+// Without a delimiter a name is one key, whatever it holds.
+func TestNearNamesWithoutADelimiter(t *testing.T) {
+	t.Parallel()
+	k := newKoanf(t, tree{"Saksvarsel": tree{}, "": tree{"Saksvarsl": 1}}, "")
+	_, err := provider.Section(k, "Saksvarsl")
+	if want := `provider: section "Saksvarsl": no such section (near names: Saksvarsel)`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

@@ -37,6 +37,8 @@ func TestDiagnose(t *testing.T) {
 	callers, sdks := Wrap(fake{}, ""), Wrap(sdk, "")
 	late := answer(429, `{}`)
 	late.Header.Set("Retry-After", "7")
+	final := answer(403, `{}`)
+	final.Header.Set("Retry-After", "7")
 	cases := []struct {
 		name    string
 		session *Session
@@ -105,6 +107,16 @@ func TestDiagnose(t *testing.T) {
 			want: Diagnosis{Reason: "policy says no"}, cause: true,
 		},
 		{
+			name: "a refusal that is final, with a Retry-After", session: ours,
+			err:  &azcore.ResponseError{StatusCode: 403, RawResponse: final},
+			want: Diagnosis{StatusCode: 403, Reason: "403 Forbidden"}, hint: cureRole, cause: true,
+		},
+		{
+			name: "an answer that is not kept", session: callers,
+			err:  &azcore.ResponseError{StatusCode: 503},
+			want: Diagnosis{StatusCode: 503, Reason: "503 Service Unavailable"}, hint: "the service has a fault of its own", cause: true,
+		},
+		{
 			name: "JSON of another type", session: ours, err: errors.New("unmarshalling type *azsecrets.Secret: " + canary),
 			want: Diagnosis{Reason: meaningOf(kindNotJSON)}, hint: cureAddress,
 		},
@@ -143,11 +155,11 @@ func TestDiagnose(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v", got, c.want)
 			}
 			if !strings.HasPrefix(got.Hint, c.hint) || c.hint == "" && got.Hint != "" || (got.Cause != nil) != c.cause {
-				t.Errorf("got the hint %q and the cause %v", got.Hint, got.Cause)
+				t.Errorf("got the hint %q and the cause %v, want the hint %q and a cause: %v", got.Hint, got.Cause, c.hint, c.cause)
 			}
 			for e := got.Cause; e != nil; e = errors.Unwrap(e) {
 				if text := fmt.Sprintf("%s %v %+v", got.Reason, e, e); strings.Contains(text, canary) {
-					t.Errorf("%T quotes: %s", e, text)
+					t.Errorf("got a quotation in %T, want it nowhere: %s", e, text)
 				}
 			}
 		})
