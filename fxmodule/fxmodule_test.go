@@ -369,7 +369,7 @@ func TestFileBesideTheSettings(t *testing.T) {
 	}
 }
 
-// A section that is no section is an error, with edits or without.
+// What is not a section is an error, with edits or without.
 func TestWhatIsNotASection(t *testing.T) {
 	t.Parallel()
 	k := koanf.New(":")

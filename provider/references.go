@@ -55,7 +55,7 @@ func ResolveReferences(ctx context.Context, k *koanf.Koanf, cfg ConnectConfig) e
 	return s.into(k)
 }
 
-// everything and notSecrets choose the values in which references are looked for.
+// everything and notSecrets choose the values that may be references.
 func everything(*tree.Node) bool   { return true }
 func notSecrets(n *tree.Node) bool { return n.Origin.Secret == "" }
 

@@ -128,7 +128,7 @@ func TestNoDemoWithAnyConfiguration(t *testing.T) {
 		{name: "only a vault's address", in: invocation{environ: []string{"KVSETTING__SECRETURI=https://v.vault.azure.net"}}, sign: "the environment variable KVSETTING__SECRETURI"},
 		{name: "a vault's address, misspelt", in: invocation{environ: []string{"KvSeting__SecretUri=https://v.vault.azure.net"}}, sign: "the environment variable KvSeting__SecretUri"},
 		{name: "a vault's address in another style", in: invocation{environ: []string{"KV_SETTING_SECRETURI=https://v.vault.azure.net"}}, sign: "the environment variable KV_SETTING_SECRETURI"},
-		{name: "a name that is no setting's", in: invocation{environ: []string{"MaskinportenSettings____ClientId=a"}}, sign: "the environment variable MaskinportenSettings____ClientId"},
+		{name: "a name that is not a setting's", in: invocation{environ: []string{"MaskinportenSettings____ClientId=a"}}, sign: "the environment variable MaskinportenSettings____ClientId"},
 		{name: "another section", in: invocation{environ: []string{"Logging__LogLevel__Default=Debug"}}, sign: "the environment variable Logging__LogLevel__Default"},
 		{name: "a setting as NAIS writes it", in: invocation{environ: []string{"MASKINPORTEN_CLIENT_ID=a"}}, sign: "the environment variable MASKINPORTEN_CLIENT_ID"},
 		{name: "the API's address", in: invocation{environ: []string{"ExampleApp_ApiUrl=https://a.example/"}}, sign: "the environment variable ExampleApp_ApiUrl"},
@@ -158,7 +158,7 @@ func TestNoDemoWithAnyConfiguration(t *testing.T) {
 			if out.String() != "" || strings.Contains(err.Error(), "127.0.0.1") {
 				t.Errorf("the test servers run:\n%s", out.String())
 			}
-			if !strings.HasSuffix(errs.String(), "app: this is no demo, because of "+c.sign+": without it, the demo runs\n") {
+			if !strings.HasSuffix(errs.String(), "app: this is not a demo, because of "+c.sign+": without it, the demo runs\n") {
 				t.Errorf("logged %s", errs.String())
 			}
 		})

@@ -146,7 +146,7 @@ func TestFirstChallengeComesFirst(t *testing.T) {
 	}
 }
 
-func TestClaimsThatAreNoObject(t *testing.T) {
+func TestClaimsThatAreNotAnObject(t *testing.T) {
 	t.Parallel()
 	for _, claims := range []string{"{", "null", "[]", "nbf"} {
 		srv := vaulttest.NewServer()

@@ -81,7 +81,7 @@ type counted struct {
 	mu     sync.Mutex
 	open   map[net.Conn]bool
 	all    int
-	closed chan struct{} // gets one element when none is open any more
+	closed chan struct{} // gets one element when the last one closes
 }
 
 func (c *counted) state(conn net.Conn, state http.ConnState) {
