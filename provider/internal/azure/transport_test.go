@@ -175,3 +175,13 @@ func TestLateDial(t *testing.T) {
 	}
 	runtime.KeepAlive(kept)
 }
+
+// A dial that fails is an error, and nothing is kept of it.
+func TestDialFails(t *testing.T) {
+	t.Parallel()
+	c := &connections{conns: map[*connection]bool{}}
+	conn, err := c.dial(t.Context(), "tcp", "127.0.0.1:no-port")
+	if err == nil || conn != nil || len(c.conns) != 0 {
+		t.Errorf("got %v, %v and %d connections kept, want only an error", conn, err, len(c.conns))
+	}
+}
