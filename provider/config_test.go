@@ -57,12 +57,12 @@ func TestConfigIsChecked(t *testing.T) {
 			vault, err := provider.KeyVault(c.cfg)
 			if len(c.want) == 0 {
 				if err != nil || fmt.Sprint(vault) != "provider.Vault("+url+")" {
-					t.Errorf("got %v, %v", vault, err)
+					t.Errorf("got %v, %v, want a vault at %s", vault, err, url)
 				}
 				return
 			}
 			if err == nil || vault != nil {
-				t.Fatalf("got %v, %v", vault, err)
+				t.Fatalf("got %v, %v, want only an error", vault, err)
 			}
 			if diff := cmp.Diff(strings.Join(c.want, "\n"), err.Error()); diff != "" {
 				t.Error(diff)
@@ -70,7 +70,7 @@ func TestConfigIsChecked(t *testing.T) {
 		})
 	}
 	if n := srv.Stats(); n.Metadata+n.Challenges != 0 {
-		t.Errorf("a constructor sent something: %+v", n)
+		t.Errorf("got requests of a constructor, want nothing sent: %+v", n)
 	}
 }
 

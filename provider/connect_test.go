@@ -53,18 +53,18 @@ func TestConnectToKeyVault(t *testing.T) {
 			cfg.Origins = &origins
 			connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg)
 			if !connected || err != nil {
-				t.Fatalf("connected %v, error %v", connected, err)
+				t.Fatalf("got connected %v, error %v, want it connected", connected, err)
 			}
 			got, err := provider.Section(k, "MaskinportenSettings")
 			if diff := cmp.Diff(map[string]any{"clientID": "from the vault", "Scope": "kept"}, got); diff != "" || err != nil {
-				t.Errorf("%s %v", diff, err)
+				t.Errorf("got %v, settings (-want +got):\n%s", err, diff)
 			}
 			source, _ := origins.Of("MaskinportenSettings:ClientId")
 			if want := "secret MaskinportenSettings--ClientId of " + srv.VaultURL(); source != want {
-				t.Errorf("came from %q", source)
+				t.Errorf("got it from %q, want %q", source, want)
 			}
 			if !strings.Contains(origins.Summary(), "Key Vault connected: "+srv.VaultURL()) {
-				t.Errorf("summary %q", origins.Summary())
+				t.Errorf("got the summary %q, want it to name the vault", origins.Summary())
 			}
 			if strings.Contains(log.String(), srv.ClientSecret()) {
 				t.Error("the client secret was logged")
@@ -90,7 +90,7 @@ func TestConnectKeepsSources(t *testing.T) {
 	cfg := connecting(t, srv)
 	cfg.Logger, cfg.Origins = log.Logger(), app.Origins
 	if connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg); !connected || err != nil {
-		t.Fatalf("connected %v, error %v", connected, err)
+		t.Fatalf("got connected %v, error %v, want it connected", connected, err)
 	}
 	got := map[string]string{}
 	for path, source := range app.Origins.All() {
@@ -104,7 +104,7 @@ func TestConnectKeepsSources(t *testing.T) {
 		t.Errorf("overrode (-want +got):\n%s", diff)
 	}
 	if k.String("S:A") != "vault" || k.String("S:C") != "the program's own" {
-		t.Errorf("settings %v", k.Raw())
+		t.Errorf("got %v, want S:A from the vault and S:C as it was", k.Raw())
 	}
 }
 
@@ -126,7 +126,7 @@ func TestConnectWithACredential(t *testing.T) {
 			k := newKoanf(t, settings, ":")
 			connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg)
 			if !connected || err != nil || k.String("A") != "1" {
-				t.Errorf("connected %v, error %v, got %q", connected, err, k.String("A"))
+				t.Errorf("got connected %v, error %v, A %q, want it connected and A 1", connected, err, k.String("A"))
 			}
 		})
 	}
@@ -162,14 +162,14 @@ func TestIncompleteKVSetting(t *testing.T) {
 			k := newKoanf(t, c.settings, ":")
 			connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg)
 			if connected || err != nil {
-				t.Errorf("connected %v, error %v", connected, err)
+				t.Errorf("got connected %v, error %v, want neither", connected, err)
 			}
 			if !strings.Contains(log.String(), "level="+c.level) || strings.Count(log.String(), "level=") != 1 {
-				t.Errorf("logged %s", log.String())
+				t.Errorf("got the log %s, want one line at %s", log.String(), c.level)
 			}
 			_, fields, _ := strings.Cut(c.lacks, " lacks ")
 			if !strings.HasSuffix(origins.Summary(), "no Key Vault connected: kvSetting lacks "+fields) {
-				t.Errorf("summary %q", origins.Summary())
+				t.Errorf("got the summary %q, want it to end with what kvSetting lacks: %s", origins.Summary(), fields)
 			}
 			cfg.Require = true
 			_, err = provider.ConnectToKeyVault(t.Context(), k, cfg)
@@ -182,7 +182,7 @@ func TestIncompleteKVSetting(t *testing.T) {
 		})
 	}
 	if n := srv.Stats(); n.Lists+n.Challenges+n.Metadata+n.Tokens > 0 {
-		t.Errorf("the network was used: %+v", n)
+		t.Errorf("got requests, want nothing sent: %+v", n)
 	}
 }
 
@@ -270,7 +270,7 @@ func TestTenants(t *testing.T) {
 		}
 	}
 	if n := srv.Stats(); n.Challenges+n.Metadata+n.Tokens > 0 {
-		t.Errorf("something was sent: %+v", n)
+		t.Errorf("got requests, want nothing sent: %+v", n)
 	}
 	for _, tenant := range []string{"contoso.onmicrosoft.com", "CONTOSO.no", "a-b.c1.xn--p1ai", "1a.no"} {
 		k := newKoanf(t, tree{"kvSetting": with(srv, tree{"TenantId": tenant})}, ":")
@@ -315,7 +315,7 @@ func TestConnectIsBounded(t *testing.T) {
 				start := time.Now()
 				_, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &log))
 				if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != provider.DefaultTimeout {
-					t.Errorf("%v after %v", err, took)
+					t.Errorf("got %v after %v, want the deadline after %v", err, took, provider.DefaultTimeout)
 				}
 				synctest.Wait()
 			})
@@ -367,7 +367,7 @@ func TestLoad(t *testing.T) {
 			}
 			section, err := provider.Section(k, "MaskinportenSettings")
 			if err != nil || section["ClientId"] != c.clientID || section["EncodedJwk"] != canary || section["Scope"] != "a" {
-				t.Errorf("got %v, %v", section, err)
+				t.Errorf("got %v, %v, want ClientId %s and the rest merged", section, err, c.clientID)
 			}
 			if source, _ := origins.Of("MaskinportenSettings:ClientId"); source != c.source {
 				t.Errorf("came from %q, want %q", source, c.source)
@@ -375,7 +375,7 @@ func TestLoad(t *testing.T) {
 			ignored := strings.Contains(log.String(), "appsettings.Local.json is there, but is read in Development only") &&
 				strings.Contains(log.String(), "APP_ENVIRONMENT=Development")
 			if ignored != (c.environment == "Production") {
-				t.Errorf("warned %v:\n%s", ignored, log.String())
+				t.Errorf("got the warning %v, want %v:\n%s", ignored, !ignored, log.String())
 			}
 			if strings.Contains(log.String()+origins.Summary(), canary) {
 				t.Error("a secret is printed")
@@ -404,7 +404,7 @@ func TestLoadTellsEitherOrigins(t *testing.T) {
 		fromVault, _ := origins.Of("A")
 		fromFile, _ := origins.Of("B")
 		if fromVault != "secret A of "+srv.VaultURL() || fromFile != "appsettings.json" {
-			t.Errorf("in AppConfig %v: A is from %q and B from %q", inApp, fromVault, fromFile)
+			t.Errorf("in AppConfig %v: got A from %q and B from %q, want the vault and the file", inApp, fromVault, fromFile)
 		}
 	}
 }
@@ -416,11 +416,11 @@ func TestLoadErrors(t *testing.T) {
 	var log logtest.Buffer
 	broken := provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: []byte("{\n  \"A\": }")}}, Environ: list(), Logger: log.Logger()}
 	if _, err := provider.Load(t.Context(), broken, provider.ConnectConfig{}); err == nil || !strings.Contains(err.Error(), "appsettings.json: line 2, column 8") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the place of the fault", err)
 	}
 	empty := provider.AppConfig{FS: fstest.MapFS{}, Environ: list(), Logger: log.Logger()}
 	if _, err := provider.Load(t.Context(), empty, provider.ConnectConfig{Require: true}); err == nil || !strings.Contains(err.Error(), "kvSetting lacks ClientId") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want what kvSetting lacks", err)
 	}
 	// A local file that fits the files, but not what the vault brings.
 	srv.Set("Logging--Level", "Info")
@@ -430,6 +430,6 @@ func TestLoadErrors(t *testing.T) {
 	}
 	cfg := provider.ConnectConfig{Config: kvConfig(t, srv)}
 	if _, err := provider.Load(t.Context(), clash, cfg); err == nil || !strings.Contains(err.Error(), "appsettings.Local.json: Logging: a single value cannot replace the section that is there") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the local file refused", err)
 	}
 }

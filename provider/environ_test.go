@@ -88,10 +88,10 @@ func TestUnusedVariablesHaveNoOrigin(t *testing.T) {
 		t.Fatal(err)
 	}
 	if source, _ := app.Origins.Of("path"); source != "appsettings.json" {
-		t.Errorf("Path: %s", source)
+		t.Errorf("Path: got %q, want appsettings.json", source)
 	}
 	if source, _ := app.Origins.Of("New"); source != "environment variable new" {
-		t.Errorf("NEW: %s", source)
+		t.Errorf("NEW: got %q, want the variable new", source)
 	}
 }
 
@@ -105,9 +105,9 @@ func TestOfManyValuesTheLast(t *testing.T) {
 	app.Environ = list(environ...)
 	k, err := provider.LoadAppConfig(app)
 	if err != nil || k.String("A") != "99" || k.String("B") != "99" {
-		t.Errorf("A %v, B %v, %v", k.Get("A"), k.Get("B"), err)
+		t.Errorf("got A %v, B %v, %v, want 99 for both", k.Get("A"), k.Get("B"), err)
 	}
 	if strings.Contains(log.String(), "two environment variables") {
-		t.Errorf("one name was taken for two:\n%s", log)
+		t.Errorf("got a warning of two variables, want one name taken for one:\n%s", log)
 	}
 }

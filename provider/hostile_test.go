@@ -116,13 +116,13 @@ func TestTokenStaysHome(t *testing.T) {
 			}
 			srv.Faults.Add(fault)
 			if _, err := kvVault(t, cfg).Read(); err == nil {
-				t.Error("no error")
+				t.Error("got no error, want one")
 			}
 			if visits.Load() != 0 || tokens.Load() != 0 {
-				t.Errorf("the other host got %d requests, %d with a token", visits.Load(), tokens.Load())
+				t.Errorf("got %d requests at the other host, %d with a token, want no requests", visits.Load(), tokens.Load())
 			}
 			if client.CheckRedirect != nil {
-				t.Error("the user's client was changed")
+				t.Error("got the user's client changed, want it as it was")
 			}
 		})
 	}
@@ -143,7 +143,7 @@ func TestEndlessListing(t *testing.T) {
 	}
 	_, err = vault.Read()
 	if err == nil || !strings.Contains(err.Error(), "the listing does not end") || pages != 1000 {
-		t.Errorf("%v after %d pages", err, pages)
+		t.Errorf("got %v after %d pages, want the listing ended", err, pages)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestOddClients(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, c.want)
 			}
 			if strings.HasSuffix(c.name, " fails") && !errors.Is(err, odd) {
-				t.Errorf("the client's error is not in the chain: %v", err)
+				t.Errorf("got %v, want the client's error in its chain", err)
 			}
 		})
 	}
@@ -210,7 +210,7 @@ func TestDeafCredential(t *testing.T) {
 		start := time.Now()
 		_, err := kvVault(t, cfg).Read()
 		if took := time.Since(start); took != 30*time.Second || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), ": authenticate: ") {
-			t.Errorf("%v after %v", err, took)
+			t.Errorf("got %v after %v, want the end of the Timeout", err, took)
 		}
 	})
 }
@@ -279,7 +279,7 @@ func TestPanickyClient(t *testing.T) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 	if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "TestPanickyClient") || strings.Contains(text, canary) {
-		t.Errorf("the log: %s", text)
+		t.Errorf("got the log %s, want the stack without the value", text)
 	}
 }
 
@@ -291,7 +291,7 @@ func TestAnyTransporter(t *testing.T) {
 	cfg := kvConfig(t, srv)
 	cfg.ClientOptions.Transport = transporterFunc((&http.Client{Transport: srv.Transport()}).Do)
 	if got := kvRead(t, cfg); got["A"] != "a" {
-		t.Errorf("got %v", got)
+		t.Errorf("got %v, want the secret", got)
 	}
 }
 
@@ -307,6 +307,6 @@ func TestResourceCheckStaysOn(t *testing.T) {
 		t.Errorf("got %v, want the refusal of the host", err)
 	}
 	if stats := srv.Stats(); stats.Tokens != 0 {
-		t.Error("a token was asked for")
+		t.Error("got a request for a token, want none")
 	}
 }

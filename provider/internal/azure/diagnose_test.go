@@ -243,11 +243,11 @@ func TestWhoseTimeEnded(t *testing.T) {
 	s.gate.waiting.Add(1)
 	for _, ended := range []error{context.DeadlineExceeded, context.Canceled} {
 		if d := s.Diagnose(loads, StepList, ended); d.Step != StepAuthenticate {
-			t.Errorf("%v while the credential was asked: %+v", ended, d)
+			t.Errorf("%v while the credential was asked: got %+v, want the step %s", ended, d, StepAuthenticate)
 		}
 	}
 	if d := s.Diagnose(loads, StepList, errNoList); d.Step != StepList {
-		t.Errorf("another error while the credential was asked: %+v", d)
+		t.Errorf("another error while the credential was asked: got %+v, want the step %s", d, StepList)
 	}
 }
 
@@ -270,7 +270,7 @@ func TestGone(t *testing.T) {
 			s.listed = listed
 			d := s.Diagnose(t.Context(), StepGet, refusal(404, code, `{}`))
 			if got := strings.Contains(d.Hint, "deleted meanwhile: load again"); got != listed {
-				t.Errorf("%q, listed %v: %s", code, listed, d.Hint)
+				t.Errorf("%q, listed %v: got %s, want the advice to load again only if it was listed", code, listed, d.Hint)
 			}
 		}
 	}

@@ -72,10 +72,10 @@ func TestTransportErrors(t *testing.T) {
 				t.Errorf("got  %d, %s\nwant %d, %s", got.kind, got, c.kind, c.text)
 			}
 			if c.found != nil && !errors.Is(got, c.found) {
-				t.Errorf("%v is not in the chain", c.found)
+				t.Errorf("got %v, want %v in its chain", got, c.found)
 			}
 			if again := readTransport(fmt.Errorf("azcore: %w", got)); again.Error() != got.Error() {
-				t.Errorf("read twice: %s", again)
+				t.Errorf("read twice: got %s, want %s", again, got)
 			}
 			if errors.Is(got, errQuoting) {
 				t.Error("the quoting error is in the chain")
@@ -167,7 +167,7 @@ func TestTLSRefused(t *testing.T) {
 			_, err := s.Get(t.Context(), "A", "")
 			d := s.Diagnose(t.Context(), StepGet, err)
 			if !strings.Contains(d.Reason, c.reason) || !strings.Contains(d.Hint, c.hint) || strings.Contains(d.Hint, "certificate of its own") {
-				t.Errorf("got %s; %s", d.Reason, d.Hint)
+				t.Errorf("got %s; %s, want %s; %s", d.Reason, d.Hint, c.reason, c.hint)
 			}
 			if n := visits(); n != 1 {
 				t.Errorf("%d handshakes, want 1", n)
@@ -271,7 +271,7 @@ func TestVariableOf(t *testing.T) { // not parallel: it sets the environment
 		t.Setenv("HTTPS_PROXY", c.upper)
 		t.Setenv("https_proxy", c.lower)
 		if got := variableOf(&url.URL{Scheme: "http", Host: "p:1"}); got != c.want {
-			t.Errorf("%+v: got %q", c, got)
+			t.Errorf("%+v: got %q, want %q", c, got, c.want)
 		}
 	}
 }

@@ -176,7 +176,7 @@ func TestTriesAreCountedByRequest(t *testing.T) {
 	for range 3 {
 		for _, name := range []string{"A", "B"} {
 			if got, err := s.Get(t.Context(), name, ""); err != nil || got.Value != "x" {
-				t.Fatalf("%s: got %q, %v", name, got.Value, err)
+				t.Fatalf("%s: got %q, %v, want x", name, got.Value, err)
 			}
 		}
 	}
@@ -188,6 +188,6 @@ func TestTransportGivesNothing(t *testing.T) {
 	s := open(t, &credential{}, transporter(func(*http.Request) (*http.Response, error) { return nil, nil })) //nolint:nilnil // that is the test
 	_, err := s.Get(t.Context(), "A", "")
 	if d := s.Diagnose(t.Context(), StepGet, err); d.Reason != errNothing.Error() {
-		t.Errorf("got %+v", d)
+		t.Errorf("got %+v, want the reason %q", d, errNothing)
 	}
 }

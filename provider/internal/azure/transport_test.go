@@ -57,7 +57,7 @@ func TestOwnClient(t *testing.T) {
 	}
 	transport := client.Transport.(*http.Transport)
 	if transport.MaxIdleConns != 7 || transport.MaxIdleConnsPerHost != 7 || transport.TLSClientConfig.MinVersion != tls.VersionTLS12 || transport.Proxy == nil {
-		t.Errorf("got %+v", transport)
+		t.Errorf("got %+v, want 7 idle connections, TLS 1.2 and the environment's proxy", transport)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestCallersClient(t *testing.T) {
 	carrier, _ := newTransport(given, 1)
 	copied, ok := carrier.(*http.Client)
 	if !ok || copied == given || copied.Timeout != time.Second || copied.CheckRedirect == nil || given.CheckRedirect != nil {
-		t.Errorf("got %+v of %+v", carrier, given)
+		t.Errorf("got %+v of %+v, want a copy that follows no redirect", carrier, given)
 	}
 	var none *http.Client
 	if carrier, _ := newTransport(none, 1); carrier.(*http.Client).Transport == nil {
@@ -160,7 +160,7 @@ func TestLateDial(t *testing.T) {
 	}}
 	c := &connections{dialer: dialer, conns: map[*connection]bool{}, closed: true}
 	if conn, err := c.dial(context.Background(), "tcp", listener.Addr().String()); err == nil {
-		t.Errorf("got %v", conn)
+		t.Errorf("got %v, want an error", conn)
 	}
 	server, err := listener.Accept()
 	if err != nil {
