@@ -111,8 +111,6 @@ func spell(v any, how func(string) string) any {
 	return v
 }
 
-type anything struct{}
-
 // withoutValues is a tree whose single values equal every value.
 func withoutValues(v any) any {
 	switch v := v.(type) {

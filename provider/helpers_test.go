@@ -284,3 +284,5 @@ func kvLeaves(v any) int {
 	}
 	return n
 }
+
+type anything struct{}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -19,10 +18,6 @@ import (
 // refusal is the SDK's error for an answer of the vault.
 func refusal(status int, code, body string) error {
 	return &azcore.ResponseError{StatusCode: status, ErrorCode: code, RawResponse: answer(status, body)}
-}
-
-func answer(status int, body string) *http.Response {
-	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
 }
 
 // TestDiagnose takes errors apart that no double makes.

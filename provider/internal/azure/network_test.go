@@ -22,11 +22,6 @@ import (
 	"github.com/portnokkel/portnokkel/internal/logtest"
 )
 
-const canary = "c4n4ry"
-
-// errQuoting is how net/http's errors come that quote a server.
-var errQuoting = fmt.Errorf("malformed HTTP response %q", canary)
-
 // TestTransportErrors holds what is passed on of a transport's error.
 func TestTransportErrors(t *testing.T) {
 	t.Parallel()
@@ -306,5 +301,3 @@ func TestProxyOf(t *testing.T) {
 		}
 	}
 }
-
-var errDial = &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}

@@ -59,26 +59,6 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// fake is a client of the caller's.
-type fake struct {
-	get   func(context.Context) (azsecrets.GetSecretResponse, error)
-	pager func() *azruntime.Pager[azsecrets.ListSecretPropertiesResponse]
-}
-
-func (f fake) NewListSecretPropertiesPager(*azsecrets.ListSecretPropertiesOptions) *azruntime.Pager[azsecrets.ListSecretPropertiesResponse] {
-	if f.pager == nil {
-		return nil
-	}
-	return f.pager()
-}
-
-func (f fake) GetSecret(ctx context.Context, _, _ string, _ *azsecrets.GetSecretOptions) (azsecrets.GetSecretResponse, error) {
-	if f.get == nil {
-		return azsecrets.GetSecretResponse{}, nil
-	}
-	return f.get(ctx)
-}
-
 func pages(next func() (azsecrets.ListSecretPropertiesResponse, error), more func() bool) func() *azruntime.Pager[azsecrets.ListSecretPropertiesResponse] {
 	return func() *azruntime.Pager[azsecrets.ListSecretPropertiesResponse] {
 		return azruntime.NewPager(azruntime.PagingHandler[azsecrets.ListSecretPropertiesResponse]{

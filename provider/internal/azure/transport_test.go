@@ -17,30 +17,6 @@ import (
 	"github.com/portnokkel/portnokkel/faulttest"
 )
 
-// own is the transport that is used unless the caller gives one, taught to trust srv.
-func own(t *testing.T, srv *faulttest.Server) (*http.Client, func()) {
-	t.Helper()
-	carrier, closeAll := newTransport(nil, 7)
-	client, ok := carrier.(*http.Client)
-	if !ok {
-		t.Fatalf("got a %T, want an *http.Client", carrier)
-	}
-	if srv != nil {
-		client.Transport.(*http.Transport).TLSClientConfig.RootCAs = srv.Transport().TLSClientConfig.RootCAs
-	}
-	return client, closeAll
-}
-
-func get(t *testing.T, client *http.Client, address string) *http.Response {
-	t.Helper()
-	resp, err := client.Get(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	return resp
-}
-
 func TestOwnClient(t *testing.T) {
 	t.Parallel()
 	srv := faulttest.StartTLS(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
