@@ -77,7 +77,7 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 	}
 	credential, err := s.identity(kv, cfg)
 	if err != nil {
-		return fmt.Errorf("provider: %s: Key Vault reference: %w", refs[0].path, err)
+		return &referenceError{refs[0].path, err}
 	}
 	ctx, cancel := checked.bounded(ctx)
 	defer cancel()
@@ -101,6 +101,19 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 }
 
 const referencesLayer = "Key Vault references"
+
+// referenceError is an error of this package about settings that are references. It
+// has the package's prefix once.
+type referenceError struct {
+	settings string
+	err      error
+}
+
+func (e *referenceError) Error() string {
+	return fmt.Sprintf("provider: %s: Key Vault reference: %s", e.settings, strings.TrimPrefix(e.err.Error(), "provider: "))
+}
+
+func (e *referenceError) Unwrap() error { return e.err }
 
 // reference is a setting that names a secret.
 type reference struct {
@@ -170,7 +183,7 @@ func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, re
 	}
 	if failed := r.run(ctx); failed != nil {
 		explained := r.explain(ctx, *failed)
-		return nil, fmt.Errorf("provider: %s: Key Vault reference: %w", strings.Join(users(refs, address, explained.Secret), ", "), explained)
+		return nil, &referenceError{strings.Join(users(refs, address, explained.Secret), ", "), explained}
 	}
 	r.warn(time.Now())
 	for _, e := range r.entries {

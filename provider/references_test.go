@@ -303,16 +303,16 @@ func TestUnresolvableReferences(t *testing.T) {
 			name:     "a credential that is itself a reference",
 			settings: map[string]any{"kvSetting": map[string]any{"ClientId": "a", "TenantId": "b", "ClientSecret": ref("VaultName=my-vault;SecretName=one")}},
 			change:   func(c *provider.ConnectConfig) { c.Credential = nil },
-			want:     "provider: A: Key Vault reference: provider: kvSetting:ClientSecret: a Key Vault reference cannot be what reaches the vault: set it by other means",
+			want:     "provider: A: Key Vault reference: kvSetting:ClientSecret: a Key Vault reference cannot be what reaches the vault: set it by other means",
 		},
 		{
 			name: "no such secret",
-			want: "provider: A, B: Key Vault reference: provider: https://" + vaultHost + ": get missing: 404 Not Found SecretNotFound (0 of 1 secrets read); create the secret in the vault, or correct its name",
+			want: "provider: A, B: Key Vault reference: https://" + vaultHost + ": get missing: 404 Not Found SecretNotFound (0 of 1 secrets read); create the secret in the vault, or correct its name",
 		},
 		{
 			name:  "the vault is shut",
 			fault: faulttest.Fault{Status: 403, Body: `{"error":{"code":"Forbidden","innererror":{"code":"ForbiddenByFirewall"}}}`, Match: func(r *http.Request) bool { return r.Header.Get("Authorization") != "" }},
-			want: "provider: A, B: Key Vault reference: provider: https://" + vaultHost + ": get missing: 403 Forbidden ForbiddenByFirewall (0 of 1 secrets read); " +
+			want: "provider: A, B: Key Vault reference: https://" + vaultHost + ": get missing: 403 Forbidden ForbiddenByFirewall (0 of 1 secrets read); " +
 				"let this machine's address through the vault's firewall (Networking), or reach the vault by its private endpoint",
 		},
 		{
