@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Tests of .ci/functions.sh: each function is given fakes and must pass or fail.
+# Tests of .ci/functions.sh: each function meets commands made for the test, and must
+# pass or fail.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./functions.sh

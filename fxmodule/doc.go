@@ -23,7 +23,7 @@
 //
 // # Life
 //
-// Nothing runs until something in the graph asks for a client. One that nobody asks
+// Nothing runs until something in the graph asks for a client. One that is not asked
 // for, or that a test replaces with [fx.Replace], reads no settings and costs
 // nothing.
 //

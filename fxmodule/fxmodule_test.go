@@ -141,7 +141,7 @@ func TestWholeWay(t *testing.T) {
 	app := fxtest.New(t, w.app(w.config(), fxmodule.Module("altinn", w.servers()), fx.Invoke(func(p altinn) { got = p }))...)
 	app.RequireStart()
 	if n := w.porten.Stats().TokenRequests; n != 0 {
-		t.Errorf("%d token requests before the first use", n)
+		t.Errorf("got %d token requests before the first use, want 0", n)
 	}
 	status, body := get(t, got.Client)
 	if want := "altinn=true client=" + w.porten.ClientID(); status != 200 || body != want {
@@ -149,16 +149,16 @@ func TestWholeWay(t *testing.T) {
 	}
 	token, err := got.Source.Token(t.Context())
 	if err != nil || !token.IsAltinn() || token.Lifetime() != 30*time.Minute {
-		t.Errorf("got %v, %v", token, err)
+		t.Errorf("got %v, %v, want an Altinn token of 30 minutes", token, err)
 	}
 	app.RequireStop()
 	if _, err := got.Source.Token(t.Context()); !errors.Is(err, httpclient.ErrClosed) {
-		t.Errorf("after the stop: %v", err)
+		t.Errorf("after the stop: got %v, want ErrClosed", err)
 	}
 
 	log := w.log.String()
 	if !strings.Contains(log, `Environment (appsettings.json) is \"ver2\", which was shut down on 2024-06-10: use \"test\" instead`) {
-		t.Error("no warning about ver2")
+		t.Error("got no warning about ver2, want one")
 	}
 	for _, secret := range []string{testKey().EncodedJWK(), w.vault.ClientSecret(), token.AccessToken()} {
 		if strings.Contains(log, secret) {
@@ -204,13 +204,13 @@ func TestTwoClients(t *testing.T) {
 	app.RequireStart()
 	defer app.RequireStop()
 	if _, body := get(t, both.Altinn); body != "altinn=true client="+w.porten.ClientID() {
-		t.Errorf("altinn: %q", body)
+		t.Errorf("altinn: got %q, want an Altinn token of the client", body)
 	}
 	if _, body := get(t, both.KS); body != "altinn=false client=ks-client" {
-		t.Errorf("ks: %q", body)
+		t.Errorf("ks: got %q, want a Maskinporten token of ks-client", body)
 	}
 	if n := w.vault.Stats().Lists; n != 1 {
-		t.Errorf("the vault was listed %d times", n)
+		t.Errorf("got %d listings of the vault, want 1", n)
 	}
 }
 
@@ -222,11 +222,11 @@ func TestGraphIsValid(t *testing.T) {
 	}
 	err := fx.ValidateApp(fx.NopLogger, fxmodule.Module("altinn"), fx.Invoke(func(altinn) {}))
 	if err == nil || !strings.Contains(err.Error(), "missing type: *koanf.Koanf") {
-		t.Errorf("without a configuration: %v", err)
+		t.Errorf("without a configuration: got %v, want the koanf missing", err)
 	}
 	err = fx.ValidateApp(fx.NopLogger, fxmodule.Config(), fxmodule.Module("other"), fx.Invoke(func(altinn) {}))
 	if err == nil || !strings.Contains(err.Error(), `*http.Client[name="altinn"]`) {
-		t.Errorf("with another name: %v", err)
+		t.Errorf("with another name: got %v, want the client missing", err)
 	}
 }
 
@@ -235,20 +235,20 @@ func TestNames(t *testing.T) {
 	for _, name := range []string{"", "  "} {
 		err := fx.New(fx.NopLogger, fxmodule.Module(name)).Err()
 		if err == nil || err.Error() != `fxmodule: Module needs a name, such as "altinn", under which it provides its client` {
-			t.Errorf("%q: %v", name, err)
+			t.Errorf("%q: got %v, want that a name is needed", name, err)
 		}
 	}
 	err := fx.New(fx.NopLogger, fxmodule.Config(), fxmodule.Module("altinn"), fxmodule.Module("altinn")).Err()
 	if err == nil || !strings.Contains(err.Error(), `cannot provide *http.Client[name="altinn"] from [0]: already provided by "github.com/portnokkel/portnokkel/fxmodule".newClient`) {
-		t.Errorf("twice the same: %v", err)
+		t.Errorf("twice the same: got %v, want the second refused", err)
 	}
 	err = fx.New(fx.NopLogger, fxmodule.Module("a`b")).Err()
 	if err == nil || err.Error() != "fxmodule: the name \"a`b\" holds a backquote, which a field tag cannot" {
-		t.Errorf("a backquote: %v", err)
+		t.Errorf("a backquote: got %v, want it refused", err)
 	}
 	err = fx.New(fx.NopLogger, fxmodule.Module("altinn", nil, fxmodule.Section(" "))).Err()
 	if err == nil || err.Error() != `fxmodule: client "altinn": Section needs a name, such as "MaskinportenSettings"` {
-		t.Errorf("a blank section: %v", err)
+		t.Errorf("a blank section: got %v, want it refused", err)
 	}
 	// Any other name will do.
 	odd := "a \"b\" ø"
@@ -257,7 +257,7 @@ func TestNames(t *testing.T) {
 	err = fx.New(fx.NopLogger, fx.Supply(k), fxmodule.Module(odd, fxmodule.EditSettings(complete)),
 		fx.Invoke(fx.Annotate(func(c *http.Client) { client = c }, fx.ParamTags(fmt.Sprintf("name:%q", odd))))).Err()
 	if err != nil || client == nil {
-		t.Errorf("an odd name: %v", err)
+		t.Errorf("an odd name: got %v, want a client", err)
 	}
 }
 
@@ -272,22 +272,22 @@ func TestEditSettings(t *testing.T) {
 	var got altinn
 	app := fxtest.New(t, w.app(w.config(), fxmodule.Module("altinn", w.servers(), fxmodule.EditSettings(func(s *httpclient.MaskinportenSettings) {
 		if s.ClientID != w.porten.ClientID() {
-			t.Errorf("edits before the vault's %q", s.ClientID)
+			t.Errorf("got the client %q, want the vault's: edits come later", s.ClientID)
 		}
 		s.ExchangeToAltinnToken = false
 	}), fxmodule.EditSettings(func(s *httpclient.MaskinportenSettings) {
 		if s.ExchangeToAltinnToken {
-			t.Error("the edit before was lost")
+			t.Error("got the edit before lost, want both applied")
 		}
 	})), fx.Populate(&got))...)
 	app.RequireStart()
 	defer app.RequireStop()
 	if _, body := get(t, got.Client); !strings.HasPrefix(body, "altinn=false") {
-		t.Errorf("got %q", body)
+		t.Errorf("got %q, want a Maskinporten token", body)
 	}
 }
 
-// A client that nobody asks for, or that a test replaces, reads nothing.
+// A client that is not asked for, or that a test replaces, reads nothing.
 func TestUnusedCostsNothing(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]fx.Option{
@@ -309,7 +309,7 @@ func TestUnusedCostsNothing(t *testing.T) {
 			app := fxtest.New(t, w.app(w.config(), fxmodule.Module("altinn", w.servers()), opt)...)
 			app.RequireStart().RequireStop()
 			if s := w.vault.Stats(); s.Challenges != 0 {
-				t.Errorf("%+v", s)
+				t.Errorf("got %+v, want no request", s)
 			}
 		})
 	}
@@ -322,14 +322,14 @@ func TestWarmUp(t *testing.T) {
 	app := fxtest.New(t, w.app(w.config(), fxmodule.Module("altinn", w.servers(), fxmodule.WarmUp()), fx.Populate(&got))...)
 	app.RequireStart()
 	if s := w.porten.Stats(); s.TokenRequests != 1 || s.Exchanges != 1 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want one token request and one exchange", s)
 	}
 	app.RequireStop()
 
 	w.porten.Faults.Add(faulttest.Fault{Status: 400, Times: -1, Body: `{"error":"invalid_scope"}`})
 	failing := fx.New(w.app(w.config(), fxmodule.Module("altinn", w.servers(), fxmodule.WarmUp()), fx.Populate(&got))...)
 	if err := failing.Start(context.Background()); !errors.Is(err, httpclient.ErrScopeNotGranted) || !strings.Contains(err.Error(), `fxmodule: client "altinn": first token: `) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the first token's refusal", err)
 	}
 	if err := failing.Stop(context.Background()); err != nil {
 		t.Error(err)
@@ -346,7 +346,7 @@ func TestWarmUpIsBounded(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := app.Start(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the deadline", err)
 	}
 	got.Source.Close() // fx runs no stop hook with a context that has ended
 }
@@ -365,12 +365,12 @@ func TestFileBesideTheSettings(t *testing.T) {
 		fxmodule.Module("altinn", fxmodule.Section("clients:altinn")), fx.Invoke(func(altinn) {})).Err()
 	// It was found, and read.
 	if err == nil || !strings.Contains(err.Error(), "CertificatePkcs12Path (appsettings.json) is not a PKCS#12 archive") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the archive found and refused", err)
 	}
 }
 
-// A section that is no section is an error, with edits or without.
-func TestSectionThatIsNone(t *testing.T) {
+// What is not a section is an error, with edits or without.
+func TestWhatIsNotASection(t *testing.T) {
 	t.Parallel()
 	k := koanf.New(":")
 	if err := k.Set("MaskinportenSettings", "text"); err != nil {
@@ -378,7 +378,7 @@ func TestSectionThatIsNone(t *testing.T) {
 	}
 	err := fx.New(fx.NopLogger, fx.Supply(k), fxmodule.Module("altinn", fxmodule.EditSettings(complete)), fx.Invoke(func(altinn) {})).Err()
 	if err == nil || !strings.Contains(err.Error(), "a single value is there, not a section") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want that a single value is there", err)
 	}
 }
 
@@ -394,10 +394,10 @@ func TestOptionsAddUp(t *testing.T) {
 	app.RequireStart()
 	defer app.RequireStop()
 	if status, _ := get(t, got.Client); status != 200 {
-		t.Errorf("got %d", status)
+		t.Errorf("got %d, want 200", status)
 	}
 	if !strings.Contains(w.log.String(), "the secret has expired") {
-		t.Errorf("logged\n%s", w.log.String())
+		t.Errorf("got the log, want a warning of the expired secret:\n%s", w.log.String())
 	}
 }
 
@@ -416,7 +416,7 @@ func TestOwnKoanf(t *testing.T) {
 	app.RequireStart()
 	defer app.RequireStop()
 	if status, _ := get(t, got.Client); status != 200 {
-		t.Errorf("got %d", status)
+		t.Errorf("got %d, want 200", status)
 	}
 }
 
@@ -427,7 +427,7 @@ func TestUnknownSettingsAreWarnedAbout(t *testing.T) {
 	var got altinn
 	fxtest.New(t, w.app(w.config(), fxmodule.Module("altinn", w.servers()), fx.Populate(&got))...).RequireStart().RequireStop()
 	if want := `httpclient: EnableDebugLogg (appsettings.Production.json): unknown setting, ignored; did you mean EnableDebugLog?" client_id=`; !strings.Contains(w.log.String(), want) {
-		t.Errorf("logged\n%s", w.log.String())
+		t.Errorf("got the log, want %s:\n%s", want, w.log.String())
 	}
 }
 
@@ -530,14 +530,14 @@ func TestBadInput(t *testing.T) {
 			}
 			err := fx.New(w.app(w.config(change), fxmodule.Module("altinn", w.servers()), fx.Invoke(func(altinn) {}))...).Err()
 			if err == nil {
-				t.Fatal("no error")
+				t.Fatal("got no error, want one")
 			}
 			want := strings.ReplaceAll(c.want, "%V", w.vault.VaultURL())
 			if _, got, _ := strings.Cut(err.Error(), "fxmodule: "); "fxmodule: "+got != want {
 				t.Error(cmp.Diff(want, "fxmodule: "+got))
 			}
 			if !strings.Contains(err.Error(), "portnokkel/fxmodule") {
-				t.Errorf("does not name our constructor: %v", err)
+				t.Errorf("got %v, want it to name our constructor", err)
 			}
 			if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err)+w.log.String(), "CANARY") {
 				t.Error("a secret is printed")
@@ -559,6 +559,6 @@ func TestTokenRefused(t *testing.T) {
 	const want = `Get "https://platform.tt02.altinn.no/storage/api/v1/instances": httpclient: token request of client misspelt at https://ver2.maskinporten.no/token: 401 Unauthorized: invalid_client: `
 	if !errors.Is(err, httpclient.ErrUnknownClient) || !strings.HasPrefix(err.Error(), want) ||
 		!strings.Contains(err.Error(), ": check ClientId (secret MaskinportenSettings--ClientId of "+w.vault.VaultURL()+"): it is misspelt, or the client belongs to another environment than Environment (appsettings.json)") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the sources of ClientId and Environment", err)
 	}
 }

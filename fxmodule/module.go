@@ -111,8 +111,8 @@ type moduleParams struct {
 // that it meets nothing in the graph.
 type instance struct{ source *httpclient.TokenSource }
 
-// newInstance appends the hooks itself, so that a client that nobody asks for
-// has none.
+// newInstance appends the hooks itself, so that a client that is not asked for has
+// no hooks.
 func newInstance(p moduleParams) (instance, error) {
 	m := p.Module
 	settings, err := m.settings(p)

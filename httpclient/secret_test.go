@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 )
 
 func TestSecret(t *testing.T) {
@@ -191,35 +191,6 @@ func TestNothingPrintsASecret(t *testing.T) {
 	}
 }
 
-// reachable is every text, byte and word that reflection finds in a value, behind
-// pointers and in unexported fields too. A printer can show no more.
-func reachable(v reflect.Value, seen map[uintptr]bool, found *strings.Builder) {
-	switch v.Kind() {
-	case reflect.Pointer:
-		if !seen[v.Pointer()] {
-			seen[v.Pointer()] = true
-			reachable(v.Elem(), seen, found)
-		}
-	case reflect.Interface:
-		reachable(v.Elem(), seen, found)
-	case reflect.Struct:
-		for i := range v.NumField() {
-			reachable(v.Field(i), seen, found)
-		}
-	case reflect.Slice, reflect.Array:
-		for i := range v.Len() {
-			reachable(v.Index(i), seen, found)
-		}
-	case reflect.Map:
-		for _, key := range v.MapKeys() {
-			reachable(key, seen, found)
-			reachable(v.MapIndex(key), seen, found)
-		}
-	case reflect.String, reflect.Uint, reflect.Uint8, reflect.Uint64:
-		fmt.Fprintf(found, "%v ", v)
-	}
-}
-
 // searchPrints looks for the texts in all that can be printed of v and of types
 // that hold it.
 func searchPrints(t *testing.T, name string, v any, forbidden []string) {
@@ -246,9 +217,7 @@ func searchPrints(t *testing.T, name string, v any, forbidden []string) {
 		places["a typed field"] = struct{ c context.Context }{v}
 	}
 	for place, value := range places {
-		var found strings.Builder
-		reachable(reflect.ValueOf(value), map[uintptr]bool{}, &found)
-		printed := prints(value) + cmp.Diff(value, time.Time{}) + found.String()
+		printed := prints(value) + cmp.Diff(value, time.Time{}) + logtest.Reachable(value)
 		for _, text := range forbidden {
 			if i := strings.Index(printed, text); i >= 0 {
 				t.Errorf("%s in %s: got %q after %q, want it hidden", name, place, text, printed[max(0, i-200):i])

@@ -40,7 +40,7 @@ type AppConfig struct {
 	// [os.Environ]. Of a name given twice the last counts.
 	Environ func() []string
 	// Args gives the command line arguments, without the program's name. Nil means
-	// that there are none: os.Args is never read unasked.
+	// no arguments: os.Args is never read unasked.
 	Args func() []string
 	// MountedFile is the path, in the operating system's file system whatever FS
 	// is, of the secrets that Altinn mounts into an app's container. Empty means
@@ -152,12 +152,12 @@ func (a AppConfig) warnOfIgnoredLocal() {
 	if _, err := fs.Stat(a.files(), localFile); err != nil {
 		return
 	}
-	cure := "set APP_ENVIRONMENT=Development"
+	hint := "set APP_ENVIRONMENT=Development"
 	if a.Environment != "" {
-		cure = "AppConfig.Environment is set; leave it empty and " + cure
+		hint = "AppConfig.Environment is set; leave it empty and " + hint
 	}
 	a.logger().Warn("provider: "+localFile+" is there, but is read in Development only",
-		"environment", a.environment(), "cure", cure)
+		"environment", a.environment(), "hint", hint)
 	a.Origins.record(Layer{Name: localFile, Status: StatusIgnored}, nil)
 }
 

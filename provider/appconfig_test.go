@@ -43,7 +43,7 @@ func TestLayersInOrder(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if k.Delim() != ":" || k.String("S:A") != "base" {
-		t.Errorf("delimiter %q", k.Delim())
+		t.Errorf("got the delimiter %q and S:A %q, want : and base", k.Delim(), k.String("S:A"))
 	}
 
 	origins := map[string]string{}
@@ -99,24 +99,24 @@ func TestEnvironmentName(t *testing.T) {
 				t.Errorf("appsettings.%s.json was not read: %s", test.want, app.Origins.Summary())
 			}
 			if app.IsDevelopment() != test.development {
-				t.Errorf("IsDevelopment %v", !test.development)
+				t.Errorf("got IsDevelopment %v, want %v", !test.development, test.development)
 			}
 		})
 	}
 	app, _ := hermetic(t, nil)
 	app.Environment = "../etc"
 	if _, err := provider.LoadAppConfig(app); err == nil || err.Error() != `provider: environment "../etc": cannot be a part of a file's name` {
-		t.Errorf("path as environment: %v", err)
+		t.Errorf("a path as environment: got %v, want it refused", err)
 	}
 }
 
 func TestLocalFileOutsideDevelopment(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name, field, variable, cure string
+		name, field, variable, hint string
 	}{
-		{"from a variable", "", "APP_ENVIRONMENT=Staging", `cure="set APP_ENVIRONMENT=Development"`},
-		{"from the field", "Staging", "X=", `cure="AppConfig.Environment is set; leave it empty and set APP_ENVIRONMENT=Development"`},
+		{"from a variable", "", "APP_ENVIRONMENT=Staging", `hint="set APP_ENVIRONMENT=Development"`},
+		{"from the field", "Staging", "X=", `hint="AppConfig.Environment is set; leave it empty and set APP_ENVIRONMENT=Development"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -128,9 +128,9 @@ func TestLocalFileOutsideDevelopment(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := k.String("a"); got != "base" {
-				t.Errorf("a = %q", got)
+				t.Errorf("got a %q, want base", got)
 			}
-			want := `level=WARN msg="provider: appsettings.Local.json is there, but is read in Development only" environment=Staging ` + test.cure
+			want := `level=WARN msg="provider: appsettings.Local.json is there, but is read in Development only" environment=Staging ` + test.hint
 			if strings.Count(log.String(), want) != 1 || strings.Count(log.String(), "level=WARN") != 1 {
 				t.Errorf("log:\n%s\nwant once:\n%s", log, want)
 			}
@@ -138,7 +138,7 @@ func TestLocalFileOutsideDevelopment(t *testing.T) {
 				t.Error(app.Origins.Summary())
 			}
 			if err := provider.LoadLocal(app, k); err != nil || k.String("a") != "base" {
-				t.Errorf("a = %q, %v after loadLocal", k.String("a"), err)
+				t.Errorf("after loadLocal: got a %q, %v, want base", k.String("a"), err)
 			}
 		})
 	}
@@ -150,7 +150,7 @@ func TestEnvironmentCalledLocal(t *testing.T) {
 	app.Environment = "Local"
 	k, err := provider.LoadAppConfig(app)
 	if err != nil || k.Int("a") != 1 || strings.Contains(log.String(), "WARN") {
-		t.Errorf("a = %d, %v, log %s", k.Int("a"), err, log)
+		t.Errorf("got a %d, %v, log %s, want 1 and no warning", k.Int("a"), err, log)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestLocalFileAgainAfterLaterLayers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := k.String("S:a"); got != "local" {
-		t.Errorf("S:a = %q", got)
+		t.Errorf("got S:a %q, want local", got)
 	}
 }
 
@@ -188,7 +188,7 @@ func TestDirAndProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		if k.Int("a") != 1 || k.Int("b") != 2 || k.String("PORTNOKKEL_TEST:VALUE") != "from the process" {
-			t.Errorf("a, b, variable: %v %v %v", k.Get("a"), k.Get("b"), k.Get("PORTNOKKEL_TEST"))
+			t.Errorf("got a %v, b %v and the variable %v, want 1, 2 and the process's", k.Get("a"), k.Get("b"), k.Get("PORTNOKKEL_TEST"))
 		}
 	})
 	t.Run("working directory", func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestDirAndProcess(t *testing.T) {
 		}
 		here, _ := os.Getwd()
 		if k.Int("a") != 1 || !strings.Contains(origins.Summary(), "looked in "+here) {
-			t.Errorf("a: %v, %s", k.Get("a"), origins.Summary())
+			t.Errorf("got a %v, %s, want 1 and the directory", k.Get("a"), origins.Summary())
 		}
 	})
 }
@@ -211,7 +211,7 @@ func TestNothingThere(t *testing.T) {
 	app := provider.AppConfig{Dir: dir, Environ: list(), MountedFile: filepath.Join(dir, "mounted.json"), Origins: new(provider.Origins)}
 	k, err := provider.LoadAppConfig(app)
 	if err != nil || len(k.Keys()) != 0 {
-		t.Fatalf("%v, %v", k, err)
+		t.Fatalf("got %v, %v, want no settings and no error", k, err)
 	}
 	want := "no settings read; not found: appsettings.json, appsettings.Production.json, " + app.MountedFile + "; looked in " + dir + "\nno Key Vault connected"
 	if got := app.Origins.Summary(); got != want {
@@ -227,7 +227,7 @@ func TestUnreadableFile(t *testing.T) {
 	}
 	_, err := provider.LoadAppConfig(provider.AppConfig{Dir: dir, Environ: list(), MountedFile: dir})
 	if err == nil || !strings.Contains(err.Error(), "provider: appsettings.json: ") || !strings.Contains(err.Error(), "provider: "+dir+": ") {
-		t.Errorf("two directories for files: %v", err)
+		t.Errorf("two directories for files: got %v, want an error that names both", err)
 	}
 }
 
@@ -245,7 +245,7 @@ provider: argument --Scopes:7: Scopes:7: the index leaves a gap: the next free o
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}
 	if _, known := app.Origins.Of("Scopes:7"); known {
-		t.Error("a refused layer was recorded")
+		t.Error("got a source of a refused layer, want it not recorded")
 	}
 }
 
@@ -267,11 +267,11 @@ func TestVariablesThatDoNotFit(t *testing.T) {
 	}
 	for _, name := range []string{"HOSTS__7", "HOSTS__X", "HOSTS__00", "HOSTS__9__Y", "DEEP__0__NAMES__5"} {
 		if !strings.Contains(log.String(), "variable="+name+"\n") {
-			t.Errorf("no warning about %s in\n%s", name, log.String())
+			t.Errorf("got no warning about %s, want one:\n%s", name, log.String())
 		}
 	}
 	if strings.Contains(log.String(), "canary") || strings.Count(log.String(), "level=WARN") != 5 {
-		t.Errorf("logged\n%s", log.String())
+		t.Errorf("got the log, want five warnings without a value:\n%s", log.String())
 	}
 }
 
@@ -303,6 +303,6 @@ func TestDefaultLogger(t *testing.T) {
 	app, _ := hermetic(t, files{"appsettings.Local.json": `{}`})
 	app.Logger = nil
 	if _, err := provider.LoadAppConfig(app); err != nil || !strings.Contains(log.String(), "level=WARN") {
-		t.Errorf("%v, log %q", err, log.String())
+		t.Errorf("got %v, log %q, want a warning", err, log.String())
 	}
 }

@@ -170,7 +170,7 @@ func TestVaultOverArrays(t *testing.T) {
 			err:     ": Scopes:5: the index leaves a gap: the next free one is 2",
 		},
 		{
-			name:    "organisation numbers are no indices",
+			name:    "organisation numbers are not indices",
 			secrets: map[string]string{"Orgs--991825827": "Digdir", "Orgs--0": "none"},
 			want: map[string]any{
 				"Endpoints": []any{map[string]any{"Name": "a", "Port": 1}, map[string]any{"Name": "b"}}, "Scopes": []any{"x", "y"},

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/url"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"github.com/portnokkel/portnokkel/provider/internal/azure"
 )
 
 const (
@@ -26,17 +27,18 @@ const (
 	DefaultTimeout = 30 * time.Second
 )
 
-// secretName is Key Vault's own rule for names.
-var secretName = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
-
-// Credential is the GetToken method of a credential, such as azidentity's:
+// Credential is the identity that reads a vault: the GetToken method of a credential
+// that azidentity makes. Give the method itself, without calling it:
 //
 //	cred, err := azidentity.NewDefaultAzureCredential(nil)
-//	...
+//	if err != nil {
+//		return err
+//	}
 //	cfg := provider.Config{VaultURL: url, Credential: cred.GetToken}
 //
-// It is a function so that nothing that prints or encodes a Config shows what the
-// credential holds, as an unexported field of another struct either.
+// Every [azcore.TokenCredential] has that method, one of your own too. A credential
+// may hold secrets, and a function cannot be looked into: so nothing that prints or
+// encodes a Config, or a struct that holds one, shows them.
 type Credential func(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error)
 
 var _ azcore.TokenCredential = Credential(nil)
@@ -55,7 +57,8 @@ type Config struct {
 	// VaultURL is the vault's address, such as https://my-vault.vault.azure.net.
 	// One that holds a user name or password is refused.
 	VaultURL string
-	// Credential is the identity that reads: the GetToken of one from azidentity.
+	// Credential is the identity that reads: cred.GetToken of a credential from
+	// azidentity, given without calling it.
 	Credential Credential
 
 	// Secrets names the secrets to load. Nothing is listed then, so the identity
@@ -81,17 +84,19 @@ type Config struct {
 	// Concurrency is how many requests to the vault may be under way at once,
 	// listing included. Zero means DefaultConcurrency; negative is an error. For
 	// hundreds of Secrets more is faster, up to what the vault takes at once on an
-	// HTTP/2 connection, but all replicas of a service share the vault's 4,000
-	// reads in 10 seconds (https://learn.microsoft.com/azure/key-vault/general/service-limits).
+	// HTTP/2 connection. All replicas of a service share the vault's 4,000 reads in
+	// 10 seconds: https://learn.microsoft.com/azure/key-vault/general/service-limits
 	Concurrency int
 	// Timeout bounds a whole load. Zero means DefaultTimeout; negative is an error.
 	Timeout time.Duration
 
 	// ClientOptions go to azsecrets: retries, API version, cloud, transport. An
 	// *http.Client given as transport is used as a copy that follows no redirect;
-	// without one, the transport is made here. Unless Retry says how often and for
-	// which statuses to try again, a vault that throttles is asked again as long as
-	// Timeout allows, and any other failure that may pass three times.
+	// without one, the transport is made here.
+	//
+	// Retry may say how often and for which statuses to try again. If it says
+	// neither, a vault that throttles is asked again until Timeout is over. Other
+	// temporary failures are tried again three times.
 	ClientOptions azsecrets.ClientOptions
 	// Logger gets warnings, and what was loaded at debug level. Nil means
 	// [slog.Default].
@@ -141,8 +146,8 @@ func (c Config) logger() *slog.Logger {
 	return c.Logger
 }
 
-// checked returns c with its defaults filled in and its secrets' names made
-// unique, or all that is wrong with it.
+// checked returns c with its defaults filled in, its lists copied and its secrets'
+// names made unique, or all that is wrong with it.
 func (c Config) checked(withURL bool) (Config, error) {
 	var problems []error
 	problem := func(format string, args ...any) {
@@ -155,14 +160,14 @@ func (c Config) checked(withURL bool) (Config, error) {
 		}
 		c.VaultURL = clean
 	}
-	c.Secrets = uniqueFold(c.Secrets)
+	c.Secrets, c.Sections = uniqueFold(c.Secrets), slices.Clone(c.Sections)
 	for _, name := range c.Secrets {
-		if !secretName.MatchString(name) {
+		if !azure.IsSecretName(name) {
 			problem("Secrets: %q is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key", name)
 		}
 	}
 	for _, name := range c.Sections {
-		if !secretName.MatchString(name) || strings.HasSuffix(name, "--") {
+		if !azure.IsSecretName(name) || strings.HasSuffix(name, "--") {
 			problem("Sections: %q cannot be part of a secret's name: letters, digits and dashes, with -- between the parts of a key", name)
 		}
 	}
@@ -226,13 +231,7 @@ func cleanVaultURL(raw string) (string, error) {
 	case (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "", fmt.Errorf("goes on after the host: set https://%s", u.Host)
 	}
-	return "https://" + plainHost(u), nil
-}
-
-// plainHost is a URL's host in lower case, without https's own port, which the
-// Azure SDK does not expect in a vault's address.
-func plainHost(u *url.URL) string {
-	return strings.TrimSuffix(strings.ToLower(u.Host), ":443")
+	return "https://" + azure.PlainHost(u), nil
 }
 
 func uniqueFold(names []string) []string {
@@ -247,17 +246,11 @@ func uniqueFold(names []string) []string {
 	return unique
 }
 
-// checked is Config's, for both stages.
+// checked is Config's. A VaultURL is not needed here, but it must not be wrong.
 func (c ConnectConfig) checked() (Config, error) {
-	checked, err := c.Config.checked(false)
+	checked, err := c.Config.checked(c.VaultURL != "")
 	if c.Credential != nil && !reflect.ValueOf(c.CredentialOptions).IsZero() {
 		err = errors.Join(err, errors.New("provider: CredentialOptions are for the credential that kvSetting makes: leave them empty beside a Credential"))
 	}
 	return checked, err
-}
-
-// isNil is true for a nil interface and for one that holds a nil pointer, as a
-// constructor's result does when its error was ignored.
-func isNil(v any) bool {
-	return v == nil || (reflect.ValueOf(v).Kind() == reflect.Pointer && reflect.ValueOf(v).IsNil())
 }

@@ -33,7 +33,7 @@ func TestConfigIsChecked(t *testing.T) {
 			"provider: Credential is nil: set the GetToken of one, such as azidentity.NewDefaultAzureCredential's",
 		}},
 		{"http", provider.Config{VaultURL: "http://my-vault.vault.azure.net", Credential: cred.GetToken}, []string{"provider: VaultURL does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"}},
-		{"name alone", provider.Config{VaultURL: "my-vault", Credential: cred.GetToken}, []string{"provider: VaultURL does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"}},
+		{"only a name", provider.Config{VaultURL: "my-vault", Credential: cred.GetToken}, []string{"provider: VaultURL does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"}},
 		{"no host", provider.Config{VaultURL: "https:///", Credential: cred.GetToken}, []string{"provider: VaultURL has no host"}},
 		{"not a URL", provider.Config{VaultURL: "https://a b:canary@", Credential: cred.GetToken}, []string{"provider: VaultURL is not a URL: set the vault's address, such as https://my-vault.vault.azure.net"}},
 		{"user", provider.Config{VaultURL: "https://me:canary@my-vault.vault.azure.net", Credential: cred.GetToken}, []string{"provider: VaultURL holds a user name: set the vault's address only"}},
@@ -57,12 +57,12 @@ func TestConfigIsChecked(t *testing.T) {
 			vault, err := provider.KeyVault(c.cfg)
 			if len(c.want) == 0 {
 				if err != nil || fmt.Sprint(vault) != "provider.Vault("+url+")" {
-					t.Errorf("got %v, %v", vault, err)
+					t.Errorf("got %v, %v, want a vault at %s", vault, err, url)
 				}
 				return
 			}
 			if err == nil || vault != nil {
-				t.Fatalf("got %v, %v", vault, err)
+				t.Fatalf("got %v, %v, want only an error", vault, err)
 			}
 			if diff := cmp.Diff(strings.Join(c.want, "\n"), err.Error()); diff != "" {
 				t.Error(diff)
@@ -70,7 +70,29 @@ func TestConfigIsChecked(t *testing.T) {
 		})
 	}
 	if n := srv.Stats(); n.Metadata+n.Challenges != 0 {
-		t.Errorf("a constructor sent something: %+v", n)
+		t.Errorf("got requests of a constructor, want nothing sent: %+v", n)
+	}
+}
+
+// What a caller does with its Config later changes nothing.
+func TestConfigIsCopied(t *testing.T) {
+	t.Parallel()
+	fake := &kvFake{secrets: []kvSecret{{name: "A", value: "1"}, {name: "B", value: "2"}}}
+	sections, secrets := []string{"A"}, []string{"A"}
+	listed, err := provider.KeyVaultWithClient(fake, provider.Config{Sections: sections})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, err := provider.KeyVaultWithClient(fake, provider.Config{Secrets: secrets})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections[0], secrets[0] = "B", "B"
+	for name, vault := range map[string]*provider.Vault{"Sections": listed, "Secrets": named} {
+		got, err := vault.Read()
+		if diff := cmp.Diff(tree{"A": "1"}, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
 	}
 }
 
@@ -80,7 +102,7 @@ func TestClientMayNotBeNil(t *testing.T) {
 	for _, client := range []provider.Client{nil, nilClient} {
 		if _, err := provider.KeyVaultWithClient(client, provider.Config{Timeout: -1}); err == nil ||
 			err.Error() != "provider: Timeout -1ns is negative\nprovider: the client is nil" {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want both faults", err)
 		}
 	}
 }
@@ -90,10 +112,10 @@ func TestZeroVault(t *testing.T) {
 	var none *provider.Vault
 	for _, vault := range []*provider.Vault{none, {}} {
 		if _, err := vault.Read(); err == nil || err.Error() != "provider: a Vault is made by KeyVault or KeyVaultWithClient" {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want an error that says how to make a Vault", err)
 		}
 		if _, err := vault.ReadBytes(); err == nil {
-			t.Error("ReadBytes gave bytes")
+			t.Error("got no error from ReadBytes, want one")
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,9 @@ import (
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
-// ConnectToKeyVault is the second stage of Altinn's guide: it binds the section
-// kvSetting of k and, only when that is complete, loads the vault that it names
-// over k by the rules of [Merge]. It reports whether it did.
+// ConnectToKeyVault is the second stage of Altinn's guide. If the section kvSetting
+// of k is complete, it loads the vault that the section names over k, by the rules
+// of [Merge]. It reports whether it did.
 //
 // The section (kvSettings is accepted as well, both in any case) is complete
 // when ClientId, TenantId, ClientSecret and SecretUri are all non-blank. With
@@ -54,16 +55,13 @@ func (s *settings) connect(ctx context.Context, cfg ConnectConfig) (connected bo
 	if err != nil {
 		return false, err
 	}
-	setting, address := kv.setting(secretURI), kv.text(secretURI)
-	if address == "" {
-		setting, address = "Config.VaultURL", cfg.VaultURL
-	}
+	address := cmp.Or(kv.text(secretURI), checked.VaultURL)
 	if missing := kv.missing(cfg, address); len(missing) > 0 {
 		s.origins.vault("", missing)
 		return false, kv.incomplete(cfg, missing)
 	}
 	if checked.VaultURL, err = cleanVaultURL(address); err != nil {
-		return false, fmt.Errorf("provider: %s %w", setting, err)
+		return false, fmt.Errorf("provider: %s %w", kv.setting(secretURI), err) // VaultURL is checked already
 	}
 	credential, err := s.identity(kv, cfg)
 	if err != nil {

@@ -53,18 +53,18 @@ func TestConnectToKeyVault(t *testing.T) {
 			cfg.Origins = &origins
 			connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg)
 			if !connected || err != nil {
-				t.Fatalf("connected %v, error %v", connected, err)
+				t.Fatalf("got connected %v, error %v, want it connected", connected, err)
 			}
 			got, err := provider.Section(k, "MaskinportenSettings")
 			if diff := cmp.Diff(map[string]any{"clientID": "from the vault", "Scope": "kept"}, got); diff != "" || err != nil {
-				t.Errorf("%s %v", diff, err)
+				t.Errorf("got %v, settings (-want +got):\n%s", err, diff)
 			}
 			source, _ := origins.Of("MaskinportenSettings:ClientId")
 			if want := "secret MaskinportenSettings--ClientId of " + srv.VaultURL(); source != want {
-				t.Errorf("came from %q", source)
+				t.Errorf("got it from %q, want %q", source, want)
 			}
 			if !strings.Contains(origins.Summary(), "Key Vault connected: "+srv.VaultURL()) {
-				t.Errorf("summary %q", origins.Summary())
+				t.Errorf("got the summary %q, want it to name the vault", origins.Summary())
 			}
 			if strings.Contains(log.String(), srv.ClientSecret()) {
 				t.Error("the client secret was logged")
@@ -90,7 +90,7 @@ func TestConnectKeepsSources(t *testing.T) {
 	cfg := connecting(t, srv)
 	cfg.Logger, cfg.Origins = log.Logger(), app.Origins
 	if connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg); !connected || err != nil {
-		t.Fatalf("connected %v, error %v", connected, err)
+		t.Fatalf("got connected %v, error %v, want it connected", connected, err)
 	}
 	got := map[string]string{}
 	for path, source := range app.Origins.All() {
@@ -104,7 +104,7 @@ func TestConnectKeepsSources(t *testing.T) {
 		t.Errorf("overrode (-want +got):\n%s", diff)
 	}
 	if k.String("S:A") != "vault" || k.String("S:C") != "the program's own" {
-		t.Errorf("settings %v", k.Raw())
+		t.Errorf("got %v, want S:A from the vault and S:C as it was", k.Raw())
 	}
 }
 
@@ -114,8 +114,8 @@ func TestConnectWithACredential(t *testing.T) {
 	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"A": "1"}))
 	t.Cleanup(srv.Close)
 	for name, settings := range map[string]map[string]any{
-		"SecretUri alone": {"kvSetting": map[string]any{"SecretUri": srv.VaultURL()}},
-		"VaultURL alone":  {},
+		"only SecretUri": {"kvSetting": map[string]any{"SecretUri": srv.VaultURL()}},
+		"only VaultURL":  {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -126,7 +126,7 @@ func TestConnectWithACredential(t *testing.T) {
 			k := newKoanf(t, settings, ":")
 			connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg)
 			if !connected || err != nil || k.String("A") != "1" {
-				t.Errorf("connected %v, error %v, got %q", connected, err, k.String("A"))
+				t.Errorf("got connected %v, error %v, A %q, want it connected and A 1", connected, err, k.String("A"))
 			}
 		})
 	}
@@ -162,14 +162,14 @@ func TestIncompleteKVSetting(t *testing.T) {
 			k := newKoanf(t, c.settings, ":")
 			connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg)
 			if connected || err != nil {
-				t.Errorf("connected %v, error %v", connected, err)
+				t.Errorf("got connected %v, error %v, want neither", connected, err)
 			}
 			if !strings.Contains(log.String(), "level="+c.level) || strings.Count(log.String(), "level=") != 1 {
-				t.Errorf("logged %s", log.String())
+				t.Errorf("got the log %s, want one line at %s", log.String(), c.level)
 			}
 			_, fields, _ := strings.Cut(c.lacks, " lacks ")
 			if !strings.HasSuffix(origins.Summary(), "no Key Vault connected: kvSetting lacks "+fields) {
-				t.Errorf("summary %q", origins.Summary())
+				t.Errorf("got the summary %q, want it to end with what kvSetting lacks: %s", origins.Summary(), fields)
 			}
 			cfg.Require = true
 			_, err = provider.ConnectToKeyVault(t.Context(), k, cfg)
@@ -182,7 +182,7 @@ func TestIncompleteKVSetting(t *testing.T) {
 		})
 	}
 	if n := srv.Stats(); n.Lists+n.Challenges+n.Metadata+n.Tokens > 0 {
-		t.Errorf("the network was used: %+v", n)
+		t.Errorf("got requests, want nothing sent: %+v", n)
 	}
 }
 
@@ -200,7 +200,7 @@ func TestConnectErrors(t *testing.T) {
 		{"a secret's own address", func(s *vaulttest.Server) map[string]any {
 			return map[string]any{"SecretUri": "https://v.vault.azure.net/secrets/A"}
 		}, "provider: kvSetting:SecretUri goes on after the host: set https://v.vault.azure.net"},
-		{"a tenant that is none", func(*vaulttest.Server) map[string]any { return map[string]any{"TenantId": "not a tenant"} }, "provider: kvSetting:TenantId is neither a GUID nor a domain name: set the directory (tenant) ID of the app registration"},
+		{"a tenant that is neither a GUID nor a domain", func(*vaulttest.Server) map[string]any { return map[string]any{"TenantId": "not a tenant"} }, "provider: kvSetting:TenantId is neither a GUID nor a domain name: set the directory (tenant) ID of the app registration"},
 		{"a field of another type", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": 5, "TenantId": true} }, "provider: kvSetting:TenantId is not a text\nprovider: kvSetting:ClientSecret is not a text"},
 		{"a wrong client secret", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": canary} }, ": authenticate: 401 Unauthorized AADSTS7000215; the client secret is wrong: ClientSecret must be the secret's value, not its ID"},
 		{"an unknown client", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientId": canary} }, "AADSTS700016; there is no such application in the tenant: check ClientId and TenantId"},
@@ -220,30 +220,34 @@ func TestConnectErrors(t *testing.T) {
 			if diff := cmp.Diff(before, k.Raw()); diff != "" {
 				t.Errorf("the settings changed: %s", diff)
 			}
-			if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err)+log.String(), canary) {
-				t.Error("a secret is printed")
+			if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err)+logtest.Reachable(err)+log.String(), canary) {
+				t.Errorf("got a secret in %v or in the log, want it nowhere:\n%s", err, log.String())
 			}
 		})
 	}
 	if _, err := provider.ConnectToKeyVault(t.Context(), nil, provider.ConnectConfig{}); err == nil {
-		t.Error("no koanf, no error")
+		t.Error("got no error without a koanf, want one")
 	}
 	// A wrong Config is found in development too, where there is no vault.
 	wrong := provider.ConnectConfig{Config: provider.Config{Secrets: []string{"not a name!"}, Concurrency: -1}}
 	if _, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), wrong); err == nil || !strings.Contains(err.Error(), "not a name!") || !strings.Contains(err.Error(), "Concurrency -1 is negative") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want both faults of the Config", err)
 	}
 	kvSettings := newKoanf(t, map[string]any{"kvSetting": map[string]any{"ClientId": ""}, "kvSettings": map[string]any{"ClientId": "a", "TenantId": "b", "ClientSecret": "c", "SecretUri": "x"}}, ":")
 	if _, err := provider.ConnectToKeyVault(t.Context(), kvSettings, provider.ConnectConfig{}); err == nil || !strings.HasPrefix(err.Error(), "provider: kvSettings:SecretUri does not") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want SecretUri of kvSettings refused", err)
 	}
-	address := provider.ConnectConfig{Config: provider.Config{VaultURL: "http://v.example", Credential: staticCredential{}.GetToken}}
-	if _, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), address); err == nil || !strings.HasPrefix(err.Error(), "provider: Config.VaultURL does not") {
-		t.Errorf("got %v", err)
+	// A VaultURL is checked even if SecretUri is used in its place: it may hold a password.
+	for _, settings := range []tree{nil, {"kvSetting": tree{"SecretUri": "https://v.vault.azure.net"}}} {
+		address := provider.ConnectConfig{Config: provider.Config{VaultURL: "https://me:" + canary + "@v.example", Credential: staticCredential{}.GetToken}}
+		_, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, settings, ":"), address)
+		if want := "provider: VaultURL holds a user name: set the vault's address only"; err == nil || err.Error() != want {
+			t.Errorf("with the settings %v: got %v, want %s", settings, err, want)
+		}
 	}
 	k := newKoanf(t, map[string]any{"kvSetting": "text"}, ":")
 	if _, err := provider.ConnectToKeyVault(t.Context(), k, provider.ConnectConfig{}); err == nil || err.Error() != `provider: section "kvSetting": a single value is there, not a section` {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error that a single value is there", err)
 	}
 }
 
@@ -266,7 +270,7 @@ func TestTenants(t *testing.T) {
 		}
 	}
 	if n := srv.Stats(); n.Challenges+n.Metadata+n.Tokens > 0 {
-		t.Errorf("something was sent: %+v", n)
+		t.Errorf("got requests, want nothing sent: %+v", n)
 	}
 	for _, tenant := range []string{"contoso.onmicrosoft.com", "CONTOSO.no", "a-b.c1.xn--p1ai", "1a.no"} {
 		k := newKoanf(t, tree{"kvSetting": with(srv, tree{"TenantId": tenant})}, ":")
@@ -311,7 +315,7 @@ func TestConnectIsBounded(t *testing.T) {
 				start := time.Now()
 				_, err := provider.ConnectToKeyVault(t.Context(), k, connectConfig(srv, &log))
 				if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != provider.DefaultTimeout {
-					t.Errorf("%v after %v", err, took)
+					t.Errorf("got %v after %v, want the deadline after %v", err, took, provider.DefaultTimeout)
 				}
 				synctest.Wait()
 			})
@@ -363,7 +367,7 @@ func TestLoad(t *testing.T) {
 			}
 			section, err := provider.Section(k, "MaskinportenSettings")
 			if err != nil || section["ClientId"] != c.clientID || section["EncodedJwk"] != canary || section["Scope"] != "a" {
-				t.Errorf("got %v, %v", section, err)
+				t.Errorf("got %v, %v, want ClientId %s and the rest merged", section, err, c.clientID)
 			}
 			if source, _ := origins.Of("MaskinportenSettings:ClientId"); source != c.source {
 				t.Errorf("came from %q, want %q", source, c.source)
@@ -371,7 +375,7 @@ func TestLoad(t *testing.T) {
 			ignored := strings.Contains(log.String(), "appsettings.Local.json is there, but is read in Development only") &&
 				strings.Contains(log.String(), "APP_ENVIRONMENT=Development")
 			if ignored != (c.environment == "Production") {
-				t.Errorf("warned %v:\n%s", ignored, log.String())
+				t.Errorf("got the warning %v, want %v:\n%s", ignored, !ignored, log.String())
 			}
 			if strings.Contains(log.String()+origins.Summary(), canary) {
 				t.Error("a secret is printed")
@@ -400,7 +404,7 @@ func TestLoadTellsEitherOrigins(t *testing.T) {
 		fromVault, _ := origins.Of("A")
 		fromFile, _ := origins.Of("B")
 		if fromVault != "secret A of "+srv.VaultURL() || fromFile != "appsettings.json" {
-			t.Errorf("in AppConfig %v: A is from %q and B from %q", inApp, fromVault, fromFile)
+			t.Errorf("in AppConfig %v: got A from %q and B from %q, want the vault and the file", inApp, fromVault, fromFile)
 		}
 	}
 }
@@ -412,11 +416,11 @@ func TestLoadErrors(t *testing.T) {
 	var log logtest.Buffer
 	broken := provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: []byte("{\n  \"A\": }")}}, Environ: list(), Logger: log.Logger()}
 	if _, err := provider.Load(t.Context(), broken, provider.ConnectConfig{}); err == nil || !strings.Contains(err.Error(), "appsettings.json: line 2, column 8") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the place of the fault", err)
 	}
 	empty := provider.AppConfig{FS: fstest.MapFS{}, Environ: list(), Logger: log.Logger()}
 	if _, err := provider.Load(t.Context(), empty, provider.ConnectConfig{Require: true}); err == nil || !strings.Contains(err.Error(), "kvSetting lacks ClientId") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want what kvSetting lacks", err)
 	}
 	// A local file that fits the files, but not what the vault brings.
 	srv.Set("Logging--Level", "Info")
@@ -426,6 +430,6 @@ func TestLoadErrors(t *testing.T) {
 	}
 	cfg := provider.ConnectConfig{Config: kvConfig(t, srv)}
 	if _, err := provider.Load(t.Context(), clash, cfg); err == nil || !strings.Contains(err.Error(), "appsettings.Local.json: Logging: a single value cannot replace the section that is there") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the local file refused", err)
 	}
 }

@@ -33,7 +33,7 @@ type forwarder struct {
 
 	mu        sync.Mutex
 	open, all int
-	none      chan struct{} // closed when none is open
+	none      chan struct{} // closed when no connection is open
 }
 
 func forward(t *testing.T, to string) *forwarder {

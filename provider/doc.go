@@ -11,8 +11,9 @@
 //     four of its fields are set.
 //   - [Load] is both, with the developer's file on top again.
 //
-// Of the result, [Section] hands out a section in any case, [Unmarshal] binds one to
-// a struct of your own, and [Origins] tells where each setting came from.
+// Three ways lead into the result. [Section] hands out a section in any case.
+// [Unmarshal] binds one to a struct of your own. [Origins] tells where each setting
+// came from.
 //
 //	k, err := provider.Load(ctx, provider.AppConfig{}, provider.ConnectConfig{})
 //	if err != nil {

@@ -101,7 +101,7 @@ func TestClientSecretStaysHome(t *testing.T) {
 		cfg.CredentialOptions.Transport = client
 		k := newKoanf(t, map[string]any{"kvSetting": srv.KVSetting()}, ":")
 		if _, err := provider.ConnectToKeyVault(t.Context(), k, cfg); err == nil || visits.Load() != 0 || client.CheckRedirect != nil {
-			t.Errorf("%d: %v, %d visits", status, err, visits.Load())
+			t.Errorf("%d: got %v and %d visits elsewhere, want an error and no visit", status, err, visits.Load())
 		}
 	}
 }
@@ -155,7 +155,7 @@ func TestChallengesThatTrick(t *testing.T) {
 	for _, address := range []string{"https://evil.example.", "https://my-vault.vault.azure.net.", "https://evil.example.:443/"} {
 		_, err := provider.KeyVault(provider.Config{VaultURL: address, Credential: staticCredential{}.GetToken})
 		if err == nil || err.Error() != "provider: VaultURL has a host that ends with a dot: remove it" {
-			t.Errorf("%s: %v", address, err)
+			t.Errorf("%s: got %v, want the dot refused", address, err)
 		}
 	}
 }
@@ -234,7 +234,7 @@ func TestTimeoutNamesWhatHangs(t *testing.T) {
 		_, err := kvVault(t, cfg).ReadContext(t.Context())
 		var failed *provider.Error
 		if !errors.As(err, &failed) || srv.Stats().GetsByName[failed.Secret] == 0 {
-			t.Errorf("got %v, asked for %v", err, srv.Stats().GetsByName)
+			t.Errorf("got %v, want the name of one of those that were asked for: %v", err, srv.Stats().GetsByName)
 		}
 	})
 }
@@ -252,7 +252,7 @@ func TestUnknownHostIsToldSoon(t *testing.T) {
 		})}
 		_, err := kvVault(t, cfg).ReadContext(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "there is no host nowhere.vault.azure.net") || asked != 2 {
-			t.Errorf("got %v after %d tries", err, asked)
+			t.Errorf("got %v after %d tries, want the unknown host after 2", err, asked)
 		}
 	})
 }
@@ -268,7 +268,7 @@ func TestNamedSecretsThroughAClient(t *testing.T) {
 		}
 		start := time.Now()
 		if got, err := vault.Read(); err != nil || len(got) != 3 || time.Since(start) != 0 {
-			t.Errorf("got %v, %v after %v", got, err, time.Since(start))
+			t.Errorf("got %v, %v after %v, want three secrets at once", got, err, time.Since(start))
 		}
 	})
 }
@@ -304,7 +304,7 @@ func TestMapWithColons(t *testing.T) {
 	}
 	got, err := vault.Read()
 	if fmt.Sprint(got) != "map[Foo:map[Bar:map[Baz:1 qux:2]]]" || err != nil {
-		t.Errorf("got %v, %v", got, err)
+		t.Errorf("got %v, %v, want both below Foo:Bar", got, err)
 	}
 }
 

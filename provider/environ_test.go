@@ -35,7 +35,7 @@ func TestEnvironmentVariables(t *testing.T) {
 		{"array element", []string{"ENDPOINTS__0__NAME=v"}, "Endpoints", []any{tree{"Name": "v", "Port": int64(1)}, tree{"Name": "b"}}, nil},
 		{"array from nothing", []string{"LIST__1=b", "LIST__0=a"}, "LIST", []any{"a", "b"}, nil},
 		{"array of sections from nothing", []string{"LIST__0__A=a"}, "LIST", []any{tree{"A": "a"}}, nil},
-		{"indices that are no array", []string{"LIST__1=b"}, "LIST", tree{"1": "b"}, nil},
+		{"indices that are not an array's", []string{"LIST__1=b"}, "LIST", tree{"1": "b"}, nil},
 		{"numbers as keys", []string{"ORGS__0=v"}, "Orgs", tree{"912345678": "file", "0": "v"}, nil},
 
 		{"string beside a section", []string{"PATH=canary"}, "Path", tree{"Base": "file"}, []string{`level=DEBUG msg="provider: environment variable skipped: a section has its name" variable=PATH`}},
@@ -44,7 +44,7 @@ func TestEnvironmentVariables(t *testing.T) {
 		{"string beside other variables", []string{"A=canary", "A__B=v", "a__b__c=w"}, "a", tree{"b": tree{"c": "w"}}, []string{"variable=A", "variable=A__B"}},
 		{"section over a value", []string{"PLAIN__SUB=v"}, "Plain", tree{"SUB": "v"}, nil},
 
-		{"names that are no paths", []string{"__A=canary", "A__=canary", "A____B=canary", "__=canary", "=C:=canary"}, "A", nil, []string{"variable=__A", "variable=A__", "variable=A____B", "variable=__", `variable=""`}},
+		{"names that are not paths", []string{"__A=canary", "A__=canary", "A____B=canary", "__=canary", "=C:=canary"}, "A", nil, []string{"variable=__A", "variable=A__", "variable=A____B", "variable=__", `variable=""`}},
 		{"no pair at all", []string{"canary"}, "canary", nil, nil},
 		{"of one name the last", []string{"A=first", "A=last"}, "A", "last", nil},
 		{"two spellings, two values", []string{"Http_Proxy=canary2", "http_proxy=canary", "HTTP_PROXY=canary1"}, "HTTP_PROXY", "canary", []string{`level=WARN msg="provider: two environment variables set one setting; the one that sorts last is used" used=http_proxy unused=Http_Proxy`}},
@@ -88,10 +88,10 @@ func TestUnusedVariablesHaveNoOrigin(t *testing.T) {
 		t.Fatal(err)
 	}
 	if source, _ := app.Origins.Of("path"); source != "appsettings.json" {
-		t.Errorf("Path: %s", source)
+		t.Errorf("Path: got %q, want appsettings.json", source)
 	}
 	if source, _ := app.Origins.Of("New"); source != "environment variable new" {
-		t.Errorf("NEW: %s", source)
+		t.Errorf("NEW: got %q, want the variable new", source)
 	}
 }
 
@@ -105,9 +105,9 @@ func TestOfManyValuesTheLast(t *testing.T) {
 	app.Environ = list(environ...)
 	k, err := provider.LoadAppConfig(app)
 	if err != nil || k.String("A") != "99" || k.String("B") != "99" {
-		t.Errorf("A %v, B %v, %v", k.Get("A"), k.Get("B"), err)
+		t.Errorf("got A %v, B %v, %v, want 99 for both", k.Get("A"), k.Get("B"), err)
 	}
 	if strings.Contains(log.String(), "two environment variables") {
-		t.Errorf("one name was taken for two:\n%s", log)
+		t.Errorf("got a warning of two variables, want one name taken for one:\n%s", log)
 	}
 }

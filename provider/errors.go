@@ -16,7 +16,7 @@ const stepMap = "map"
 // If the vault refused, [errors.As] finds an [azcore.ResponseError] with status and
 // code. Neither its text nor what it unwraps to holds an answer's body.
 type Error struct {
-	// Vault is the vault's address; "" if the Config gave none.
+	// Vault is the vault's address; "" if the Config did not give one.
 	Vault string
 	// Step is "authenticate", "list", "get" or "map" (names to keys).
 	Step string
@@ -25,10 +25,10 @@ type Error struct {
 	// Read is how many of the Total secrets that were found had been read.
 	Read, Total int
 	// StatusCode is the HTTP status of the answer that ended the load: the vault's,
-	// Entra's or a proxy's. It is 0 if there was none.
+	// Entra's or a proxy's. It is 0 without an answer.
 	StatusCode int
 	// Code is the innermost code of that answer, such as "ForbiddenByRbac",
-	// "SecretNotFound" or "AADSTS7000215"; "" if there was none.
+	// "SecretNotFound" or "AADSTS7000215"; "" without one.
 	Code string
 	// Hint is what to do about it; "" if unknown.
 	Hint string

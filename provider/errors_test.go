@@ -256,16 +256,16 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", err, want)
 			}
 			if got.Hint == "" || !strings.HasSuffix(err.Error(), "; "+got.Hint) {
-				t.Errorf("no hint: %s", err)
+				t.Errorf("got the hint %q in %s, want one at the end", got.Hint, err)
 			}
 			for e := err; e != nil; e = errors.Unwrap(e) {
-				if strings.Contains(e.Error(), "canary") {
-					t.Errorf("%T holds a body: %s", e, e)
+				if text := e.Error() + logtest.Reachable(e); strings.Contains(text, "canary") {
+					t.Errorf("got a part of an answer in %T, want it nowhere: %s", e, text)
 				}
 			}
 			var refused *azcore.ResponseError
 			if got.Step != "authenticate" && got.StatusCode != 0 && (!errors.As(err, &refused) || refused.StatusCode != got.StatusCode || refused.ErrorCode != got.Code) {
-				t.Errorf("no response error in the chain: %v", refused)
+				t.Errorf("got the response error %v in the chain, want one with %d and %q", refused, got.StatusCode, got.Code)
 			}
 		})
 	}
@@ -468,12 +468,12 @@ func TestEveryLineHasThePrefix(t *testing.T) {
 		lines int
 	}{{ofConfig, 8}, {ofClient, 3}, {ofNames, 2}} {
 		if c.err == nil {
-			t.Fatal("no error")
+			t.Fatal("got no error, want one")
 		}
 		lines := strings.Split(c.err.Error(), "\n")
 		for _, line := range lines {
 			if !strings.HasPrefix(line, "provider: ") {
-				t.Errorf("a line without the prefix: %q", line)
+				t.Errorf("got the line %q, want the prefix", line)
 			}
 		}
 		if len(lines) != c.lines {
@@ -487,20 +487,20 @@ func TestNilAndZero(t *testing.T) {
 	t.Parallel()
 	var none *provider.Error
 	if got := none.Error(); got != "provider: no error" || none.Unwrap() != nil {
-		t.Errorf("nil Error: %q, %v", got, none.Unwrap())
+		t.Errorf("nil Error: got %q, %v, want no error and no cause", got, none.Unwrap())
 	}
 	if zero := (&provider.Error{}); zero.Error() != "provider: key vault" || zero.Unwrap() != nil {
-		t.Errorf("zero Error: %q", zero)
+		t.Errorf("zero Error: got %q, want only the prefix", zero)
 	}
 	for _, vault := range []*provider.Vault{nil, {}} {
 		if _, err := vault.Read(); err == nil || err.Error() != "provider: a Vault is made by KeyVault or KeyVaultWithClient" {
-			t.Errorf("Read: %v", err)
+			t.Errorf("Read: got %v, want how to make a Vault", err)
 		}
 		if _, err := vault.ReadBytes(); err == nil || !strings.HasPrefix(err.Error(), "provider: ") {
-			t.Errorf("ReadBytes: %v", err)
+			t.Errorf("ReadBytes: got %v, want an error", err)
 		}
 		if got := fmt.Sprintf("%v %+v %#v %d", vault, vault, vault, vault); got != strings.TrimSpace(strings.Repeat("provider.Vault() ", 4)) {
-			t.Errorf("Format: %s", got)
+			t.Errorf("Format: got %s, want the same for every verb", got)
 		}
 	}
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // A vault is a provider for any koanf. In a service, VaultURL is your vault's and
-// Credential comes from azidentity, and ClientOptions stay empty.
+// cred is azidentity's, such as NewDefaultAzureCredential makes. ClientOptions stay
+// empty. Credential takes the method GetToken of cred, not what it returns.
 func ExampleKeyVault() {
 	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{
 		"MaskinportenSettings--ClientId": "client-for-tests",

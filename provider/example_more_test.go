@@ -82,7 +82,7 @@ func ExampleConfig_map() {
 	// Output: db.example
 }
 
-// With an identity of the machine's own, SecretUri alone says which vault. In a
+// With an identity of the machine's own, SecretUri is enough to say which vault. In a
 // service the credential is azidentity.NewDefaultAzureCredential's, and
 // ClientOptions stay empty.
 func ExampleConnectToKeyVault_managedIdentity() {

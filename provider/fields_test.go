@@ -86,7 +86,7 @@ func TestEveryFieldOfConfigCounts(t *testing.T) {
 		"Map": func(cfg *provider.Config, _ *logtest.Buffer) {
 			cfg.Map = func(name, value string) (string, any) { return "X--" + name, value }
 		},
-		"Concurrency":   func(cfg *provider.Config, _ *logtest.Buffer) { cfg.Concurrency = -1 }, // its number: TestConcurrency
+		"Concurrency":   func(cfg *provider.Config, _ *logtest.Buffer) { cfg.Concurrency = -1 }, // its number: TestRequestCounts
 		"Timeout":       func(cfg *provider.Config, _ *logtest.Buffer) { cfg.Timeout = 1 },
 		"ClientOptions": func(cfg *provider.Config, _ *logtest.Buffer) { cfg.ClientOptions.Transport = refusing("not sent") },
 		"Logger":        func(cfg *provider.Config, log *logtest.Buffer) { cfg.Logger = log.Logger() },
@@ -326,6 +326,7 @@ func shows(t *testing.T, v any) {
 		holdsNoCanary(t, verb, fmt.Errorf(verb, v).Error())
 	}
 	encoded(t, v)
+	holdsNoCanary(t, "reflection", logtest.Reachable(v))
 }
 
 func encoded(t *testing.T, v any) {

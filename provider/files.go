@@ -39,8 +39,8 @@ type jsonKey struct {
 // byte order mark allowed.
 //
 // As in .NET, a key with colons is a path ("Logging:LogLevel") unless one of its
-// parts would be empty, and a key that is set twice, in whatever case, is an
-// error. A whole number is an int64, any other number a float64. What does not fit
+// parts would be empty. A key that is set twice, in whatever case, is an error. A
+// whole number is an int64, any other number a float64. What does not fit
 // is a [json.Number].
 func parseJSON(name string, data []byte) (*tree.Tree, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
@@ -174,7 +174,7 @@ func syntaxError(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		reason = "the file ends too early"
 	}
-	for _, where := range []string{
+	for _, place := range []string{
 		"after top-level value",
 		"at start of value",
 		"at start of object name",
@@ -182,8 +182,8 @@ func syntaxError(err error) error {
 		"after object value (expecting ',' or '}')",
 		"after array value (expecting ',' or ']')",
 	} {
-		if strings.HasSuffix(err.Error(), " "+where) {
-			reason = "unexpected character " + where
+		if strings.HasSuffix(err.Error(), " "+place) {
+			reason = "unexpected character " + place
 		}
 	}
 	return fmt.Errorf("line %d, column %d: %s", line, column, reason)

@@ -28,7 +28,7 @@ func TestFileContents(t *testing.T) {
 		{"escapes", `{"a\u00f8":"\"\\\n\ud83d\ude00"}`, tree{"aø": "\"\\\n😀"}},
 		{"a comment at the very end", "{\"a\":1} // no line end", tree{"a": int64(1)}},
 		{"deep, but not too deep", nested(63), nestedTree(63)},
-		{"dots are no delimiter", `{"A.B":1,"A":{"B":2}}`, tree{"A.B": int64(1), "A": tree{"B": int64(2)}}},
+		{"dots are not a delimiter", `{"A.B":1,"A":{"B":2}}`, tree{"A.B": int64(1), "A": tree{"B": int64(2)}}},
 		{"a key with colons is a path", `{"A:B":1,"a":{"C":2},"A:d:e":3}`, tree{"A": tree{"B": int64(1), "C": int64(2), "d": tree{"e": int64(3)}}}},
 		{"a colon path to a section", `{"A:B":{"C":1}}`, tree{"A": tree{"B": tree{"C": int64(1)}}}},
 		{"a key with an empty part is one key", `{"A::B":1,"":2,"c:":3}`, tree{"A::B": int64(1), "": int64(2), "c:": int64(3)}},

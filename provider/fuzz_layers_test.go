@@ -78,7 +78,7 @@ func FuzzMerge(f *testing.F) {
 	})
 }
 
-// swapCase swaps ASCII letters alone: beyond them, upper and lower case are not
+// swapCase swaps ASCII letters only: beyond them, upper and lower case are not
 // always one another's.
 func swapCase(s string) string {
 	return strings.Map(func(r rune) rune {
@@ -111,8 +111,6 @@ func spell(v any, how func(string) string) any {
 	return v
 }
 
-type anything struct{}
-
 // withoutValues is a tree whose single values equal every value.
 func withoutValues(v any) any {
 	switch v := v.(type) {
@@ -132,7 +130,7 @@ func withoutValues(v any) any {
 	return anything{}
 }
 
-// kept fails where a value of want has no counterpart in got. Sections and
+// kept fails if a value of want has no counterpart in got. Sections and
 // arrays may have changed into one another only as Merge says.
 func kept(t *testing.T, path string, want, got any) {
 	t.Helper()
@@ -187,7 +185,7 @@ func scribble(v any) {
 }
 
 // FuzzSettingsFile checks that a file never causes a panic, means one thing, and
-// is read when it is plain JSON; and that errors quote its keys only.
+// is read if it is plain JSON. Errors quote its keys only.
 func FuzzSettingsFile(f *testing.F) {
 	for _, seed := range []string{
 		`{"a":{"b":[1,2.5,true,null,"x"]}}`, "\xef\xbb\xbf{// c\n\"a\":1,}", `{"A:B":1,"a":{"b":2}}`, `{"a":1,"A:b":2}`,

@@ -65,8 +65,8 @@ func FuzzOrigins(f *testing.F) {
 			source, _ := app.Origins.Of(path)
 			text, tagged := value.(string)
 			if !tagged {
-				alone, there := at(layers[source], path)
-				if text = fmt.Sprintf("%#v", value); there && fmt.Sprintf("%#v", alone) == text {
+				own, there := at(layers[source], path)
+				if text = fmt.Sprintf("%#v", value); there && fmt.Sprintf("%#v", own) == text {
 					source = text
 				}
 			}

@@ -283,3 +283,5 @@ func kvLeaves(v any) int {
 	}
 	return n
 }
+
+type anything struct{}

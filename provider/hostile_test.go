@@ -47,7 +47,7 @@ func TestMalformedAnswers(t *testing.T) {
 		{"an empty object for a listing", listing("{}"), "list: the answer holds no list of secrets, not even an empty one; check that the address"},
 		{"a listing of null", listing(`{"value":null,"nextLink":null}`), "list: the answer holds no list of secrets, not even an empty one; check that the address"},
 		{"HTML for a listing", listing("<html>canary"), "list: the answer is not the JSON that was expected"},
-		{"a number for a value", faulttest.Fault{Status: 200, Body: `{"value":4711}`, Match: get}, "get A: the answer is not the JSON that was expected"},
+		{"a number for a value", faulttest.Fault{Status: 200, Body: `{"value":471100815}`, Match: get}, "get A: the answer is not the JSON that was expected"},
 		{"no value", faulttest.Fault{Status: 200, Body: `{"id":"https://x/secrets/A/1"}`, Match: get}, "get A: the answer holds no value"},
 		{"empty answer", faulttest.Fault{Status: 200, Match: get}, "get A: the answer holds no value"},
 		{"null value", faulttest.Fault{Status: 200, Body: `{"value":null}`, Match: get}, "get A: the answer holds no value"},
@@ -56,8 +56,8 @@ func TestMalformedAnswers(t *testing.T) {
 		{"id without a name", listing(`{"value":[{"id":"https://x/secrets/"}]}`), "list: the listing holds a secret without a proper id"},
 		{"id of a key", listing(`{"value":[{"id":"https://x/keys/A"}]}`), "list: the listing holds a secret without a proper id"},
 		{"id with a bad name", listing(`{"value":[{"id":"https://x/secrets/a%2Fb"}]}`), "list: the listing holds a secret without a proper id"},
-		{"id that is no URL", listing(`{"value":[{"id":":canary"}]}`), "list: the listing holds a secret without a proper id"},
-		{"page link that is no URL", listing(properID + `,"nextLink":"https://%zz"}`), "list: the listing goes on at another host, which must not get the token"},
+		{"id that is not a URL", listing(`{"value":[{"id":":canary"}]}`), "list: the listing holds a secret without a proper id"},
+		{"page link that is not a URL", listing(properID + `,"nextLink":"https://%zz"}`), "list: the listing goes on at another host, which must not get the token"},
 		{"page link elsewhere", listing(properID + `,"nextLink":"https://evil.example/secrets"}`), "list: the listing goes on at another host, which must not get the token"},
 		{"page link without a scheme", listing(properID + `,"nextLink":"//evil.example/secrets"}`), "list: the listing goes on at another host, which must not get the token"},
 		{"page link to itself", listing(properID + `,"nextLink":"/secrets?a=b"}`), "list: the listing does not end"},
@@ -79,8 +79,8 @@ func TestMalformedAnswers(t *testing.T) {
 				t.Fatalf("got  %v\nwant %s", err, c.want)
 			}
 			for e := err; e != nil; e = errors.Unwrap(e) {
-				if text := fmt.Sprintf("%v %+v", e, e); strings.Contains(text, "canary") || strings.Contains(text, "4711") {
-					t.Errorf("%T holds a body: %s", e, text)
+				if text := fmt.Sprintf("%v %+v", e, e) + logtest.Reachable(e); strings.Contains(text, "canary") || strings.Contains(text, "471100815") {
+					t.Errorf("got a part of an answer in %T, want it nowhere: %s", e, text)
 				}
 			}
 		})
@@ -116,13 +116,13 @@ func TestTokenStaysHome(t *testing.T) {
 			}
 			srv.Faults.Add(fault)
 			if _, err := kvVault(t, cfg).Read(); err == nil {
-				t.Error("no error")
+				t.Error("got no error, want one")
 			}
 			if visits.Load() != 0 || tokens.Load() != 0 {
-				t.Errorf("the other host got %d requests, %d with a token", visits.Load(), tokens.Load())
+				t.Errorf("got %d requests at the other host, %d with a token, want no requests", visits.Load(), tokens.Load())
 			}
 			if client.CheckRedirect != nil {
-				t.Error("the user's client was changed")
+				t.Error("got the user's client changed, want it as it was")
 			}
 		})
 	}
@@ -143,7 +143,7 @@ func TestEndlessListing(t *testing.T) {
 	}
 	_, err = vault.Read()
 	if err == nil || !strings.Contains(err.Error(), "the listing does not end") || pages != 1000 {
-		t.Errorf("%v after %d pages", err, pages)
+		t.Errorf("got %v after %d pages, want the listing ended", err, pages)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestOddClients(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, c.want)
 			}
 			if strings.HasSuffix(c.name, " fails") && !errors.Is(err, odd) {
-				t.Errorf("the client's error is not in the chain: %v", err)
+				t.Errorf("got %v, want the client's error in its chain", err)
 			}
 		})
 	}
@@ -210,7 +210,7 @@ func TestDeafCredential(t *testing.T) {
 		start := time.Now()
 		_, err := kvVault(t, cfg).Read()
 		if took := time.Since(start); took != 30*time.Second || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), ": authenticate: ") {
-			t.Errorf("%v after %v", err, took)
+			t.Errorf("got %v after %v, want the end of the Timeout", err, took)
 		}
 	})
 }
@@ -279,11 +279,11 @@ func TestPanickyClient(t *testing.T) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 	if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "TestPanickyClient") || strings.Contains(text, canary) {
-		t.Errorf("the log: %s", text)
+		t.Errorf("got the log %s, want the stack without the value", text)
 	}
 }
 
-// TestAnyTransporter shows that a transport that is no *http.Client works.
+// TestAnyTransporter shows that a transport that is not an *http.Client works.
 func TestAnyTransporter(t *testing.T) {
 	t.Parallel()
 	srv := vaulttest.NewServer(vaulttest.WithSecrets(map[string]string{"A": "a"}))
@@ -291,7 +291,7 @@ func TestAnyTransporter(t *testing.T) {
 	cfg := kvConfig(t, srv)
 	cfg.ClientOptions.Transport = transporterFunc((&http.Client{Transport: srv.Transport()}).Do)
 	if got := kvRead(t, cfg); got["A"] != "a" {
-		t.Errorf("got %v", got)
+		t.Errorf("got %v, want the secret", got)
 	}
 }
 
@@ -307,6 +307,6 @@ func TestResourceCheckStaysOn(t *testing.T) {
 		t.Errorf("got %v, want the refusal of the host", err)
 	}
 	if stats := srv.Stats(); stats.Tokens != 0 {
-		t.Error("a token was asked for")
+		t.Error("got a request for a token, want none")
 	}
 }

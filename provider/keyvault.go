@@ -85,7 +85,7 @@ func openKeyVault(checked Config, credential azcore.TokenCredential) (*Vault, er
 // [Config.Timeout] even if the client ignores its context.
 func KeyVaultWithClient(client Client, cfg Config) (*Vault, error) {
 	checked, err := cfg.checked(cfg.VaultURL != "")
-	if isNil(client) {
+	if azure.IsNil(client) {
 		err = errors.Join(err, errors.New("provider: the client is nil"))
 	}
 	if cfg.Credential != nil || !reflect.ValueOf(cfg.ClientOptions).IsZero() {

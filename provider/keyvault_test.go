@@ -63,7 +63,7 @@ func TestRequestCounts(t *testing.T) {
 				}
 				for name, n := range stats.GetsByName {
 					if n != 1 {
-						t.Errorf("%s was read %d times", name, n)
+						t.Errorf("%s: got %d reads, want 1", name, n)
 					}
 				}
 				stats.MaxConcurrent, stats.GetsByName = 0, nil
@@ -99,7 +99,7 @@ func TestExactNames(t *testing.T) {
 		}
 		// The challenge, Entra's two, and both gets at once.
 		if took := time.Since(start); took != 4*time.Second {
-			t.Errorf("took %v", took)
+			t.Errorf("took %v, want 4s", took)
 		}
 		want := vaulttest.Stats{
 			Challenges: 1, Gets: 2, Metadata: 1, Tokens: 1, MaxConcurrent: 2,
@@ -132,7 +132,7 @@ func TestExactNamesAskForOneToken(t *testing.T) {
 				t.Fatal(err)
 			}
 			if stats := srv.Stats(); stats.Challenges != 1 || stats.Tokens != 1 {
-				t.Errorf("%d challenges, %d token requests", stats.Challenges, stats.Tokens)
+				t.Errorf("got %d challenges and %d token requests, want one of each", stats.Challenges, stats.Tokens)
 			}
 		})
 	}
@@ -201,14 +201,14 @@ func TestWhatIsLoaded(t *testing.T) {
 			}
 			// What is left out is never read.
 			if gets := srv.Stats().Gets; gets != kvLeaves(got) {
-				t.Errorf("%d gets for %d values", gets, kvLeaves(got))
+				t.Errorf("got %d gets, want one for each of %d values", gets, kvLeaves(got))
 			}
 			text := log.String()
 			warnings := len(c.warns)
 			if c.unmatched != "" {
 				warnings++
 				if !strings.Contains(text, "no secret was loaded for one of Sections") || !strings.Contains(text, "section="+c.unmatched+"\n") {
-					t.Errorf("no warning about section %s: %s", c.unmatched, text)
+					t.Errorf("got no warning about section %s, want one: %s", c.unmatched, text)
 				}
 			}
 			if n := strings.Count(text, "level=WARN"); n != warnings {
@@ -216,11 +216,11 @@ func TestWhatIsLoaded(t *testing.T) {
 			}
 			for _, name := range c.warns {
 				if !strings.Contains(text, "secret="+name+" ") {
-					t.Errorf("no warning about %s: %s", name, text)
+					t.Errorf("got no warning about %s, want one: %s", name, text)
 				}
 			}
 			if !strings.Contains(text, fmt.Sprintf("secrets=%d disabled=1", kvLeaves(got))) {
-				t.Errorf("no summary: %s", text)
+				t.Errorf("got no summary, want one: %s", text)
 			}
 		})
 	}
@@ -237,7 +237,7 @@ func TestWithoutLoggerWarningsReachTheDefault(t *testing.T) { // not parallel: i
 		t.Fatal(err)
 	}
 	if _, err := vault.Read(); err != nil || !strings.Contains(log.String(), "ignored=a") {
-		t.Errorf("%v, log: %s", err, log.String())
+		t.Errorf("got %v, log %s, want a warning that a is ignored", err, log.String())
 	}
 }
 
@@ -250,12 +250,12 @@ func TestEachLoadReadsAnew(t *testing.T) {
 		srv.Set("A", fmt.Sprint(i))
 		k := koanf.New(".")
 		if err := k.Load(vault, nil); err != nil || k.String("A") != fmt.Sprint(i) {
-			t.Errorf("load %d: %q, %v", i, k.String("A"), err)
+			t.Errorf("load %d: got %q, %v, want %d", i, k.String("A"), err, i)
 		}
 	}
 	// The credential keeps its token; the vault's challenge is met each time.
 	if stats := srv.Stats(); stats.Tokens != 1 || stats.Challenges != 3 || stats.Lists != 3 || stats.Gets != 3 {
-		t.Errorf("got %+v", stats)
+		t.Errorf("got %+v, want one token and three of everything else", stats)
 	}
 }
 
@@ -266,10 +266,10 @@ func TestFailedLoadLeavesKoanfAlone(t *testing.T) {
 	srv.Faults.Add(faulttest.Fault{Status: 403, Body: "{}", Times: -1, Match: func(r *http.Request) bool { return r.URL.Path == "/secrets/B/" }})
 	k := koanf.New(".")
 	if err := k.Load(kvVault(t, kvConfig(t, srv)), nil); err == nil {
-		t.Fatal("no error")
+		t.Fatal("got no error, want one")
 	}
 	if len(k.Raw()) != 0 {
-		t.Errorf("got %v", k.Raw())
+		t.Errorf("got %v, want nothing", k.Raw())
 	}
 }
 
@@ -286,7 +286,7 @@ func TestRecoversFromThrottling(t *testing.T) {
 		start := time.Now()
 		got := kvRead(t, kvConfig(t, srv))
 		if got["A"] != "a" || time.Since(start) != 7*time.Second {
-			t.Errorf("got %v after %v", got, time.Since(start))
+			t.Errorf("got %v after %v, want a after 7s", got, time.Since(start))
 		}
 	})
 }
@@ -306,10 +306,10 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	slog.New(slog.NewJSONHandler(&text, nil)).Info("x", "cfg", cfg, "vault", vault, "err", err)
 	for _, canary := range []string{"canary-secret", "canary-body", srv.ClientSecret()} {
 		if strings.Contains(text.String(), canary) {
-			t.Errorf("%s is in\n%s", canary, text.String())
+			t.Errorf("got %s, want it nowhere:\n%s", canary, text.String())
 		}
 	}
 	if !strings.Contains(fmt.Sprint(cfg), srv.VaultURL()) {
-		t.Errorf("the config prints as %v", cfg)
+		t.Errorf("got %v, want the vault's address in it", cfg)
 	}
 }

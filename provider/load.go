@@ -18,6 +18,7 @@ import (
 //  4. [ResolveReferences], for the references that are left. A secret's value is
 //     taken as it is, even if it looks like one.
 //
+// ctx bounds the whole, and [Config.Timeout] the second step and the fourth, each.
 // A nil Logger of cfg is app's. Origins may be set in either of them. Errors are
 // those of the stages.
 func Load(ctx context.Context, app AppConfig, cfg ConnectConfig) (*koanf.Koanf, error) {

@@ -134,7 +134,7 @@ func TestMergeNeverLosesWhatItCannotCopy(t *testing.T) {
 	dest := tree{}
 	err := provider.Merge(tree{"a": 1, "f": strings.ToUpper}, dest)
 	if _, kept := dest["f"]; (err == nil) != kept {
-		t.Errorf("error %v, dest %v", err, dest)
+		t.Errorf("got the error %v and %v, want an error and nothing changed", err, dest)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestMergeInKoanf(t *testing.T) {
 	}
 	err := k.Load(confmap.Provider(tree{"maskinportensettings": "x"}, ""), nil, koanf.WithMergeFunc(provider.Merge))
 	if err == nil {
-		t.Fatal("a value replaced a section")
+		t.Fatal("got a value in a section's place, want an error")
 	}
 	if diff := cmp.Diff(want, k.Raw()); diff != "" {
 		t.Errorf("a failed load changed the koanf (-want +got):\n%s", diff)

@@ -119,7 +119,7 @@ func TestTwoSecretsOneKey(t *testing.T) {
 				t.Error(diff)
 			}
 			if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "key=A--B "+c.warning) {
-				t.Errorf("log: %s", log.String())
+				t.Errorf("got the log %s, want a warning with %s", log.String(), c.warning)
 			}
 		})
 	}
@@ -142,15 +142,15 @@ func TestValueBesideSection(t *testing.T) {
 			_, err = vault.Read()
 			var e *provider.Error
 			if !errors.As(err, &e) || e.Step != "map" {
-				t.Fatalf("got %v", err)
+				t.Fatalf("got %v, want an Error of the step map", err)
 			}
 			for _, name := range names {
 				if !strings.Contains(err.Error(), " "+name+" ") {
-					t.Errorf("%q does not name %s", err, name)
+					t.Errorf("got %q, want it to name %s", err, name)
 				}
 			}
 			if strings.Contains(err.Error(), "canary") {
-				t.Errorf("%q holds a value", err)
+				t.Errorf("got %q, want no value in it", err)
 			}
 		})
 	}
@@ -228,13 +228,13 @@ func FuzzNames(f *testing.F) {
 		got, err := read(&fake)
 		other, otherErr := read(&reversed)
 		if (err == nil) != (otherErr == nil) {
-			t.Fatalf("%q: %v in order, %v reversed", list, err, otherErr)
+			t.Fatalf("%q: got %v in order and %v reversed, want both or neither", list, err, otherErr)
 		}
 		if err != nil {
 			return
 		}
 		if a, b := kvLeaves(got), kvLeaves(other); a != len(fake.secrets) || b != a {
-			t.Errorf("%q: %d values of %d secrets, %d reversed", list, a, len(fake.secrets), b)
+			t.Errorf("%q: got %d values in order and %d reversed, want %d", list, a, b, len(fake.secrets))
 		}
 	})
 }

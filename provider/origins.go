@@ -116,8 +116,8 @@ func (o *Origins) Directory(path string) string {
 	return o.directory
 }
 
-// All is every setting's path, spelt as it is in the koanf and with arrays taken
-// apart ("Scopes:0"), and where its value came from, sorted by path.
+// All is every setting's path and where its value came from, sorted by path. Paths
+// are spelt as in the koanf, with arrays taken apart ("Scopes:0").
 func (o *Origins) All() iter.Seq2[string, string] {
 	var found []origin
 	if o.lock() {
@@ -135,10 +135,10 @@ func (o *Origins) All() iter.Seq2[string, string] {
 	}
 }
 
-// Summary tells in one or two lines which layers were read, which files were not
-// found and where, and whether a Key Vault was connected or what kvSetting lacks
-// for that. It is meant for the error about a missing setting. Of a nil Origins
-// it is empty.
+// Summary is two lines for an error about a missing setting. The first tells which
+// layers were read, and which files were not found and where. The second tells
+// whether a Key Vault was connected, or what kvSetting lacks for that. Of a nil
+// Origins it is empty.
 func (o *Origins) Summary() string {
 	if !o.lock() {
 		return ""

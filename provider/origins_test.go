@@ -66,7 +66,7 @@ func TestOriginsOf(t *testing.T) {
 	}
 	for _, test := range tests {
 		if got, ok := o.Of(test.path); got != test.want || ok != test.ok {
-			t.Errorf("Of(%q) = %q, %v", test.path, got, ok)
+			t.Errorf("%s: got %q, %v, want %q, %v", test.path, got, ok, test.want, test.ok)
 		}
 	}
 }
@@ -127,7 +127,7 @@ func TestOverrode(t *testing.T) {
 		}
 	}
 	if got := o.Overrode("S:x"); len(got) != 2 || got[0] != "a" {
-		t.Errorf("got %q after a caller changed its copy", got)
+		t.Errorf("got %q after a caller changed its copy, want a first", got)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestOriginsBeginAnew(t *testing.T) {
 		}
 	}
 	if _, known := app.Origins.Of("Old"); known || strings.Contains(app.Origins.Summary(), vaultURL) || len(app.Origins.Layers()) != 3 {
-		t.Errorf("got %v, %s", app.Origins.Layers(), app.Origins.Summary())
+		t.Errorf("got %v, %s, want three layers and nothing of the first load", app.Origins.Layers(), app.Origins.Summary())
 	}
 }
 
@@ -181,7 +181,7 @@ func TestOriginsSummary(t *testing.T) {
 	}
 	provider.RecordLayer(o, vaultURL, "secret y of "+vaultURL, tree{"y": 1})
 	if got := strings.Count(o.Summary(), vaultURL); got != 1 {
-		t.Errorf("the vault is named %d times:\n%s", got, o.Summary())
+		t.Errorf("got the vault named %d times, want once:\n%s", got, o.Summary())
 	}
 	if source, _ := o.Of("Y"); source != "secret y of "+vaultURL {
 		t.Error(source)
@@ -196,20 +196,20 @@ func TestNoOrigins(t *testing.T) {
 	}
 	provider.RecordVault(none, vaultURL, nil)
 	if _, ok := none.Of("x"); ok || none.Layers() != nil || none.Summary() != "" {
-		t.Error("nil knows something")
+		t.Error("got an answer of a nil Origins, want nothing")
 	}
 	for path := range none.All() {
 		t.Error(path)
 	}
 	if none.Overrode("x") != nil || none.Directory("x") != "" {
-		t.Error("nil knows something")
+		t.Error("got an answer of a nil Origins, want nothing")
 	}
 	var empty provider.Origins
 	for path := range empty.All() {
 		t.Error(path)
 	}
 	if _, ok := empty.Of("x"); ok || empty.Overrode("x") != nil || empty.Directory("x") != "" {
-		t.Error("the zero value knows something")
+		t.Error("got an answer of the zero value, want nothing")
 	}
 	app, _ := hermetic(t, nil)
 	app.Origins = nil
@@ -239,6 +239,6 @@ func TestOriginsConcurrently(t *testing.T) {
 	}
 	wg.Wait()
 	if source, ok := o.Of("x"); !ok || source != "a" || len(o.Layers()) != 1 {
-		t.Errorf("%q %v %v", source, ok, o.Layers())
+		t.Errorf("got %q, %v and the layers %v, want x from the one layer a", source, ok, o.Layers())
 	}
 }

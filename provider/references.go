@@ -14,11 +14,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/provider/internal/azure"
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
-// ResolveReferences replaces each setting of k that is a Key Vault reference, as
-// Azure App Service and Functions write them, by the secret that it names:
+// ResolveReferences replaces each setting of k that is a Key Vault reference by the
+// secret that it names. Azure App Service and Functions write references so:
 //
 //	@Microsoft.KeyVault(VaultName=my-vault;SecretName=my-secret)
 //	@Microsoft.KeyVault(VaultName=my-vault;SecretName=my-secret;SecretVersion=…)
@@ -30,14 +31,14 @@ import (
 //
 // The identity is cfg's Credential, or else the client secret of the section
 // kvSetting. It is shown only to Key Vault's own hosts and to the vault that
-// kvSetting or cfg's VaultURL names, so that a settings file cannot send it
-// elsewhere. Several references to one secret cost one request.
+// kvSetting or cfg's VaultURL names. A settings file cannot send it elsewhere. Several references to one secret cost one request.
 //
 // The settings say which secrets to read: in cfg Secrets, Sections, Filter, Map
 // and Require have to be empty.
 //
-// The error names each setting that cannot be resolved and never holds a value; k
-// is as it was then. ctx and [Config.Timeout] bound the whole.
+// The error names each setting that cannot be resolved and never holds a value. On
+// an error k is as it was. ctx and [Config.Timeout] bound the whole.
+//
 // https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
 func ResolveReferences(ctx context.Context, k *koanf.Koanf, cfg ConnectConfig) error {
 	if k == nil {
@@ -54,7 +55,7 @@ func ResolveReferences(ctx context.Context, k *koanf.Koanf, cfg ConnectConfig) e
 	return s.into(k)
 }
 
-// everything and notSecrets choose the values in which references are looked for.
+// everything and notSecrets choose the values that may be references.
 func everything(*tree.Node) bool   { return true }
 func notSecrets(n *tree.Node) bool { return n.Origin.Secret == "" }
 
@@ -76,7 +77,7 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 	}
 	credential, err := s.identity(kv, cfg)
 	if err != nil {
-		return fmt.Errorf("provider: %s: Key Vault reference: %w", refs[0].path, err)
+		return &referenceError{refs[0].path, err}
 	}
 	ctx, cancel := checked.bounded(ctx)
 	defer cancel()
@@ -101,6 +102,19 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 
 const referencesLayer = "Key Vault references"
 
+// referenceError is an error of this package about settings that are references. It
+// has the package's prefix once.
+type referenceError struct {
+	settings string
+	err      error
+}
+
+func (e *referenceError) Error() string {
+	return fmt.Sprintf("provider: %s: Key Vault reference: %s", e.settings, strings.TrimPrefix(e.err.Error(), "provider: "))
+}
+
+func (e *referenceError) Unwrap() error { return e.err }
+
 // reference is a setting that names a secret.
 type reference struct {
 	path string
@@ -109,7 +123,7 @@ type reference struct {
 }
 
 // findReferences lists the references among the given values, by path. own is the
-// address of the vault that the settings name, "" if they name none.
+// address of the vault that the settings name, "" without one.
 func findReferences(t *tree.Tree, own string, in func(*tree.Node) bool) ([]reference, error) {
 	var refs []reference
 	var wrong []error
@@ -169,7 +183,7 @@ func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, re
 	}
 	if failed := r.run(ctx); failed != nil {
 		explained := r.explain(ctx, *failed)
-		return nil, fmt.Errorf("provider: %s: Key Vault reference: %w", strings.Join(users(refs, address, explained.Secret), ", "), explained)
+		return nil, &referenceError{strings.Join(users(refs, address, explained.Secret), ", "), explained}
 	}
 	r.warn(time.Now())
 	for _, e := range r.entries {
@@ -252,7 +266,7 @@ func parseReference(text, own string) (secretID, error) {
 		id = secretID{"https://" + strings.ToLower(parts["vaultname"]) + suffixLike(own), parts["secretname"], parts["secretversion"]}
 	}
 	switch {
-	case !secretName.MatchString(id.name):
+	case !azure.IsSecretName(id.name):
 		return secretID{}, errors.New("has no secret's name, or one that cannot be a secret's: 1 to 127 letters, digits and dashes")
 	case id.version != "" && !secretVersion.MatchString(id.version):
 		return secretID{}, errors.New("has a version that cannot be a secret's")

@@ -66,11 +66,11 @@ func TestResolveReferences(t *testing.T) {
 				t.Error(diff)
 			}
 			if k.String("ByURI") != "1" {
-				t.Errorf("koanf finds %q", k.String("ByURI"))
+				t.Errorf("got %q through koanf, want 1", k.String("ByURI"))
 			}
 			source, _ := origins.Of("list:2:in")
 			if source != "secret two of https://"+vaultHost+", by reference" {
-				t.Errorf("came from %q", source)
+				t.Errorf("got it from %q, want the secret two", source)
 			}
 		})
 	}
@@ -92,7 +92,7 @@ func TestReferencesCost(t *testing.T) {
 	}
 	got := srv.Stats()
 	if diff := cmp.Diff(map[string]int{"one": 1, "two": 1}, got.GetsByName); diff != "" || got.Lists != 0 || got.Tokens != 1 || got.Challenges != 1 {
-		t.Errorf("%s %+v", diff, got)
+		t.Errorf("got %+v, want one challenge, one token and each secret once (-want +got):\n%s", got, diff)
 	}
 	if strings.Contains(log.String(), canary) {
 		t.Error("a secret was logged")
@@ -106,7 +106,7 @@ func TestReferencesAreOffWithoutAny(t *testing.T) {
 		t.Error(err)
 	}
 	if err := provider.ResolveReferences(t.Context(), nil, provider.ConnectConfig{}); err == nil {
-		t.Error("no koanf, no error")
+		t.Error("got no error without a koanf, want one")
 	}
 }
 
@@ -144,7 +144,7 @@ func TestReferenceToAVersion(t *testing.T) {
 	// Both versions at once are two secrets.
 	k := newKoanf(t, tree{"A": ref("VaultName=my-vault;SecretName=one;SecretVersion=0123abcd"), "B": ref("VaultName=my-vault;SecretName=One")}, ":")
 	if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil || k.String("A") != "older" || k.String("B") != "latest" {
-		t.Errorf("got %v, %v", k.Raw(), err)
+		t.Errorf("got %v, %v, want older and latest", k.Raw(), err)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestReferencesKeepTheirSpelling(t *testing.T) {
 	})}
 	k := newKoanf(t, tree{"A": ref("VaultName=my-vault;SecretName=My-Secret"), "B": ref("VaultName=my-vault;SecretName=MY-SECRET")}, ":")
 	if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil || k.String("A") != "1" || k.String("B") != "1" {
-		t.Fatalf("got %v, %v", k.Raw(), err)
+		t.Fatalf("got %v, %v, want 1 for both", k.Raw(), err)
 	}
 	if diff := cmp.Diff([]string{"/secrets/My-Secret/"}, asked); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
@@ -196,11 +196,11 @@ func TestReferencesNeedAWholeIdentity(t *testing.T) {
 		}
 	}
 	if n := srv.Stats(); n.Challenges+n.Metadata+n.Tokens > 0 {
-		t.Errorf("something was sent: %+v", n)
+		t.Errorf("got requests, want nothing sent: %+v", n)
 	}
 	k := newKoanf(t, tree{"kvSetting": with(srv, tree{"SecretUri": nil}), "A": ref("VaultName=my-vault;SecretName=one")}, ":")
 	if err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &logtest.Buffer{})); err != nil || k.String("A") != "1" {
-		t.Errorf("with all three: got %q, %v", k.String("A"), err)
+		t.Errorf("with all three: got %q, %v, want 1", k.String("A"), err)
 	}
 }
 
@@ -259,7 +259,7 @@ func TestRefusedReferences(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if s := srv.Stats(); s.Challenges+s.Tokens+s.Metadata > 0 {
-			t.Errorf("something was sent: %+v", s)
+			t.Errorf("got requests, want nothing sent: %+v", s)
 		}
 	})
 }
@@ -272,16 +272,16 @@ func TestReferencesToOwnVault(t *testing.T) {
 	k := newKoanf(t, map[string]any{"kvSetting": srv.KVSetting(), "A": ref("SecretUri=" + srv.VaultURL() + "/secrets/one")}, ":")
 	var log logtest.Buffer
 	if err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &log)); err != nil || k.String("A") != "1" {
-		t.Errorf("got %q, %v", k.String("A"), err)
+		t.Errorf("got %q, %v, want 1", k.String("A"), err)
 	}
 
 	china := vaulttest.NewServer(vaulttest.WithVaultHost("other.vault.azure.cn"), vaulttest.WithSecrets(map[string]string{"one": "1"}))
 	defer china.Close()
 	cfg := connectConfig(china, &log)
-	cfg.ClientOptions.DisableChallengeResourceVerification = true // the stand-in's challenge is the public cloud's
+	cfg.ClientOptions.DisableChallengeResourceVerification = true // the test server's challenge is the public cloud's
 	k = newKoanf(t, map[string]any{"kvSetting": with(china, map[string]any{"SecretUri": "https://own.vault.azure.cn/"}), "A": ref("VaultName=other;SecretName=one")}, ":")
 	if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil || k.String("A") != "1" {
-		t.Errorf("got %q, %v", k.String("A"), err)
+		t.Errorf("got %q, %v, want 1", k.String("A"), err)
 	}
 }
 
@@ -303,16 +303,16 @@ func TestUnresolvableReferences(t *testing.T) {
 			name:     "a credential that is itself a reference",
 			settings: map[string]any{"kvSetting": map[string]any{"ClientId": "a", "TenantId": "b", "ClientSecret": ref("VaultName=my-vault;SecretName=one")}},
 			change:   func(c *provider.ConnectConfig) { c.Credential = nil },
-			want:     "provider: A: Key Vault reference: provider: kvSetting:ClientSecret: a Key Vault reference cannot be what reaches the vault: set it by other means",
+			want:     "provider: A: Key Vault reference: kvSetting:ClientSecret: a Key Vault reference cannot be what reaches the vault: set it by other means",
 		},
 		{
 			name: "no such secret",
-			want: "provider: A, B: Key Vault reference: provider: https://" + vaultHost + ": get missing: 404 Not Found SecretNotFound (0 of 1 secrets read); create the secret in the vault, or correct its name",
+			want: "provider: A, B: Key Vault reference: https://" + vaultHost + ": get missing: 404 Not Found SecretNotFound (0 of 1 secrets read); create the secret in the vault, or correct its name",
 		},
 		{
 			name:  "the vault is shut",
 			fault: faulttest.Fault{Status: 403, Body: `{"error":{"code":"Forbidden","innererror":{"code":"ForbiddenByFirewall"}}}`, Match: func(r *http.Request) bool { return r.Header.Get("Authorization") != "" }},
-			want: "provider: A, B: Key Vault reference: provider: https://" + vaultHost + ": get missing: 403 Forbidden ForbiddenByFirewall (0 of 1 secrets read); " +
+			want: "provider: A, B: Key Vault reference: https://" + vaultHost + ": get missing: 403 Forbidden ForbiddenByFirewall (0 of 1 secrets read); " +
 				"let this machine's address through the vault's firewall (Networking), or reach the vault by its private endpoint",
 		},
 		{
@@ -367,7 +367,7 @@ func TestReferencesAreBounded(t *testing.T) {
 		start := time.Now()
 		err := provider.ResolveReferences(t.Context(), k, cfg)
 		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != provider.DefaultTimeout || !strings.Contains(err.Error(), "no result within the Timeout of 30s") {
-			t.Errorf("%v after %v", err, took)
+			t.Errorf("got %v after %v, want the end of the Timeout", err, took)
 		}
 		synctest.Wait()
 	})
@@ -393,14 +393,14 @@ func TestLoadResolvesReferencesLast(t *testing.T) {
 			}
 			k, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environment: environment, Environ: list(), Logger: log.Logger()}, cfg)
 			if err != nil || k.String("A") != want {
-				t.Errorf("got %v, %v", k, err)
+				t.Errorf("got %v, %v, want the reference resolved or overridden", k, err)
 			}
 		})
 	}
 	var log logtest.Buffer
 	_, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environ: list(), Logger: log.Logger()}, provider.ConnectConfig{})
 	if err == nil || !strings.HasPrefix(err.Error(), "provider: A: Key Vault reference: there is no credential") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the reference refused", err)
 	}
 }
 
@@ -432,7 +432,7 @@ func TestLoadFollowsNoSecret(t *testing.T) {
 		t.Error(diff)
 	}
 	if n := srv.Stats().Tokens; n != 1 {
-		t.Errorf("%d token requests", n)
+		t.Errorf("got %d token requests, want 1", n)
 	}
 	secrets := map[string]string{"Note": "Note", "Broken:0": "Broken--0", "Other": "Other", "Both": "Other", "Real": "Other"}
 	if diff := cmp.Diff(secrets, provider.Secrets(&origins)); diff != "" {
@@ -457,7 +457,7 @@ func TestLoadReadsOnlyWhatReferencesName(t *testing.T) {
 		change(&cfg)
 		k, err := provider.Load(t.Context(), app, cfg)
 		if err != nil || k.String("A") != "1" || k.String("Real") != "2" {
-			t.Errorf("%s: got %v, %v", name, k, err)
+			t.Errorf("%s: got %v, %v, want both secrets", name, k, err)
 			continue
 		}
 		after := srv.Stats().GetsByName
@@ -480,7 +480,7 @@ func TestLoadMakesOneCredential(t *testing.T) {
 	var log logtest.Buffer
 	k, err := provider.Load(t.Context(), provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: data}}, Environ: list(), Logger: log.Logger()}, connectConfig(srv, &log))
 	if err != nil || k.String("Real") != "1" || srv.Stats().Tokens != 1 {
-		t.Errorf("%v, %d token requests", err, srv.Stats().Tokens)
+		t.Errorf("got %v and %d token requests, want one", err, srv.Stats().Tokens)
 	}
 }
 
@@ -494,7 +494,7 @@ func TestReferenceToAnExpiredSecret(t *testing.T) {
 	cfg := connecting(t, srv)
 	cfg.Logger, cfg.VaultURL = log.Logger(), ""
 	if err := provider.ResolveReferences(t.Context(), newKoanf(t, map[string]any{"A": ref("VaultName=my-vault;SecretName=old")}, ":"), cfg); err != nil || !strings.Contains(log.String(), "the secret has expired") {
-		t.Errorf("%v, logged %s", err, log.String())
+		t.Errorf("got %v, log %s, want a warning of the expired secret", err, log.String())
 	}
 }
 

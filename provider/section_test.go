@@ -64,13 +64,13 @@ func TestSectionErrors(t *testing.T) {
 	t.Parallel()
 	k := newKoanf(t, tree{"Value": 1}, ":")
 	if _, err := provider.Section(k, "Missing"); !errors.Is(err, provider.ErrNoSection) {
-		t.Errorf("missing: %v", err)
+		t.Errorf("missing: got %v, want ErrNoSection", err)
 	}
 	if _, err := provider.Section(k, "Value"); errors.Is(err, provider.ErrNoSection) {
-		t.Errorf("a value is not a missing section: %v", err)
+		t.Errorf("a value: got %v, want an error that is not ErrNoSection", err)
 	}
 	if _, err := provider.Section(nil, "Missing"); !errors.Is(err, provider.ErrNoSection) {
-		t.Errorf("no koanf: %v", err)
+		t.Errorf("no koanf: got %v, want ErrNoSection", err)
 	}
 }
 

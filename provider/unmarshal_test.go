@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 )
 
@@ -121,8 +122,8 @@ provider: bad:Limits:a: its value cannot be read as int`},
 				t.Fatalf("got\n%v\nwant\n%s", err, test.want)
 			}
 			for e := err; e != nil; e = errors.Unwrap(e) {
-				if text := fmt.Sprintf("%v %+v %#v", e, e, e); strings.Contains(text, canary) {
-					t.Errorf("%T holds a value", e)
+				if text := fmt.Sprintf("%v %+v %#v", e, e, e) + logtest.Reachable(e); strings.Contains(text, canary) {
+					t.Errorf("got a value in %T, want it nowhere: %s", e, text)
 				}
 			}
 			if isUnknown := strings.Contains(test.want, "no such section"); errors.Is(err, provider.ErrNoSection) != isUnknown {
@@ -131,7 +132,17 @@ provider: bad:Limits:a: its value cannot be read as int`},
 		})
 	}
 	if err := provider.Unmarshal(nil, "A", &mine{}); !errors.Is(err, provider.ErrNoSection) {
-		t.Errorf("no koanf: got %v", err)
+		t.Errorf("no koanf: got %v, want ErrNoSection", err)
+	}
+}
+
+// Without a delimiter a name is one key, whatever it holds.
+func TestNearNamesWithoutADelimiter(t *testing.T) {
+	t.Parallel()
+	k := newKoanf(t, tree{"Saksvarsel": tree{}, "": tree{"Saksvarsl": 1}}, "")
+	_, err := provider.Section(k, "Saksvarsl")
+	if want := `provider: section "Saksvarsl": no such section (near names: Saksvarsel)`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

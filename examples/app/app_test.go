@@ -68,7 +68,7 @@ API       GET https://platform.tt02.altinn.no/storage/api/v1/instances answered 
 		t.Error(diff)
 	}
 	if errs.String() != "" {
-		t.Errorf("logged %s", errs.String())
+		t.Errorf("got the log %s, want nothing", errs.String())
 	}
 }
 
@@ -106,12 +106,12 @@ func TestExplain(t *testing.T) {
 	var failing logtest.Buffer
 	err = run(t.Context(), invocation{args: []string{"-explain"}, dir: t.TempDir(), environ: []string{"ExampleApp__ApiUrl=x"}, out: &failing, errors: &errs})
 	if want := "explain   ExampleApp:ApiUrl is from environment variable ExampleApp__ApiUrl\n"; err == nil || failing.String() != want {
-		t.Errorf("got %q, %v", failing.String(), err)
+		t.Errorf("got %q, %v, want %q and an error", failing.String(), err, want)
 	}
 }
 
-// The slightest sign of a configuration prevents the demo, misspelt or not, and
-// what is missing is an error that says where it was looked for.
+// The slightest sign of a configuration prevents the demo, misspelt or not. What is
+// missing is an error that says where the application looked for it.
 func TestNoDemoWithAnyConfiguration(t *testing.T) {
 	t.Parallel()
 	const missing = `fxmodule: client "altinn" from section MaskinportenSettings: `
@@ -128,7 +128,7 @@ func TestNoDemoWithAnyConfiguration(t *testing.T) {
 		{name: "only a vault's address", in: invocation{environ: []string{"KVSETTING__SECRETURI=https://v.vault.azure.net"}}, sign: "the environment variable KVSETTING__SECRETURI"},
 		{name: "a vault's address, misspelt", in: invocation{environ: []string{"KvSeting__SecretUri=https://v.vault.azure.net"}}, sign: "the environment variable KvSeting__SecretUri"},
 		{name: "a vault's address in another style", in: invocation{environ: []string{"KV_SETTING_SECRETURI=https://v.vault.azure.net"}}, sign: "the environment variable KV_SETTING_SECRETURI"},
-		{name: "a name that is no setting's", in: invocation{environ: []string{"MaskinportenSettings____ClientId=a"}}, sign: "the environment variable MaskinportenSettings____ClientId"},
+		{name: "a name that is not a setting's", in: invocation{environ: []string{"MaskinportenSettings____ClientId=a"}}, sign: "the environment variable MaskinportenSettings____ClientId"},
 		{name: "another section", in: invocation{environ: []string{"Logging__LogLevel__Default=Debug"}}, sign: "the environment variable Logging__LogLevel__Default"},
 		{name: "a setting as NAIS writes it", in: invocation{environ: []string{"MASKINPORTEN_CLIENT_ID=a"}}, sign: "the environment variable MASKINPORTEN_CLIENT_ID"},
 		{name: "the API's address", in: invocation{environ: []string{"ExampleApp_ApiUrl=https://a.example/"}}, sign: "the environment variable ExampleApp_ApiUrl"},
@@ -153,13 +153,13 @@ func TestNoDemoWithAnyConfiguration(t *testing.T) {
 			}
 			err := run(t.Context(), c.in)
 			if err == nil || !strings.HasPrefix(dig.RootCause(err).Error(), c.want) {
-				t.Errorf("got %v", dig.RootCause(err))
+				t.Errorf("got %v, want %s", dig.RootCause(err), c.want)
 			}
 			if out.String() != "" || strings.Contains(err.Error(), "127.0.0.1") {
-				t.Errorf("the test servers run:\n%s", out.String())
+				t.Errorf("got the test servers running, want them not started:\n%s", out.String())
 			}
-			if !strings.HasSuffix(errs.String(), "app: this is no demo, because of "+c.sign+": without it, the demo runs\n") {
-				t.Errorf("logged %s", errs.String())
+			if !strings.HasSuffix(errs.String(), "app: this is not a demo, because of "+c.sign+": without it, the demo runs\n") {
+				t.Errorf("got the log %s, want that %s prevents the demo", errs.String(), c.sign)
 			}
 		})
 	}
@@ -174,10 +174,10 @@ func TestNoDemoWithADanglingLink(t *testing.T) {
 	}
 	var out, errs logtest.Buffer
 	if err := run(t.Context(), invocation{dir: path, environ: []string{}, out: &out, errors: &errs}); err == nil || out.String() != "" {
-		t.Errorf("got %v, printed %s", err, out.String())
+		t.Errorf("got %v, printed %s, want only an error", err, out.String())
 	}
 	if err := run(t.Context(), invocation{dir: filepath.Join(path, "gone"), environ: []string{}, out: &out, errors: &errs}); err == nil || out.String() != "" {
-		t.Errorf("got %v, printed %s", err, out.String())
+		t.Errorf("got %v, printed %s, want only an error", err, out.String())
 	}
 }
 
@@ -203,12 +203,12 @@ func TestOwnSettings(t *testing.T) {
 			if environment == "Development" {
 				if err != nil || warned || !strings.Contains(out.String(), "a secret for MaskinportenSettings:scope, which appsettings.Local.json overrides") ||
 					!strings.Contains(out.String(), "API       GET") {
-					t.Errorf("error %v, warned %v:\n%s", err, warned, out.String())
+					t.Errorf("got the error %v and the warning %v, want the API's answer:\n%s", err, warned, out.String())
 				}
 				return
 			}
 			if err == nil || !warned || !strings.Contains(err.Error(), "check Scope") || !strings.Contains(out.String(), "secret MaskinportenSettings--Scope") {
-				t.Errorf("error %v, warned %v:\n%s", err, warned, out.String())
+				t.Errorf("got the error %v and the warning %v, want both, about Scope:\n%s", err, warned, out.String())
 			}
 		})
 	}
@@ -259,7 +259,7 @@ func TestAnswers(t *testing.T) {
 		i.client.Transport = bearing{d.porten.Transport(), token}
 		answer, err := i.get(t.Context())
 		if want == "" && (err != nil || len(answer.body) != maxBody) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%d bytes: got %d, %v", len(body), len(answer.body), err)
+			t.Errorf("%d bytes: got %d, %v, want %d and the error %q", len(body), len(answer.body), err, maxBody, want)
 		}
 		d.Close()
 	}
@@ -332,14 +332,14 @@ func TestServe(t *testing.T) {
 		body, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
 		if got := fmt.Sprintf("%d %s", resp.StatusCode, strings.TrimSpace(string(body))); got != want {
-			t.Errorf("GET %s: %s", path, got)
+			t.Errorf("GET %s: got %s, want %s", path, got, want)
 		}
 	}
 	if rest, err := stop(); err != nil || rest != "stopping\n" {
-		t.Errorf("stopped with %q, %v", rest, err)
+		t.Errorf("got %q, %v, want only that it stops", rest, err)
 	}
 	if _, err := client.Get(url); err == nil {
-		t.Error("still serving")
+		t.Error("got an answer after the stop, want no answer")
 	}
 }
 
@@ -405,11 +405,11 @@ func TestStopWithARequestUnderWay(t *testing.T) {
 	<-arrived
 	begin := time.Now()
 	if rest, err := stop(); err != nil || !strings.HasPrefix(rest, "stopping\n") {
-		t.Errorf("stopped with %q, %v", rest, err)
+		t.Errorf("got %q, %v, want that it stops", rest, err)
 	}
 	<-ended
 	if took := time.Since(begin); took < drainTime || took > 2*drainTime {
-		t.Errorf("stopped after %v", took)
+		t.Errorf("stopped after %v, want %v to %v", took, drainTime, 2*drainTime)
 	}
 }
 
@@ -427,7 +427,7 @@ func TestInterruptedJob(t *testing.T) {
 	}()
 	var out, errs logtest.Buffer
 	if err := runApp(ctx, invocation{out: &out, errors: &errs}, d.setup(), mode{addr: anyPort}); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the context's end", err)
 	}
 }
 
@@ -463,7 +463,7 @@ func TestAddresses(t *testing.T) {
 	for addr, want := range map[string]string{inUse: "address already in use", "foo": "-addr: listen tcp: address foo: missing port in address"} {
 		var out, errs logtest.Buffer
 		if err := runApp(t.Context(), invocation{out: &out, errors: &errs}, d.setup(), mode{serve: true, addr: addr}); err == nil || !strings.Contains(err.Error(), want) || out.String() != "" {
-			t.Errorf("got %v after %s", err, out.String())
+			t.Errorf("got %v after %q, want %s before anything is printed", err, out.String(), want)
 		}
 	}
 	if _, err := stop(); err != nil {
@@ -477,9 +477,9 @@ func TestUnknownFlag(t *testing.T) {
 	err := run(t.Context(), invocation{args: []string{"-x"}, out: &out, errors: &errs})
 	if err == nil || err.Error() != "flag provided but not defined: -x; settings go after --, as in: app -- --MaskinportenSettings:Scope=my:scope" ||
 		!strings.HasPrefix(errs.String(), "Usage of app") {
-		t.Errorf("got %v, %s", err, errs.String())
+		t.Errorf("got %v, %s, want the usage", err, errs.String())
 	}
 	if err := run(t.Context(), invocation{args: []string{"-h"}, out: &out, errors: &errs}); !errors.Is(err, flag.ErrHelp) || out.String() != "" {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want flag.ErrHelp", err)
 	}
 }

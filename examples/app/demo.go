@@ -27,10 +27,9 @@ type demo struct {
 	porten *maskinportentest.Server
 }
 
-// whatIsConfigured names the first sign of a configuration, "" if there is none
-// and the demo may run. The slightest sign prevents that, one that is misspelt
-// included: a service that lacks some of its settings must fail, not talk to
-// test servers.
+// whatIsConfigured names the first sign of a configuration. Without a sign it is "",
+// and the demo may run. The slightest sign prevents the demo, a misspelt one too: a
+// service that lacks some of its settings must fail, not talk to test servers.
 func whatIsConfigured(in invocation, m mode, settings []string) (string, error) {
 	if len(settings) > 0 {
 		return "the arguments", nil

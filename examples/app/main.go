@@ -101,7 +101,7 @@ func run(ctx context.Context, in invocation) error {
 		return runApp(ctx, in, d.setup(), m)
 	}
 	if err := runApp(ctx, in, s, m); err != nil {
-		fmt.Fprintf(in.errors, "app: this is no demo, because of %s: without it, the demo runs\n", configured)
+		fmt.Fprintf(in.errors, "app: this is not a demo, because of %s: without it, the demo runs\n", configured)
 		return err
 	}
 	return nil

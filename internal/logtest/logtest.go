@@ -1,4 +1,5 @@
-// Package logtest holds the log that this module's tests write to and read.
+// Package logtest holds what tests of this module look for secrets in: the log that
+// they write to and read, and what reflection finds in a value.
 package logtest
 
 import (

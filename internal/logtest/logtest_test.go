@@ -59,3 +59,20 @@ func TestBufferConcurrently(t *testing.T) {
 		t.Errorf("got %d lines, want 800", got)
 	}
 }
+
+func TestReachable(t *testing.T) {
+	t.Parallel()
+	type inner struct {
+		text   *string
+		bytes  []byte
+		hidden func() string
+		self   *inner
+	}
+	text := "behind"
+	in := &inner{text: &text, bytes: []byte{7}, hidden: func() string { return "out of reach" }}
+	in.self = in
+	got := logtest.Reachable(map[string]any{"key": struct{ in *inner }{in}})
+	if want := "key behind 7 "; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

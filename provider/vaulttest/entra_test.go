@@ -75,13 +75,6 @@ func TestEntraRefuses(t *testing.T) {
 	}
 }
 
-func grantForm(srv *vaulttest.Server) url.Values {
-	return url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {srv.ClientID()},
-		"client_secret": {srv.ClientSecret()}, "scope": {vaultResource + "/.default"},
-	}
-}
-
 func TestInstanceDiscovery(t *testing.T) {
 	t.Parallel()
 	ask := func(srv *vaulttest.Server, host string) (status int, kind, endpoint string, aliases []string) {

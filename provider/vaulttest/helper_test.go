@@ -111,3 +111,14 @@ func newClient(t *testing.T, srv *vaulttest.Server) *azsecrets.Client {
 	}
 	return client
 }
+
+func grantForm(srv *vaulttest.Server) url.Values {
+	return url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {srv.ClientID()},
+		"client_secret": {srv.ClientSecret()}, "scope": {vaultResource + "/.default"},
+	}
+}
+
+// revoked asks for a newer token. Its question marks make the two alphabets of base64
+// differ.
+const revoked = `{"access_token":{"nbf":{"essential":true,"value":"1726258122?????"}}}`

@@ -55,9 +55,6 @@ func TestTokensAreForgottenOnlyWhenExpired(t *testing.T) {
 	}
 }
 
-// The question marks make the two alphabets of base64 differ.
-const revoked = `{"access_token":{"nbf":{"essential":true,"value":"1726258122?????"}}}`
-
 // Azure's client answers a claims challenge by itself, with one token request.
 func TestAzureClientAnswersAClaimsChallenge(t *testing.T) {
 	t.Parallel()
@@ -146,7 +143,7 @@ func TestFirstChallengeComesFirst(t *testing.T) {
 	}
 }
 
-func TestClaimsThatAreNoObject(t *testing.T) {
+func TestClaimsThatAreNotAnObject(t *testing.T) {
 	t.Parallel()
 	for _, claims := range []string{"{", "null", "[]", "nbf"} {
 		srv := vaulttest.NewServer()

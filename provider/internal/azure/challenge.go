@@ -50,8 +50,8 @@ var (
 )
 
 // asksForClaims reports whether the answer is a claims challenge. The SDK answers
-// it with a new token for the resource that it knows already, and reads nothing
-// else of it (azcore, parseCAEChallenge, whose patterns these are).
+// it with a new token for the resource that it knows already. It reads nothing else
+// of it. The patterns are those of azcore's parseCAEChallenge.
 func asksForClaims(resp *http.Response) bool {
 	for _, header := range resp.Header.Values("WWW-Authenticate") {
 		for _, challenge := range challengePattern.FindAllStringSubmatch(header, -1) {

@@ -32,7 +32,7 @@ func TestChallengeIsSound(t *testing.T) {
 		{"a resource without a host", `Bearer ` + authority + `, resource="https:cfa8b339"`, false},
 		{"a resource without a scheme", `Bearer ` + authority + `, resource="vault.azure.net"`, false},
 		{"a resource over plain http", `Bearer ` + authority + `, resource="http://vault.azure.net"`, false},
-		{"a resource that is no URL", `Bearer ` + authority + `, resource="https://%zz"`, false},
+		{"a resource that is not a URL", `Bearer ` + authority + `, resource="https://%zz"`, false},
 		{"a scope before a good resource", `Bearer ` + authority + ` scope="cfa8b339" resource="https://vault.azure.net"`, false},
 		{"claims", `Bearer realm="", error="insufficient_claims", claims="` + claims + `"`, true},
 		{"claims that are not base64", `Bearer realm="", error="insufficient_claims", claims="#"`, false},

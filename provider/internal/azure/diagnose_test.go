@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -21,10 +20,6 @@ func refusal(status int, code, body string) error {
 	return &azcore.ResponseError{StatusCode: status, ErrorCode: code, RawResponse: answer(status, body)}
 }
 
-func answer(status int, body string) *http.Response {
-	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
-}
-
 // TestDiagnose takes errors apart that no double makes.
 func TestDiagnose(t *testing.T) {
 	t.Parallel()
@@ -37,6 +32,8 @@ func TestDiagnose(t *testing.T) {
 	callers, sdks := Wrap(fake{}, ""), Wrap(sdk, "")
 	late := answer(429, `{}`)
 	late.Header.Set("Retry-After", "7")
+	final := answer(403, `{}`)
+	final.Header.Set("Retry-After", "7")
 	cases := []struct {
 		name    string
 		session *Session
@@ -105,6 +102,16 @@ func TestDiagnose(t *testing.T) {
 			want: Diagnosis{Reason: "policy says no"}, cause: true,
 		},
 		{
+			name: "a refusal that is final, with a Retry-After", session: ours,
+			err:  &azcore.ResponseError{StatusCode: 403, RawResponse: final},
+			want: Diagnosis{StatusCode: 403, Reason: "403 Forbidden"}, hint: cureRole, cause: true,
+		},
+		{
+			name: "an answer that is not kept", session: callers,
+			err:  &azcore.ResponseError{StatusCode: 503},
+			want: Diagnosis{StatusCode: 503, Reason: "503 Service Unavailable"}, hint: "the service has a fault of its own", cause: true,
+		},
+		{
 			name: "JSON of another type", session: ours, err: errors.New("unmarshalling type *azsecrets.Secret: " + canary),
 			want: Diagnosis{Reason: meaningOf(kindNotJSON)}, hint: cureAddress,
 		},
@@ -143,11 +150,11 @@ func TestDiagnose(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v", got, c.want)
 			}
 			if !strings.HasPrefix(got.Hint, c.hint) || c.hint == "" && got.Hint != "" || (got.Cause != nil) != c.cause {
-				t.Errorf("got the hint %q and the cause %v", got.Hint, got.Cause)
+				t.Errorf("got the hint %q and the cause %v, want the hint %q and a cause: %v", got.Hint, got.Cause, c.hint, c.cause)
 			}
 			for e := got.Cause; e != nil; e = errors.Unwrap(e) {
 				if text := fmt.Sprintf("%s %v %+v", got.Reason, e, e); strings.Contains(text, canary) {
-					t.Errorf("%T quotes: %s", e, text)
+					t.Errorf("got a quotation in %T, want it nowhere: %s", e, text)
 				}
 			}
 		})
@@ -231,11 +238,11 @@ func TestWhoseTimeEnded(t *testing.T) {
 	s.gate.waiting.Add(1)
 	for _, ended := range []error{context.DeadlineExceeded, context.Canceled} {
 		if d := s.Diagnose(loads, StepList, ended); d.Step != StepAuthenticate {
-			t.Errorf("%v while the credential was asked: %+v", ended, d)
+			t.Errorf("%v while the credential was asked: got %+v, want the step %s", ended, d, StepAuthenticate)
 		}
 	}
 	if d := s.Diagnose(loads, StepList, errNoList); d.Step != StepList {
-		t.Errorf("another error while the credential was asked: %+v", d)
+		t.Errorf("another error while the credential was asked: got %+v, want the step %s", d, StepList)
 	}
 }
 
@@ -258,7 +265,7 @@ func TestGone(t *testing.T) {
 			s.listed = listed
 			d := s.Diagnose(t.Context(), StepGet, refusal(404, code, `{}`))
 			if got := strings.Contains(d.Hint, "deleted meanwhile: load again"); got != listed {
-				t.Errorf("%q, listed %v: %s", code, listed, d.Hint)
+				t.Errorf("%q, listed %v: got %s, want the advice to load again only if it was listed", code, listed, d.Hint)
 			}
 		}
 	}

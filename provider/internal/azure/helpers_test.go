@@ -2,14 +2,21 @@ package azure
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	azruntime "github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
+	"github.com/portnokkel/portnokkel/faulttest"
 	"github.com/portnokkel/portnokkel/internal/roundtrip"
 )
 
@@ -58,4 +65,59 @@ func open(t *testing.T, cred azcore.TokenCredential, carrier policy.Transporter)
 	}
 	t.Cleanup(s.Close)
 	return s
+}
+
+const canary = "c4n4ry"
+
+// errQuoting is how net/http's errors come that quote a server.
+var errQuoting = fmt.Errorf("malformed HTTP response %q", canary)
+
+var errDial = &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
+
+// own is the transport that is used unless the caller gives one, taught to trust srv.
+func own(t *testing.T, srv *faulttest.Server) (*http.Client, func()) {
+	t.Helper()
+	carrier, closeAll := newTransport(nil, 7)
+	client, ok := carrier.(*http.Client)
+	if !ok {
+		t.Fatalf("got a %T, want an *http.Client", carrier)
+	}
+	if srv != nil {
+		client.Transport.(*http.Transport).TLSClientConfig.RootCAs = srv.Transport().TLSClientConfig.RootCAs
+	}
+	return client, closeAll
+}
+
+func get(t *testing.T, client *http.Client, address string) *http.Response {
+	t.Helper()
+	resp, err := client.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp
+}
+
+func answer(status int, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+// fake is a client of the caller's.
+type fake struct {
+	get   func(context.Context) (azsecrets.GetSecretResponse, error)
+	pager func() *azruntime.Pager[azsecrets.ListSecretPropertiesResponse]
+}
+
+func (f fake) NewListSecretPropertiesPager(*azsecrets.ListSecretPropertiesOptions) *azruntime.Pager[azsecrets.ListSecretPropertiesResponse] {
+	if f.pager == nil {
+		return nil
+	}
+	return f.pager()
+}
+
+func (f fake) GetSecret(ctx context.Context, _, _ string, _ *azsecrets.GetSecretOptions) (azsecrets.GetSecretResponse, error) {
+	if f.get == nil {
+		return azsecrets.GetSecretResponse{}, nil
+	}
+	return f.get(ctx)
 }

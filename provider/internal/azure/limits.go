@@ -14,8 +14,8 @@ const (
 	// must not be shown.
 	minEcho = 16
 
-	// maxRetries is how often a request is sent again after a failure that may
-	// pass. The SDK does the same unless it is told otherwise.
+	// maxRetries is how often a request is sent again after a temporary failure.
+	// The SDK does the same unless it is told otherwise.
 	maxRetries = 3
 	// defaultBackOff is the SDK's own first wait.
 	defaultBackOff = 800 * time.Millisecond

@@ -20,8 +20,10 @@ var (
 	errLoop      = ownError{errors.New("the listing does not end"), kindStranger}
 )
 
-// secretName is Key Vault's own rule for names.
 var secretName = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
+
+// IsSecretName reports whether a text can name a secret, by Key Vault's own rule.
+func IsSecretName(text string) bool { return secretName.MatchString(text) }
 
 // Pages lists the vault's secrets without their values, page by page. An error is
 // the last thing that it yields.
@@ -92,12 +94,18 @@ func listed(p *azsecrets.SecretProperties) (Secret, error) {
 		return Secret{}, errNoID
 	}
 	parts := strings.Split(strings.Trim(u.EscapedPath(), "/"), "/")
-	if len(parts) < 2 || len(parts) > 3 || parts[0] != "secrets" || !secretName.MatchString(parts[1]) {
+	if len(parts) < 2 || len(parts) > 3 || parts[0] != "secrets" || !IsSecretName(parts[1]) {
 		return Secret{}, errNoID
 	}
 	secret := Secret{Name: parts[1]}
 	secret.note(p.Attributes)
 	return secret, nil
+}
+
+// PlainHost is a URL's host in lower case, without https's own port, which the SDK
+// does not expect in a vault's address.
+func PlainHost(u *url.URL) string {
+	return strings.TrimSuffix(strings.ToLower(u.Host), ":443")
 }
 
 // checkLink refuses to leave the vault's host, where the SDK would take the token
@@ -108,7 +116,7 @@ func checkLink(link, vault string, seen map[string]bool) error {
 	}
 	u, err := url.Parse(link)
 	relative := err == nil && u.Scheme == "" && u.Host == ""
-	if vault != "" && !relative && (err != nil || u.Scheme+"://"+strings.TrimSuffix(strings.ToLower(u.Host), ":443") != vault) {
+	if vault != "" && !relative && (err != nil || u.Scheme+"://"+PlainHost(u) != vault) {
 		return errOtherHost
 	}
 	if seen[link] || len(seen)+1 >= maxPages {

@@ -19,12 +19,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/portnokkel/portnokkel/faulttest"
+	"github.com/portnokkel/portnokkel/internal/logtest"
 )
-
-const canary = "c4n4ry"
-
-// errQuoting is how net/http's errors come that quote a server.
-var errQuoting = fmt.Errorf("malformed HTTP response %q", canary)
 
 // TestTransportErrors holds what is passed on of a transport's error.
 func TestTransportErrors(t *testing.T) {
@@ -57,7 +53,7 @@ func TestTransportErrors(t *testing.T) {
 		{"bare unknown authority", x509.UnknownAuthorityError{}, kindCertificate, "x509: certificate signed by unknown authority", nil},
 		{"bare host name", x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"a.example\n"}}, Host: "b.example"}, kindCertificate, "x509: certificate is valid for a.example , not b.example", nil},
 		{"bare invalid certificate", x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, kindCertificate, "x509: certificate is not authorized to sign other certificates", nil},
-		{"proxy", inURL(&proxyError{nil, 407}), kindProxy, "the proxy refused the tunnel: 407 Proxy Authentication Required", nil},
+		{"proxy", inURL(newProxyError(nil, 407)), kindProxy, "the proxy refused the tunnel: 407 Proxy Authentication Required", nil},
 		{"proxy's own words", inURL(errors.New("Proxy Authentication Required")), kindProxy, "the proxy refused the tunnel: 407 Proxy Authentication Required", nil},
 		{"nothing", errNothing, kindNoAnswer, "the transport returned neither an answer nor an error", errNothing},
 		{"a quoting error", inURL(errQuoting), kindNoAnswer, "there was no answer, or none that HTTP allows", nil},
@@ -71,10 +67,10 @@ func TestTransportErrors(t *testing.T) {
 				t.Errorf("got  %d, %s\nwant %d, %s", got.kind, got, c.kind, c.text)
 			}
 			if c.found != nil && !errors.Is(got, c.found) {
-				t.Errorf("%v is not in the chain", c.found)
+				t.Errorf("got %v, want %v in its chain", got, c.found)
 			}
 			if again := readTransport(fmt.Errorf("azcore: %w", got)); again.Error() != got.Error() {
-				t.Errorf("read twice: %s", again)
+				t.Errorf("read twice: got %s, want %s", again, got)
 			}
 			if errors.Is(got, errQuoting) {
 				t.Error("the quoting error is in the chain")
@@ -98,7 +94,7 @@ func TestFailsAtOnce(t *testing.T) {
 		{"alert", &net.OpError{Op: "remote error", Err: tls.AlertError(40)}, 1},
 		{"certificate", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, 1},
 		{"not TLS", http.ErrSchemeMismatch, 1},
-		{"proxy", &proxyError{nil, 502}, 1},
+		{"proxy", newProxyError(nil, 502), 1},
 		{"unknown host", notFound, 2},
 		{"reset", syscall.ECONNRESET, 4},
 		{"a quoting error", errQuoting, 4},
@@ -166,7 +162,7 @@ func TestTLSRefused(t *testing.T) {
 			_, err := s.Get(t.Context(), "A", "")
 			d := s.Diagnose(t.Context(), StepGet, err)
 			if !strings.Contains(d.Reason, c.reason) || !strings.Contains(d.Hint, c.hint) || strings.Contains(d.Hint, "certificate of its own") {
-				t.Errorf("got %s; %s", d.Reason, d.Hint)
+				t.Errorf("got %s; %s, want %s; %s", d.Reason, d.Hint, c.reason, c.hint)
 			}
 			if n := visits(); n != 1 {
 				t.Errorf("%d handshakes, want 1", n)
@@ -246,6 +242,9 @@ func TestProxyRefuses(t *testing.T) { // not parallel: it sets the environment
 					if d.Reason != want || d.StatusCode != status || d.Step != StepGet || !strings.HasPrefix(d.Hint, "check HTTPS_PROXY") {
 						t.Errorf("got  %+v\nwant %s", d, want)
 					}
+					if text := logtest.Reachable(d); strings.Contains(text, canary) {
+						t.Errorf("got the proxy's password behind the error, want it nowhere: %s", text)
+					}
 					if n := visits(); n != 1 {
 						t.Errorf("%d tries, want 1", n)
 					}
@@ -267,7 +266,7 @@ func TestVariableOf(t *testing.T) { // not parallel: it sets the environment
 		t.Setenv("HTTPS_PROXY", c.upper)
 		t.Setenv("https_proxy", c.lower)
 		if got := variableOf(&url.URL{Scheme: "http", Host: "p:1"}); got != c.want {
-			t.Errorf("%+v: got %q", c, got)
+			t.Errorf("%+v: got %q, want %q", c, got, c.want)
 		}
 	}
 }
@@ -302,5 +301,3 @@ func TestProxyOf(t *testing.T) {
 		}
 	}
 }
-
-var errDial = &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}

@@ -10,21 +10,26 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// proxyError says that a proxy opens no tunnel to a host.
+// proxyError says that a proxy opens no tunnel to a host. It keeps nothing of the
+// proxy's URL, which may hold a password.
 type proxyError struct {
-	proxy  *url.URL // nil if unknown
+	proxy  string // its host and who named it; "" if unknown
 	status int
 }
 
-func (e *proxyError) Error() string {
-	text := "the proxy"
-	if e.proxy != nil {
-		text += " " + e.proxy.Host // without user name and password
-		if variable := variableOf(e.proxy); variable != "" {
-			text += " (named by " + variable + ")"
+func newProxyError(proxy *url.URL, status int) *proxyError {
+	e := &proxyError{status: status}
+	if proxy != nil {
+		e.proxy = " " + proxy.Host
+		if variable := variableOf(proxy); variable != "" {
+			e.proxy += " (named by " + variable + ")"
 		}
 	}
-	return fmt.Sprintf("%s refused the tunnel: %s", text, statusText(e.status, ""))
+	return e
+}
+
+func (e *proxyError) Error() string {
+	return fmt.Sprintf("the proxy%s refused the tunnel: %s", e.proxy, statusText(e.status, ""))
 }
 
 // refusedByProxy is for [http.Transport.OnProxyConnectResponse]. Without it,
@@ -33,7 +38,7 @@ func refusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *ht
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
-	return &proxyError{proxy, resp.StatusCode}
+	return newProxyError(proxy, resp.StatusCode)
 }
 
 // byReasonPhrase recognises a refusal through a transport of the caller's: there
@@ -43,14 +48,14 @@ func byReasonPhrase(err error) *proxyError {
 		http.StatusProxyAuthRequired, http.StatusForbidden, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 	} {
 		if err.Error() == http.StatusText(status) {
-			return &proxyError{nil, status}
+			return newProxyError(nil, status)
 		}
 	}
 	return nil
 }
 
-// proxyOf is the proxy that a transport of net/http's uses for a request; nil if
-// there is none, or another kind of transport.
+// proxyOf is the proxy that a transport of net/http's uses for a request. It is nil
+// without a proxy, and for another kind of transport.
 func proxyOf(carrier policy.Transporter, req *http.Request) *url.URL {
 	client, ok := carrier.(*http.Client)
 	if !ok {
@@ -71,7 +76,7 @@ func proxyOf(carrier policy.Transporter, req *http.Request) *url.URL {
 	return found
 }
 
-// variableOf finds the environment variable that names a proxy; "" if none does.
+// variableOf finds the environment variable that names a proxy; "" if no variable does.
 // For https addresses net/http reads the first of these two that is set, and no
 // other.
 func variableOf(proxy *url.URL) string {

@@ -36,8 +36,8 @@ func (w *wire) takeOver(retry *policy.RetryOptions) {
 type tries struct{ failures, waits int }
 
 // shouldRetry is the SDK's question after each try that was not final. A server
-// that throttles, or asks to wait, is asked again as long as there is time. Any
-// other failure that may pass gets a few tries.
+// that throttles, or asks to wait, is asked again until the time is over. Any other
+// temporary failure gets a few tries.
 func (w *wire) shouldRetry(resp *http.Response, err error) bool {
 	if err != nil {
 		return true // what must not be tried again is a finalError
@@ -75,7 +75,7 @@ func (w *wire) nextWait(req *http.Request) time.Duration {
 	return time.Duration(min(wait, float64(w.longest)))
 }
 
-// mayPassStatus knows the statuses that the SDK tries again.
+// mayPassStatus reports whether the SDK tries again after a status.
 func mayPassStatus(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,

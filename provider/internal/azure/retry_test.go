@@ -81,7 +81,7 @@ func TestTriesAgain(t *testing.T) {
 			tries: [2]int{15, 25}, took: [2]time.Duration{20 * time.Second, 30 * time.Second},
 		},
 		{name: "429, the caller's count", status: 429, retry: policy.RetryOptions{MaxRetries: 2}, tries: [2]int{3, 3}, took: [2]time.Duration{2 * time.Second, 5 * time.Second}},
-		{name: "429, the caller wants none", status: 429, retry: policy.RetryOptions{MaxRetries: -1}, tries: [2]int{1, 1}},
+		{name: "429, the caller wants no retries", status: 429, retry: policy.RetryOptions{MaxRetries: -1}, tries: [2]int{1, 1}},
 		{name: "429, the caller's statuses", status: 429, retry: policy.RetryOptions{StatusCodes: []int{503}}, tries: [2]int{1, 1}},
 		{name: "a broken connection, the caller's count", retry: policy.RetryOptions{MaxRetries: 4}, tries: [2]int{5, 5}, took: [2]time.Duration{15 * time.Second, 30 * time.Second}},
 	}
@@ -127,6 +127,37 @@ func TestTriesAgain(t *testing.T) {
 	}
 }
 
+// Without a Retry-After the waits double up to a bound, spread by a quarter to either
+// side.
+func TestWaitsDoubleAndSpread(t *testing.T) {
+	t.Parallel()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, vaultURL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, middle := range []time.Duration{defaultBackOff, 2 * defaultBackOff, 4 * defaultBackOff} {
+		shortest, longest := maxWait, time.Duration(0)
+		for range 300 {
+			w := newWire(nil, &policy.RetryOptions{})
+			var wait time.Duration
+			for range n + 1 {
+				wait = w.nextWait(req)
+			}
+			shortest, longest = min(shortest, wait), max(longest, wait)
+		}
+		if shortest < middle*75/100 || shortest > middle*85/100 || longest < middle*115/100 || longest > middle*125/100 {
+			t.Errorf("wait %d: got %v to %v, want about %v to %v", n+1, shortest, longest, middle*75/100, middle*125/100)
+		}
+	}
+	w := newWire(nil, &policy.RetryOptions{})
+	for range 20 {
+		w.nextWait(req)
+	}
+	if got := w.nextWait(req); got != maxBackOff {
+		t.Errorf("got %v after 20 waits, want %v", got, maxBackOff)
+	}
+}
+
 type failingReader struct{}
 
 func (failingReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
@@ -145,7 +176,7 @@ func TestTriesAreCountedByRequest(t *testing.T) {
 	for range 3 {
 		for _, name := range []string{"A", "B"} {
 			if got, err := s.Get(t.Context(), name, ""); err != nil || got.Value != "x" {
-				t.Fatalf("%s: got %q, %v", name, got.Value, err)
+				t.Fatalf("%s: got %q, %v, want x", name, got.Value, err)
 			}
 		}
 	}
@@ -157,6 +188,6 @@ func TestTransportGivesNothing(t *testing.T) {
 	s := open(t, &credential{}, transporter(func(*http.Request) (*http.Response, error) { return nil, nil })) //nolint:nilnil // that is the test
 	_, err := s.Get(t.Context(), "A", "")
 	if d := s.Diagnose(t.Context(), StepGet, err); d.Reason != errNothing.Error() {
-		t.Errorf("got %+v", d)
+		t.Errorf("got %+v, want the reason %q", d, errNothing)
 	}
 }

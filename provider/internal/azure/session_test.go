@@ -34,7 +34,7 @@ func TestGateOpensForATokenOnly(t *testing.T) {
 		default:
 		}
 		if !errors.Is(got, err) || opened != (err == nil) || (token.Token != "") != (err == nil) {
-			t.Errorf("%v: got %q, %v; opened: %v", err, token.Token, got, opened)
+			t.Errorf("got the token %q, %v and the gate open: %v, want the error %v or else a token and an open gate", token.Token, got, opened, err)
 		}
 	}
 }
@@ -46,37 +46,17 @@ func TestWait(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Wait(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want context.Canceled", err)
 	}
 	if _, err := s.Get(t.Context(), "A", ""); err == nil {
-		t.Error("an empty answer was taken for a secret")
+		t.Error("got a secret of an empty answer, want an error")
 	}
 	if err := s.Wait(t.Context()); err != nil {
-		t.Errorf("after the first request: %v", err)
+		t.Errorf("after the first request: got %v, want no error", err)
 	}
 	if err := s.Wait(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("open, and the context over: %v", err)
+		t.Errorf("open, and the context over: got %v, want context.Canceled", err)
 	}
-}
-
-// fake is a client of the caller's.
-type fake struct {
-	get   func(context.Context) (azsecrets.GetSecretResponse, error)
-	pager func() *azruntime.Pager[azsecrets.ListSecretPropertiesResponse]
-}
-
-func (f fake) NewListSecretPropertiesPager(*azsecrets.ListSecretPropertiesOptions) *azruntime.Pager[azsecrets.ListSecretPropertiesResponse] {
-	if f.pager == nil {
-		return nil
-	}
-	return f.pager()
-}
-
-func (f fake) GetSecret(ctx context.Context, _, _ string, _ *azsecrets.GetSecretOptions) (azsecrets.GetSecretResponse, error) {
-	if f.get == nil {
-		return azsecrets.GetSecretResponse{}, nil
-	}
-	return f.get(ctx)
 }
 
 func pages(next func() (azsecrets.ListSecretPropertiesResponse, error), more func() bool) func() *azruntime.Pager[azsecrets.ListSecretPropertiesResponse] {
@@ -161,7 +141,7 @@ func TestClientEndsItsGoroutine(t *testing.T) {
 	}}, "")
 	_, err := s.Get(t.Context(), "A", "")
 	if d := s.Diagnose(t.Context(), StepGet, err); d.Reason != errEnded.Error() {
-		t.Errorf("got %+v", d)
+		t.Errorf("got %+v, want the reason %q", d, errEnded)
 	}
 }
 
@@ -211,11 +191,11 @@ func TestDomainAsTenant(t *testing.T) {
 			continue
 		}
 		if d := s.Diagnose(t.Context(), StepGet, err); d.Step != StepAuthenticate || d.Code != want || !strings.HasPrefix(d.Hint, "Entra knows no such tenant") {
-			t.Errorf("%s: got %+v", tenant, d)
+			t.Errorf("%s: got %+v, want the code %s", tenant, d, want)
 		}
 	}
 	if _, _, err := ClientSecret("no tenant", "c", "s", srv.CredentialOptions()); err == nil {
-		t.Error("a tenant with a space was taken")
+		t.Error("got a credential for a tenant with a space, want an error")
 	}
 }
 
@@ -229,12 +209,12 @@ func TestClientSecretIsNotPrinted(t *testing.T) {
 	defer closeAll()
 	own, ok := cred.(*clientSecret)
 	if !ok {
-		t.Fatalf("got a %T", cred)
+		t.Fatalf("got a %T, want a *clientSecret", cred)
 	}
 	own.TokenCredential = nil // the SDK's own keeps the secret in plain fields
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
 		if text := fmt.Sprintf(verb, own); strings.Contains(text, canary) || strings.Contains(text, fmt.Sprintf("%x", canary)) {
-			t.Errorf("%s: %s", verb, text)
+			t.Errorf("%s: got %s, want no secret in it", verb, text)
 		}
 	}
 	if own.secret() != canary {
@@ -265,17 +245,17 @@ func TestPanics(t *testing.T) {
 	_, err := panicky.Get(t.Context(), "A", "")
 	var panicked *PanicError
 	if !errors.As(err, &panicked) || !strings.Contains(string(panicked.Stack), "TestPanics") || strings.Contains(string(panicked.Stack)+err.Error(), canary) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the stack without the value", err)
 	}
 	if d := panicky.Diagnose(t.Context(), StepGet, err); d.Reason != meaningOf(kindPanic) || d.Hint == "" || d.Step != StepGet {
-		t.Errorf("got %+v", d)
+		t.Errorf("got %+v, want a panic told of, with a hint", d)
 	}
 	s := open(t, panickyCredential{}, &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		return challenged(r, goodChallenge)
 	})})
 	_, err = s.Get(t.Context(), "A", "")
 	if d := s.Diagnose(t.Context(), StepGet, err); d.Reason != meaningOf(kindPanic) || d.Step != StepAuthenticate {
-		t.Errorf("got %+v", d)
+		t.Errorf("got %+v, want a panic of the credential", d)
 	}
 }
 
@@ -305,6 +285,6 @@ func TestEntrasChallenge(t *testing.T) {
 	})})
 	_, err = s.Get(t.Context(), "A", "")
 	if d := s.Diagnose(t.Context(), StepGet, err); d.Code != "AADSTS7000215" || d.StatusCode != 401 {
-		t.Errorf("got %+v", d)
+		t.Errorf("got %+v, want 401 AADSTS7000215", d)
 	}
 }

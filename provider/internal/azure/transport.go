@@ -22,7 +22,7 @@ func newTransport(given policy.Transporter, conns int) (policy.Transporter, func
 		copied.CheckRedirect = followNone
 		return &copied, func() {}
 	}
-	if !isNil(given) {
+	if !IsNil(given) {
 		return given, func() {}
 	}
 	open := &connections{dialer: net.Dialer{Timeout: dialTimeout}, conns: map[*connection]bool{}}
@@ -47,13 +47,14 @@ func newTransport(given policy.Transporter, conns int) (policy.Transporter, func
 // would send the token along.
 func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// isNil is true for a nil interface and for one that holds a nil pointer.
-func isNil(v any) bool {
+// IsNil is true for a nil interface and for one that holds a nil pointer, as a
+// constructor's result does when its error was ignored.
+func IsNil(v any) bool {
 	return v == nil || (reflect.ValueOf(v).Kind() == reflect.Pointer && reflect.ValueOf(v).IsNil())
 }
 
-// connections dials, and knows what is still open. net/http by itself
-// keeps a connection whose request was cancelled, and one that nobody waits for.
+// connections dials, and knows what is still open. net/http by itself keeps a
+// connection whose request was cancelled, and one that no request waits for.
 type connections struct {
 	dialer net.Dialer
 

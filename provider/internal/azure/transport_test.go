@@ -17,30 +17,6 @@ import (
 	"github.com/portnokkel/portnokkel/faulttest"
 )
 
-// own is the transport that is used unless the caller gives one, taught to trust srv.
-func own(t *testing.T, srv *faulttest.Server) (*http.Client, func()) {
-	t.Helper()
-	carrier, closeAll := newTransport(nil, 7)
-	client, ok := carrier.(*http.Client)
-	if !ok {
-		t.Fatalf("got a %T, want an *http.Client", carrier)
-	}
-	if srv != nil {
-		client.Transport.(*http.Transport).TLSClientConfig.RootCAs = srv.Transport().TLSClientConfig.RootCAs
-	}
-	return client, closeAll
-}
-
-func get(t *testing.T, client *http.Client, address string) *http.Response {
-	t.Helper()
-	resp, err := client.Get(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	return resp
-}
-
 func TestOwnClient(t *testing.T) {
 	t.Parallel()
 	srv := faulttest.StartTLS(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +33,7 @@ func TestOwnClient(t *testing.T) {
 	}
 	transport := client.Transport.(*http.Transport)
 	if transport.MaxIdleConns != 7 || transport.MaxIdleConnsPerHost != 7 || transport.TLSClientConfig.MinVersion != tls.VersionTLS12 || transport.Proxy == nil {
-		t.Errorf("got %+v", transport)
+		t.Errorf("got %+v, want 7 idle connections, TLS 1.2 and the environment's proxy", transport)
 	}
 }
 
@@ -68,7 +44,7 @@ func TestCallersClient(t *testing.T) {
 	carrier, _ := newTransport(given, 1)
 	copied, ok := carrier.(*http.Client)
 	if !ok || copied == given || copied.Timeout != time.Second || copied.CheckRedirect == nil || given.CheckRedirect != nil {
-		t.Errorf("got %+v of %+v", carrier, given)
+		t.Errorf("got %+v of %+v, want a copy that follows no redirect", carrier, given)
 	}
 	var none *http.Client
 	if carrier, _ := newTransport(none, 1); carrier.(*http.Client).Transport == nil {
@@ -81,7 +57,7 @@ type counted struct {
 	mu     sync.Mutex
 	open   map[net.Conn]bool
 	all    int
-	closed chan struct{} // gets one element when none is open any more
+	closed chan struct{} // gets one element when the last one closes
 }
 
 func (c *counted) state(conn net.Conn, state http.ConnState) {
@@ -160,7 +136,7 @@ func TestLateDial(t *testing.T) {
 	}}
 	c := &connections{dialer: dialer, conns: map[*connection]bool{}, closed: true}
 	if conn, err := c.dial(context.Background(), "tcp", listener.Addr().String()); err == nil {
-		t.Errorf("got %v", conn)
+		t.Errorf("got %v, want an error", conn)
 	}
 	server, err := listener.Accept()
 	if err != nil {
@@ -174,4 +150,14 @@ func TestLateDial(t *testing.T) {
 		t.Errorf("got %v, want a closed connection", err)
 	}
 	runtime.KeepAlive(kept)
+}
+
+// A dial that fails is an error, and nothing is kept of it.
+func TestDialFails(t *testing.T) {
+	t.Parallel()
+	c := &connections{conns: map[*connection]bool{}}
+	conn, err := c.dial(t.Context(), "tcp", "127.0.0.1:no-port")
+	if err == nil || conn != nil || len(c.conns) != 0 {
+		t.Errorf("got %v, %v and %d connections kept, want only an error", conn, err, len(c.conns))
+	}
 }

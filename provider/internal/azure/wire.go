@@ -111,8 +111,8 @@ func (w *wire) done(resp *http.Response) {
 func (w *wire) failed(req *http.Request, err error) error {
 	lost := readTransport(err)
 	var proxy *proxyError
-	if errors.As(lost, &proxy) && proxy.proxy == nil {
-		lost.cause = &proxyError{proxyOf(w.next, req), proxy.status}
+	if errors.As(lost, &proxy) && proxy.proxy == "" {
+		lost.cause = newProxyError(proxyOf(w.next, req), proxy.status)
 	}
 	again := w.mayPass(lost) && w.another(req)
 	w.mu.Lock()
