@@ -296,7 +296,7 @@ func TestFetchesThatHang(t *testing.T) {
 				if !errors.Is(err, httpclient.ErrTemporary) || strings.Contains(message(err), "WithKeySource") {
 					t.Errorf("got %v, want ErrTemporary that blames no key source", err)
 				}
-				if strings.Contains(message(err), "64 other fetches are under way, and none ended in 12s") {
+				if strings.Contains(message(err), "64 other fetches are under way, and not one ended in 12s") {
 					noSlot.Add(1)
 				}
 			})

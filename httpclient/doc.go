@@ -69,9 +69,8 @@
 // # Concurrency
 //
 // Everything is safe for concurrent use. Goroutines run only for a fetch or a log
-// record, and [TokenSource.Close] ends them. Code that is not ours (a transport for
-// token requests, a key source, a signer, a log handler) holds no caller past its
-// context, or past 20 s. Steps are logged at level Debug, or at Info with
-// EnableDebugLog. [WithMeterProvider] and [WithTracerProvider] record with
-// OpenTelemetry.
+// record, and [TokenSource.Close] ends them. Transports for token requests, key
+// sources, signers and log handlers hold no caller past its context, or past 20 s.
+// Steps are logged at level Debug, or at Info with EnableDebugLog. [WithMeterProvider]
+// and [WithTracerProvider] record with OpenTelemetry.
 package httpclient

@@ -54,8 +54,8 @@ type Failure struct {
 // temporary.
 var (
 	ErrClosed    = errors.New("the cache is closed")
-	ErrBusy      = fmt.Errorf("%d fetches are under way, and no key can be evicted", Slots)
-	ErrNoSlot    = fmt.Errorf("%d other fetches are under way, and none ended in %v", Slots, slotTimeout)
+	ErrBusy      = fmt.Errorf("%d fetches are under way, and the cache is full", Slots)
+	ErrNoSlot    = fmt.Errorf("%d other fetches are under way, and not one ended in %v", Slots, slotTimeout)
 	ErrAbandoned = fmt.Errorf("the fetch did not end in %v", FetchTimeout)
 	ErrStuck     = fmt.Errorf("%d fetches did not end in %v and are still under way", maxAbandoned, FetchTimeout)
 	ErrNoResult  = errors.New("the fetch ended without a result")
