@@ -275,7 +275,7 @@ func isResource(resource string) bool {
 // UUIDs or words. Another text may be a password in the wrong place.
 func isID(id string) bool { return idText.MatchString(id) }
 
-var idText = regexp.MustCompile(`^[0-9A-Za-z._:@~=+/-]+$`)
+var idText = regexp.MustCompile(`^[0-9A-Za-z._:@~=+/#-]+$`)
 
 func isPersonNo(value string) bool { return isDigits(value, 11) }
 

@@ -281,7 +281,7 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 				"ExhangeToAltinnToken": true, "TokenExchangeEnvironment": "tt03", "EnterpriseUserName": "u",
 			},
 			want: `httpclient: settings: Environment is "tset": use "test" or "prod", or the URL of an issuer` + "\n" +
-				"ClientId has a character that no client id has: letters, digits and . _ : @ ~ = + / - are possible\n" +
+				"ClientId has a character that no client id has: letters, digits and . _ : @ ~ = + / # - are possible\n" +
 				"CertificateStoreThumbprint works on Windows with .NET only: export the certificate with its key and set CertificatePkcs12Path or EncodedX509\n" +
 				"EncodedJwk is not base64: set it to the base64 of the client's private JWK\n" +
 				"Scope has a character that no scope can have\n" +

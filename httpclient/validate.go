@@ -77,7 +77,7 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	case p.clientID == "":
 		check(missing("%s is missing: set it to the client's id in Maskinporten", s.name("ClientId")))
 	case !isID(p.clientID):
-		check(fmt.Errorf("%s has a character that no client id has: letters, digits and . _ : @ ~ = + / - are possible", s.name("ClientId")))
+		check(fmt.Errorf("%s has a character that no client id has: letters, digits and . _ : @ ~ = + / # - are possible", s.name("ClientId")))
 	}
 	switch p.keys = keys; {
 	case keys == nil:
@@ -96,7 +96,7 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 		}
 	}
 	if s.KeyID != "" && !isID(s.KeyID) {
-		check(fmt.Errorf("%s has a character that no key id has: letters, digits and . _ : @ ~ = + / - are possible", s.name("Kid")))
+		check(fmt.Errorf("%s has a character that no key id has: letters, digits and . _ : @ ~ = + / # - are possible", s.name("Kid")))
 	}
 	p.request, err = s.request()
 	check(err)

@@ -13,14 +13,14 @@ import (
 
 // Problem says what a setting's value looks like that it cannot be, with what to do,
 // such as `looks like a private key (JWK): it belongs in EncodedJwk`. It never quotes
-// the value. It is empty for a value of at most most characters that looks like none
-// of these.
-func Problem(value string, most int) string {
+// the value. It is empty for a value that looks like none of these and has no more than
+// limit characters.
+func Problem(value string, limit int) string {
 	if what := Kind(value); what != "" {
 		return "looks like " + what
 	}
-	if n := len([]rune(value)); n > most {
-		return fmt.Sprintf("is a text of %d characters: at most %d are possible, so that it may be a secret in the wrong place", n, most)
+	if n := len([]rune(value)); n > limit {
+		return fmt.Sprintf("is a text of %d characters: at most %d are possible, so that it may be a secret in the wrong place", n, limit)
 	}
 	return ""
 }
