@@ -71,6 +71,18 @@ func TestArraysMayBeDeep(t *testing.T) {
 	}
 }
 
+// The bound on objects and arrays is the last number that is read.
+func TestManyObjectsAndArrays(t *testing.T) {
+	t.Parallel()
+	k, err := loadFiles(t, files{"appsettings.json": `{"a":[` + strings.Repeat("{},", 99_998) + "]}"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if array, _ := k.Get("a").([]any); len(array) != 99_998 {
+		t.Errorf("got %d objects, want 99998", len(array))
+	}
+}
+
 func TestNumbersPrintAsWritten(t *testing.T) {
 	t.Parallel()
 	k, err := loadFiles(t, files{"appsettings.json": `{"OrgNo": 912345678, "Big": 123456789012345678901234567890}`})
@@ -112,6 +124,7 @@ func TestBadFiles(t *testing.T) {
 		{"UTF-16, other end first", "\xfe\xff\x00{\x00}", "the file is UTF-16: save it as UTF-8"},
 		{"too deep", nested(64), "line 1, column 321: more than 64 objects and arrays in one another"},
 		{"arrays too deep", `{"a":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + "}", "line 1, column 69: more than 64 objects and arrays in one another"},
+		{"one bracket too many", `{"a":[` + strings.Repeat("{},", 99_999) + "]}", "the file has more than 100000 objects and arrays"},
 		{"too many brackets", strings.Repeat("[", 2_000_000), "the file has more than 100000 objects and arrays"},
 		{"a key twice", "{\n \"A\": {\"b\": \"canary\"},\n \"a\": {\"B\": \"canary\"}\n}", `line 3, column 8: "a:B" repeats "A:b" of line 2 (upper and lower case are the same)`},
 		{"a key twice, once as a path", "{\"A\":{\"B\":1}, \"a:b\":2}", `line 1, column 15: "a:b" repeats "A:B" of line 1 (upper and lower case are the same)`},
