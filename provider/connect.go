@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -56,7 +57,11 @@ func (s *settings) connect(ctx context.Context, cfg ConnectConfig) (connected bo
 		return false, err
 	}
 	address := cmp.Or(kv.text(secretURI), checked.VaultURL)
-	if missing := kv.missing(cfg, address); len(missing) > 0 {
+	missing := kv.missing(cfg)
+	if address == "" {
+		missing = append(missing, secretURI)
+	}
+	if len(missing) > 0 {
 		s.origins.vault("", missing)
 		return false, kv.incomplete(cfg, missing)
 	}
@@ -183,20 +188,12 @@ func (kv kvSetting) blank() bool {
 	return strings.Join([]string{kv.text(clientID), kv.text(tenantID), kv.text(clientSecret), kv.text(secretURI)}, "") == ""
 }
 
-// missing lists the fields that are blank but needed.
-func (kv kvSetting) missing(cfg ConnectConfig, address string) []string {
-	var missing []string
-	if cfg.Credential == nil {
-		for _, field := range []string{clientID, tenantID, clientSecret} {
-			if kv.text(field) == "" {
-				missing = append(missing, field)
-			}
-		}
+// missing lists the fields of an identity that are blank but needed.
+func (kv kvSetting) missing(cfg ConnectConfig) []string {
+	if cfg.Credential != nil {
+		return nil
 	}
-	if address == "" {
-		missing = append(missing, secretURI)
-	}
-	return missing
+	return slices.DeleteFunc([]string{clientID, tenantID, clientSecret}, func(field string) bool { return kv.text(field) != "" })
 }
 
 // incomplete tells that there is no vault to connect to, as loudly as it should.

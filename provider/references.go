@@ -70,8 +70,7 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 	if err := errors.Join(err, bindErr); err != nil {
 		return err
 	}
-	missing := kv.missing(cfg, "not needed")
-	if len(missing) > 0 {
+	if missing := kv.missing(cfg); len(missing) > 0 {
 		return fmt.Errorf("provider: %s: Key Vault reference: there is no credential to read it with: %s lacks %s, and Config.Credential is nil",
 			refs[0].path, kv.name, strings.Join(missing, ", "))
 	}
