@@ -198,7 +198,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 				c.ClientOptions.Transport, c.ClientOptions.Retry.RetryDelay = nil, time.Hour
 			},
 			want: provider.Error{Step: "list"},
-			text: "provider: VAULT: list: tls: failed to verify certificate: x509: certificate signed by unknown authority; a proxy may answer with a certificate of its own: add its authority to the system's, or give a transport in ClientOptions",
+			text: "provider: VAULT: list: the certificate is not trusted; a proxy may answer with a certificate of its own: add its authority to the system's, or give a transport in ClientOptions",
 		},
 		{
 			name:   "disabled named secret",

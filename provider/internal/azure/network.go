@@ -55,10 +55,12 @@ func readTyped(err error) lostError {
 	var (
 		refused *proxyError
 		dns     *net.DNSError
-		cert    *tls.CertificateVerificationError
 		record  tls.RecordHeaderError
 		op      *net.OpError
 	)
+	if cert := readCertificate(err); cert != nil {
+		return lostError{kindCertificate, cert}
+	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		return lostError{kindCanceled, context.Canceled}
@@ -68,8 +70,6 @@ func readTyped(err error) lostError {
 		return lostError{kindHost, dns}
 	case errors.As(err, &dns):
 		return lostError{kindNetwork, dns}
-	case errors.As(err, &cert):
-		return lostError{kindCertificate, cert}
 	case errors.As(err, &record):
 		return lostError{kindNotTLS, errors.New(record.Msg)}
 	case errors.Is(err, http.ErrSchemeMismatch):
@@ -86,22 +86,49 @@ func readTyped(err error) lostError {
 	return readPlain(err)
 }
 
+// certificateError says what is wrong with a certificate, without a word of it: a
+// server chooses its names. It unwraps to the kind, an error of crypto/x509 that
+// holds no certificate.
+type certificateError struct {
+	text string
+	kind error
+}
+
+func (e *certificateError) Error() string { return e.text }
+func (e *certificateError) Unwrap() error { return e.kind }
+
+// readCertificate is nil for an error that is not about a certificate.
+func readCertificate(err error) *certificateError {
+	var (
+		known    *certificateError
+		hostname x509.HostnameError
+		invalid  x509.CertificateInvalidError
+		unknown  x509.UnknownAuthorityError
+		failed   *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &hostname):
+		return &certificateError{
+			"the certificate is not for " + hostname.Host,
+			x509.HostnameError{Certificate: &x509.Certificate{}, Host: hostname.Host},
+		}
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return &certificateError{"the certificate is expired or not yet valid", x509.CertificateInvalidError{Reason: x509.Expired}}
+	case errors.As(err, &invalid), errors.As(err, &unknown), errors.As(err, &failed):
+		return &certificateError{"the certificate is not trusted", x509.UnknownAuthorityError{}}
+	}
+	return nil
+}
+
 // readPlain reads errors that say one thing.
 func readPlain(err error) lostError {
 	var (
-		unknown  x509.UnknownAuthorityError
-		hostname x509.HostnameError
-		invalid  x509.CertificateInvalidError
-		errno    syscall.Errno
-		timeout  net.Error
+		errno   syscall.Errno
+		timeout net.Error
 	)
 	switch {
-	case errors.As(err, &unknown):
-		return lostError{kindCertificate, unknown}
-	case errors.As(err, &hostname):
-		return lostError{kindCertificate, hostname}
-	case errors.As(err, &invalid):
-		return lostError{kindCertificate, invalid}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return lostError{kindDeadline, context.DeadlineExceeded}
 	case errors.As(err, &errno):

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,7 @@ import (
 func TestTransportErrors(t *testing.T) {
 	t.Parallel()
 	inURL := func(err error) error { return &url.Error{Op: "Get", URL: "https://x/" + canary, Err: err} }
+	ofCanary := &x509.Certificate{DNSNames: []string{canary}, Subject: pkix.Name{CommonName: canary}}
 	cases := []struct {
 		name  string
 		err   error
@@ -49,10 +51,13 @@ func TestTransportErrors(t *testing.T) {
 		{"alert", &net.OpError{Op: "remote error", Err: tls.AlertError(40)}, kindAlert, "remote error: tls: handshake failure", tls.AlertError(40)},
 		{"not TLS", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake", RecordHeader: [5]byte{'c', '4', 'n', '4', 'r'}}, kindNotTLS, "first record does not look like a TLS handshake", nil},
 		{"plain HTTP", inURL(http.ErrSchemeMismatch), kindNotTLS, "http: server gave HTTP response to HTTPS client", http.ErrSchemeMismatch},
-		{"certificate", inURL(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), kindCertificate, "tls: failed to verify certificate: x509: certificate signed by unknown authority", nil},
-		{"bare unknown authority", x509.UnknownAuthorityError{}, kindCertificate, "x509: certificate signed by unknown authority", nil},
-		{"bare host name", x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"a.example\n"}}, Host: "b.example"}, kindCertificate, "x509: certificate is valid for a.example , not b.example", nil},
-		{"bare invalid certificate", x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, kindCertificate, "x509: certificate is not authorized to sign other certificates", nil},
+		{"certificate", inURL(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), kindCertificate, "the certificate is not trusted", x509.UnknownAuthorityError{}},
+		{"a proxy's certificate", &net.OpError{Op: "proxyconnect", Net: "tcp", Err: &tls.CertificateVerificationError{UnverifiedCertificates: []*x509.Certificate{ofCanary}, Err: x509.UnknownAuthorityError{Cert: ofCanary}}}, kindCertificate, "the certificate is not trusted", x509.UnknownAuthorityError{}},
+		{"a certificate that cannot be checked", &tls.CertificateVerificationError{Err: errQuoting}, kindCertificate, "the certificate is not trusted", x509.UnknownAuthorityError{}},
+		{"bare unknown authority", x509.UnknownAuthorityError{Cert: ofCanary}, kindCertificate, "the certificate is not trusted", x509.UnknownAuthorityError{}},
+		{"bare host name", x509.HostnameError{Certificate: ofCanary, Host: "b.example"}, kindCertificate, "the certificate is not for b.example", nil},
+		{"bare invalid certificate", x509.CertificateInvalidError{Cert: ofCanary, Reason: x509.NotAuthorizedToSign, Detail: canary}, kindCertificate, "the certificate is not trusted", nil},
+		{"expired certificate", x509.CertificateInvalidError{Cert: ofCanary, Reason: x509.Expired, Detail: canary}, kindCertificate, "the certificate is expired or not yet valid", x509.CertificateInvalidError{Reason: x509.Expired}},
 		{"proxy", inURL(newProxyError(nil, 407)), kindProxy, "the proxy refused the tunnel: 407 Proxy Authentication Required", nil},
 		{"proxy's own words", inURL(errors.New("Proxy Authentication Required")), kindProxy, "the proxy refused the tunnel: 407 Proxy Authentication Required", nil},
 		{"nothing", errNothing, kindNoAnswer, "the transport returned neither an answer nor an error", errNothing},
@@ -75,8 +80,8 @@ func TestTransportErrors(t *testing.T) {
 			if errors.Is(got, errQuoting) {
 				t.Error("the quoting error is in the chain")
 			}
-			if text := fmt.Sprintf("%v %+v", got, got.cause); strings.Contains(text, canary) {
-				t.Errorf("quoted: %s", text)
+			if text := fmt.Sprintf("%v %+v", got, got.cause) + logtest.Reachable(got); strings.Contains(text, canary) {
+				t.Errorf("got a server's words, want them nowhere: %s", text)
 			}
 		})
 	}
