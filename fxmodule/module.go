@@ -119,10 +119,7 @@ func newInstance(p moduleParams) (instance, error) {
 	if err != nil {
 		return instance{}, m.failed(p, err)
 	}
-	opts := m.client
-	if p.Logger != nil {
-		opts = append([]httpclient.Option{httpclient.WithLogger(p.Logger)}, opts...)
-	}
+	opts := append([]httpclient.Option{httpclient.WithLogger(p.Logger)}, m.client...) // nil is the default
 	source, err := httpclient.NewTokenSource(settings, opts...)
 	if err != nil {
 		return instance{}, m.failed(p, err)

@@ -229,9 +229,4 @@ func (a AppConfig) directory() string {
 	return dir
 }
 
-func (a AppConfig) logger() *slog.Logger {
-	if a.Logger != nil {
-		return a.Logger
-	}
-	return slog.Default()
-}
+func (a AppConfig) logger() *slog.Logger { return usable(a.Logger) }

@@ -306,3 +306,14 @@ func TestDefaultLogger(t *testing.T) {
 		t.Errorf("got %v, log %q, want a warning", err, log.String())
 	}
 }
+
+// A zero Logger, which panics when it is used, counts as nil.
+func TestZeroLogger(t *testing.T) {
+	t.Parallel()
+	app, _ := hermetic(t, files{"appsettings.Local.json": "{}"})
+	app.Logger = &slog.Logger{}
+	cfg := provider.ConnectConfig{Config: provider.Config{Logger: &slog.Logger{}}}
+	if k, err := provider.Load(t.Context(), app, cfg); err != nil || len(k.Keys()) != 0 {
+		t.Errorf("got %v, %v, want no settings and no error", k, err)
+	}
+}

@@ -139,11 +139,14 @@ func (c ConnectConfig) Format(f fmt.State, _ rune) {
 // MarshalText gives encoders what Format prints.
 func (c ConnectConfig) MarshalText() ([]byte, error) { return fmt.Append(nil, c), nil }
 
-func (c Config) logger() *slog.Logger {
-	if c.Logger == nil {
+func (c Config) logger() *slog.Logger { return usable(c.Logger) }
+
+// usable is l, or [slog.Default] if l is nil or zero: a zero Logger panics.
+func usable(l *slog.Logger) *slog.Logger {
+	if l == nil || azure.IsNil(l.Handler()) {
 		return slog.Default()
 	}
-	return c.Logger
+	return l
 }
 
 // checked returns c with its defaults filled in, its lists copied and its secrets'
