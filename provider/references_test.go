@@ -76,6 +76,22 @@ func TestResolveReferences(t *testing.T) {
 	}
 }
 
+// A reference whose own source is unknown overrode nothing that is known.
+func TestReferenceOfUnknownSource(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer(vaulttest.WithVaultHost(vaultHost), vaulttest.WithSecrets(map[string]string{"one": "1"}))
+	defer srv.Close()
+	cfg := connecting(t, srv)
+	cfg.Origins = new(provider.Origins)
+	k := newKoanf(t, tree{"A": ref("VaultName=my-vault;SecretName=one")}, ":")
+	if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil {
+		t.Fatal(err)
+	}
+	if got := cfg.Origins.Overrode("A"); len(got) != 0 {
+		t.Errorf("got %q, want nothing", got)
+	}
+}
+
 // Each secret is read once, however many settings refer to it, and no other.
 func TestReferencesCost(t *testing.T) {
 	t.Parallel()

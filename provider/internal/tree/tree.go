@@ -100,7 +100,9 @@ func (t *Tree) node(name string, v any, o Origin) *Node {
 
 // Replace sets a value in the place of another one.
 func (n *Node) Replace(value any, o Origin) {
-	n.Overrode = append(slices.Clone(n.Overrode), n.Origin.Source)
+	if n.Origin.Source != "" {
+		n.Overrode = append(slices.Clone(n.Overrode), n.Origin.Source)
+	}
 	n.Value, n.Origin = value, o
 }
 
