@@ -53,9 +53,9 @@ var settingsOfBound = []setting{
 	{"Portal:Hosts:1:Name", "h1", "n1", func(b *bound) any { return b.Portal.Hosts[1].Name }, "h1", "n1"},
 }
 
-// FuzzBinding spells the keys of a file and the names of a vault at random, puts
-// a random part of the settings into the vault, in random order, and finds what
-// was meant in the bound struct every time.
+// FuzzBinding spells the keys of a file and the names of a vault at random. A random
+// part of the settings is in the vault, in random order. The bound struct has to hold
+// what was meant every time.
 func FuzzBinding(f *testing.F) {
 	for seed := range uint64(64) {
 		f.Add(seed)

@@ -15,7 +15,8 @@ import (
 )
 
 // childVariable tells a test that it runs in a process of its own. net/http reads
-// the proxy's variables, and crypto/x509 the system's certificates, once a process.
+// the proxy's variables once a process, and so does crypto/x509 with the system's
+// certificates.
 const childVariable = "PROVIDER_TEST_CHILD"
 
 // child runs the calling test in a process of its own, with more variables. It

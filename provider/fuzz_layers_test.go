@@ -28,9 +28,9 @@ func settingsOf(t *testing.T, file string) tree {
 	return k.Raw()
 }
 
-// FuzzMerge lays one tree over another and checks that this is repeatable, that
-// how the source spells its keys does not matter, that nothing is lost or
-// shared, and that a refusal changes nothing.
+// FuzzMerge lays one tree over another and checks that this is repeatable. How the
+// source spells its keys must not matter. Nothing may be lost or shared, and a refusal
+// changes nothing.
 func FuzzMerge(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{"MaskinportenSettings":{"ClientId":"","Scopes":["a","b"]}}`, `{"maskinportensettings":{"CLIENTID":"x","scopes":{"1":"c","2":"d"}}}`},
@@ -264,9 +264,8 @@ func endsInAKey(file []byte, path string) bool {
 	return found
 }
 
-// FuzzVariablesAndArguments checks that no variable or argument causes a panic,
-// that the order of variables does not matter, and that nothing is logged of a
-// value.
+// FuzzVariablesAndArguments checks that no variable or argument causes a panic. The
+// order of variables must not matter, and no value may be logged.
 func FuzzVariablesAndArguments(f *testing.F) {
 	f.Add("A__B\na__b__c\nPATH\npath\n__\nL__0\nL__1", "--A:B\n/C\nD:E\n-x\n--\n--L:0")
 	f.Add("S__X\ns\nS__0", "--s:x\n--S")
