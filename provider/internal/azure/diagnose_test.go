@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -208,6 +210,34 @@ func TestEchoIsNotQuoted(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", code, got, want)
 		}
 	}
+}
+
+// The last answer that a late load tells of is one that still puts a request off.
+func TestLastAnswerOfALateLoad(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked, hangs := 0, false
+		s := open(t, &credential{}, transporter(func(r *http.Request) (*http.Response, error) {
+			if hangs {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}
+			if asked++; asked == 1 {
+				return answer(429, ""), nil
+			}
+			return answer(200, `{"value":"x"}`), nil
+		}))
+		if got, err := s.Get(t.Context(), "A", ""); err != nil || got.Value != "x" {
+			t.Fatalf("got %q, %v, want x", got.Value, err)
+		}
+		hangs = true
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, &LateError{time.Second})
+		defer cancel()
+		_, err := s.Get(ctx, "B", "")
+		if d := s.Diagnose(ctx, StepGet, err); d.Reason != "no result within the Timeout of 1s" || d.StatusCode != 0 {
+			t.Errorf("got %+v, want nothing of the 429, which a good answer followed", d)
+		}
+	})
 }
 
 // TestWhoseTimeEnded tells apart the load's time, the caller's, and a transport's.
