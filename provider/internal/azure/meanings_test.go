@@ -85,7 +85,9 @@ func TestStatusHints(t *testing.T) {
 		status int
 		want   string
 	}{
-		{StepList, 101, cureAddress},
+		{StepList, 100, cureAddress},
+		{StepList, 199, cureAddress},
+		{StepList, 200, ""},
 		{StepList, 299, ""},
 		{StepList, 300, cureAddress},
 		{StepList, 399, cureAddress},
