@@ -10,6 +10,7 @@ import (
 
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/internal/paste"
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
@@ -104,7 +105,7 @@ func (a AppConfig) load() (*settings, error) {
 	environment := a.environment()
 	switch {
 	case strings.ContainsAny(environment, `/\`):
-		return nil, fmt.Errorf("provider: environment %q: cannot be a part of a file's name", environment)
+		return nil, fmt.Errorf("provider: the environment's name is %s: it cannot be a part of a file's name", paste.Brief(environment))
 	case a.FS != nil && a.Dir != "":
 		return nil, errors.New("provider: AppConfig.FS and Dir are both set: leave one of them out")
 	}

@@ -105,7 +105,7 @@ func TestEnvironmentName(t *testing.T) {
 	}
 	app, _ := hermetic(t, nil)
 	app.Environment = "../etc"
-	if _, err := provider.LoadAppConfig(app); err == nil || err.Error() != `provider: environment "../etc": cannot be a part of a file's name` {
+	if _, err := provider.LoadAppConfig(app); err == nil || err.Error() != `provider: the environment's name is a text of 6 characters: it cannot be a part of a file's name` {
 		t.Errorf("a path as environment: got %v, want it refused", err)
 	}
 }

@@ -163,17 +163,17 @@ func (c Config) checked(withURL bool) (Config, error) {
 		}
 		c.VaultURL = clean
 	}
-	c.Secrets, c.Sections = uniqueFold(c.Secrets), slices.Clone(c.Sections)
-	for _, name := range c.Secrets {
+	for i, name := range c.Secrets {
 		if !azure.IsSecretName(name) {
-			problem("Secrets: %q is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key", name)
+			problem("Secrets: name %d is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key", i+1)
 		}
 	}
-	for _, name := range c.Sections {
+	for i, name := range c.Sections {
 		if !azure.IsSecretName(name) || strings.HasSuffix(name, "--") {
-			problem("Sections: %q cannot be part of a secret's name: letters, digits and dashes, with -- between the parts of a key", name)
+			problem("Sections: name %d cannot be part of a secret's name: letters, digits and dashes, with -- between the parts of a key", i+1)
 		}
 	}
+	c.Secrets, c.Sections = uniqueFold(c.Secrets), slices.Clone(c.Sections)
 	if len(c.Secrets) > 0 && (len(c.Sections) > 0 || c.Filter != nil) {
 		problem("Secrets names what to load; Sections and Filter choose from a listing, and cannot be set beside it")
 	}

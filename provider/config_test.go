@@ -43,9 +43,9 @@ func TestConfigIsChecked(t *testing.T) {
 		{"all at once", provider.Config{
 			VaultURL: url, Credential: cred.GetToken, Secrets: []string{"A:B", ""}, Sections: []string{"a_b"}, Concurrency: -1, Timeout: -1,
 		}, []string{
-			`provider: Secrets: "A:B" is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key`,
-			`provider: Secrets: "" is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key`,
-			`provider: Sections: "a_b" cannot be part of a secret's name: letters, digits and dashes, with -- between the parts of a key`,
+			`provider: Secrets: name 1 is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key`,
+			`provider: Secrets: name 2 is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key`,
+			`provider: Sections: name 1 cannot be part of a secret's name: letters, digits and dashes, with -- between the parts of a key`,
 			"provider: Secrets names what to load; Sections and Filter choose from a listing, and cannot be set beside it",
 			"provider: Concurrency -1 is negative",
 			"provider: Timeout -1ns is negative",

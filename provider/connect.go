@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/internal/paste"
 	"github.com/portnokkel/portnokkel/provider/internal/azure"
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
@@ -124,6 +125,22 @@ type kvSetting struct {
 	fields map[string]*tree.Node // those that are there
 }
 
+// misplaced says why a text cannot be this field of kvSetting, such as a key in the
+// place of a name, and what to do. It quotes nothing. A client secret may be any text,
+// but for what is certainly something else.
+func misplaced(field, value string) string {
+	if field == clientSecret {
+		if paste.IsQuoted(value) {
+			return "is in quotation marks: remove them"
+		}
+		return ""
+	}
+	return paste.Problem(value, maxField)
+}
+
+// maxField is longer than an address, a domain or an id, in characters.
+const maxField = 300
+
 // bindKVSetting finds the section: kvSetting, or if that is blank kvSettings.
 func bindKVSetting(t *tree.Tree) (kvSetting, error) {
 	first := kvSetting{name: "kvSetting"}
@@ -161,6 +178,9 @@ func bindFields(t *tree.Tree, section *tree.Node) (kvSetting, error) {
 		kv.fields[field] = n
 		if _, isText := n.Value.(string); !isText && (n.Kind != tree.Value || n.Value != nil) {
 			wrong = append(wrong, fmt.Errorf("provider: %s is not a text", kv.setting(field)))
+		}
+		if what := misplaced(field, kv.text(field)); what != "" {
+			wrong = append(wrong, fmt.Errorf("provider: %s %s", kv.setting(field), what))
 		}
 	}
 	return kv, errors.Join(wrong...)

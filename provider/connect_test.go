@@ -230,7 +230,7 @@ func TestConnectErrors(t *testing.T) {
 	}
 	// A wrong Config is found in development too, where there is no vault.
 	wrong := provider.ConnectConfig{Config: provider.Config{Secrets: []string{"not a name!"}, Concurrency: -1}}
-	if _, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), wrong); err == nil || !strings.Contains(err.Error(), "not a name!") || !strings.Contains(err.Error(), "Concurrency -1 is negative") {
+	if _, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), wrong); err == nil || !strings.Contains(err.Error(), "Secrets: name 1 is not a secret's name") || !strings.Contains(err.Error(), "Concurrency -1 is negative") {
 		t.Errorf("got %v, want both faults of the Config", err)
 	}
 	kvSettings := newKoanf(t, map[string]any{"kvSetting": map[string]any{"ClientId": ""}, "kvSettings": map[string]any{"ClientId": "a", "TenantId": "b", "ClientSecret": "c", "SecretUri": "x"}}, ":")

@@ -71,7 +71,7 @@ var (
 	jwkMember  = regexp.MustCompile(`"(kty|d|dp|dq|qi)"\s*:`)
 	jwt        = regexp.MustCompile(`eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*`)
 	jsonMember = regexp.MustCompile(`"\s*:\s*["\[{0-9tfn]`)
-	jsonWhole  = regexp.MustCompile(`^[{\[](?s:.*)[}\]]$`)
+	jsonWhole  = regexp.MustCompile(`^[{\[]\s*["{\[](?s:.*)[}\]]$`)
 	quoted     = regexp.MustCompile(`^(?s:".*"|'.*'|“.*”|„.*“|«.*»|` + "`.*`" + `)$`)
 	// Entra's own scanners know its secrets by this.
 	entraSecret = regexp.MustCompile(`(^|[^\w.~-])[\w.~-]{3}\dQ~[\w.~-]{31,34}([^\w.~-]|$)`)

@@ -52,7 +52,7 @@ func TestOrdinaryValues(t *testing.T) {
 	for _, value := range []string{
 		"", "test", "prod", "tt02", "991825827", "3c1a2f7e-9f0e-4a55-8d4c-0b1c2d3e4f50", "oidc_skatteetaten_0123456789abcdef",
 		"altinn:serviceowner/instances.read altinn:serviceowner/instances.write", "https://test.maskinporten.no/", "https://my-vault.vault.azure.net/",
-		"skatteetaten:formueinntekt/skattemelding,skatteetaten:inntekt/2024", "/var/run/secrets/enterprise.p12", `C:\keys\enterprise.p12`, "my-key-2026", "MAskinportenClientForSomething",
+		"skatteetaten:formueinntekt/skattemelding,skatteetaten:inntekt/2024", "/var/run/secrets/enterprise.p12", `C:\keys\enterprise.p12`, "my-key-2026", "{3c1a2f7e-9f0e-4a55-8d4c-0b1c2d3e4f50}", "MAskinportenClientForSomething",
 		"f1b0c2d3-e4f5-4a6b-8c7d-9e0f1a2b3c4d.1", "0123456789abcdef0123456789abcdef01234567", "contoso.onmicrosoft.com", "urn:altinn:resource:some_api_name_that_is_long",
 		"https://api.example/a/b?c=d", "true", "5", "abcdefghijklmnopqrstuvwxyzabcdefghijkl",
 	} {
