@@ -21,41 +21,33 @@ import (
 // folder testdata/keys. Each value is at least 16 characters, and made for tests.
 func Secrets(t testing.TB, keys string) map[string]string {
 	t.Helper()
-	file := func(name string) []byte {
-		data, err := os.ReadFile(filepath.Join(keys, name))
+	check := func(err error) {
+		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+	file := func(name string) []byte {
+		data, err := os.ReadFile(filepath.Join(keys, name))
+		check(err)
 		return data
 	}
 	jwk := file("client.jwk.json")
 	var compact bytes.Buffer
-	if err := json.Compact(&compact, jwk); err != nil {
-		t.Fatal(err)
-	}
+	check(json.Compact(&compact, jwk))
 	var members map[string]any
-	if err := json.Unmarshal(jwk, &members); err != nil {
-		t.Fatal(err)
-	}
+	check(json.Unmarshal(jwk, &members))
 	for _, name := range []string{"p", "q", "dp", "dq", "qi"} {
 		delete(members, name)
 	}
 	withoutCRT, err := json.Marshal(members)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(err)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(err)
 	sec1, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(err)
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(err)
 	pkcs1 := x509.MarshalPKCS1PrivateKey(rsaKey)
 	std, unpadded := base64.StdEncoding.EncodeToString, base64.RawURLEncoding.EncodeToString
 	pemText := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: pkcs1}))
