@@ -91,9 +91,9 @@ var (
 	errEnded   = ownError{errors.New("the client ended its goroutine"), kindUnknown}
 )
 
-// Get reads one secret; an empty version means the latest.
+// Get reads one secret; an empty version means the latest. A failure does not let the
+// others go: it ends the load, and whoever waits would send a request for nothing.
 func (s *Session) Get(ctx context.Context, name, version string) (Secret, error) {
-	defer s.gate.open()
 	answer, err := await(ctx, func() (azsecrets.GetSecretResponse, error) {
 		return s.client.GetSecret(ctx, name, version, nil)
 	})
@@ -103,13 +103,14 @@ func (s *Session) Get(ctx context.Context, name, version string) (Secret, error)
 	case answer.Value == nil:
 		return Secret{}, errNoValue
 	}
+	s.gate.open()
 	got := Secret{Name: name, Value: *answer.Value}
 	got.note(answer.Attributes)
 	return got, nil
 }
 
-// Wait returns when the first request of the session has got a token or its
-// answer, or with an error when ctx ends.
+// Wait returns when the first request of the session has got a token or its secret,
+// or with an error when ctx ends.
 func (s *Session) Wait(ctx context.Context) error { return s.gate.wait(ctx) }
 
 // PanicError says that code which is not this library's panicked. It does not hold

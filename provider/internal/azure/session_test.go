@@ -288,3 +288,34 @@ func TestEntrasChallenge(t *testing.T) {
 		t.Errorf("got %+v, want 401 AADSTS7000215", d)
 	}
 }
+
+// Only a first request that succeeded lets the others go: after a failure they would
+// each ask for nothing.
+func TestFailureHoldsTheOthersBack(t *testing.T) {
+	t.Parallel()
+	value := "v"
+	for name, c := range map[string]struct {
+		answer azsecrets.GetSecretResponse
+		err    error
+		opens  bool
+	}{
+		"a secret":  {answer: azsecrets.GetSecretResponse{Secret: azsecrets.Secret{Value: &value}}, opens: true},
+		"no value":  {},
+		"a failure": {err: errors.New("no")},
+	} {
+		s := Wrap(fake{get: func(context.Context) (azsecrets.GetSecretResponse, error) { return c.answer, c.err }}, "")
+		_, err := s.Get(t.Context(), "A", "")
+		if (err == nil) != c.opens {
+			t.Errorf("%s: got error %v, want one: %t", name, err, !c.opens)
+		}
+		opened := false
+		select {
+		case <-s.gate.opened:
+			opened = true
+		default:
+		}
+		if opened != c.opens {
+			t.Errorf("%s: got the gate open %t, want %t", name, opened, c.opens)
+		}
+	}
+}
