@@ -2,6 +2,7 @@ package httpclient
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -59,5 +60,23 @@ func TestUserNamesThatAreRedacted(t *testing.T) {
 		if !slices.Contains(p.secrets, "pw") || !slices.Contains(p.secrets, user+":pw") {
 			t.Errorf("%s: the password is missing among what is redacted", user)
 		}
+	}
+}
+
+// The characters at the ends of what a scope and a resource may have.
+func TestCharactersOfScopes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{"a!": true, "a~": true, "a\x7f": false, "a\x1f": false, `a"`: false, `a\`: false, "aø": false} {
+		if got := isScope(text); got != want {
+			t.Errorf("scope %q: got %t, want %t", text, got, want)
+		}
+	}
+	for text, want := range map[string]bool{"a!": true, "a~": true, "a\x7f": false, "a b": false} {
+		if got := isResource(text); got != want {
+			t.Errorf("resource %q: got %t, want %t", text, got, want)
+		}
+	}
+	if isScope(strings.Repeat("a", maxScopes+1)) || !isScope(strings.Repeat("a", maxScopes)) {
+		t.Error("got another limit of a list of scopes, want maxScopes")
 	}
 }

@@ -167,3 +167,17 @@ func TestDueTokenCountsAsCached(t *testing.T) {
 		}
 	})
 }
+
+// Spans without metrics: the exchange counts nothing and does not panic.
+func TestSpansWithoutMetrics(t *testing.T) {
+	t.Parallel()
+	srv := newDouble(t)
+	var r recorder
+	source := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true}, httpclient.WithTracerProvider(tracerProvider{recorder: &r}))
+	if _, err := source.Token(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(r.lines, "\n"); !strings.Contains(got, "span maskinporten.client.fetch") || strings.Contains(got, "exchange") {
+		t.Errorf("got %s, want a span and no metric", got)
+	}
+}
