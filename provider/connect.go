@@ -126,8 +126,8 @@ type kvSetting struct {
 }
 
 // misplaced says why a text cannot be this field of kvSetting, such as a key in the
-// place of a name, and what to do. It quotes nothing. A client secret may be any text,
-// but for what is certainly something else.
+// place of a name, and what to do. It quotes nothing. A client secret may be any text
+// that is not in quotation marks.
 func misplaced(field, value string) string {
 	if field == clientSecret {
 		if paste.IsQuoted(value) {

