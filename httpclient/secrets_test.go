@@ -90,7 +90,7 @@ func TestNothingPrintedIsSecret(t *testing.T) {
 	}
 	for _, step := range []string{
 		"asking for a Maskinporten token", "got a Maskinporten token", "exchanging it for an Altinn token", "got an Altinn token",
-		"client_id=" + srv.ClientID(), "for-tests-only", scope, "the API rejected the token, and there is no newer one",
+		"client_id=" + srv.ClientID(), "for-tests-only", scope, "the API rejected the token, and there is no newer one", `error="httpclient: the token was replaced a moment ago"`,
 	} {
 		if !strings.Contains(out.String(), step) {
 			t.Errorf("got no step, want %q in:\n%s", step, out.String())

@@ -214,19 +214,23 @@ func (s *source) again(base http.RoundTripper, req *http.Request, first *http.Re
 	ctx := req.Context()
 	call, err := s.cache.Replace(request, rejected)
 	hasBody := req.Body != nil && req.Body != http.NoBody
-	if err == nil && call == nil {
-		err = errRejectedAgain
-	}
-	if err == nil && hasBody && req.GetBody == nil {
+	if err == nil && call != nil && hasBody && req.GetBody == nil {
 		return first, nil // the next request gets the newer token
 	}
 	var newer *Token
-	if err == nil {
-		newer, err = call.Wait(ctx)
+	switch {
+	case err != nil:
+		err = explained(err)
+	case call == nil:
+		err = errRejectedAgain
+	default:
+		if newer, err = call.Wait(ctx); err != nil {
+			err = explained(err)
+		}
 	}
 	if err != nil {
 		s.log.step(ctx, "the API rejected the token, and there is no newer one",
-			slog.String("host", req.URL.Host), slog.String("error", explained(err).Error()))
+			slog.String("host", req.URL.Host), slog.String("error", err.Error()))
 		return first, nil
 	}
 	header, _ := copyHeader(req.Header)
@@ -241,7 +245,7 @@ func (s *source) again(base http.RoundTripper, req *http.Request, first *http.Re
 	return s.send(base, replay, req)
 }
 
-var errRejectedAgain = errors.New("the token was replaced a moment ago")
+var errRejectedAgain = errors.New("httpclient: the token was replaced a moment ago")
 
 // CloseIdleConnections lets [http.Client.CloseIdleConnections] reach the base.
 func (t *transport) CloseIdleConnections() {
