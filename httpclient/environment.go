@@ -50,9 +50,9 @@ func (s *MaskinportenSettings) environment() (environment, error) {
 	setting, value := s.name("Environment"), s.Environment
 	if s.Authority != "" {
 		if value != "" {
-			named, err := lookupEnvironment(value)
+			first, err := lookupEnvironment(value)
 			other, err2 := lookupEnvironment(s.Authority)
-			if err != nil || err2 != nil || named.issuer != other.issuer {
+			if err != nil || err2 != nil || first.issuer != other.issuer {
 				return environment{}, fmt.Errorf("%s and %s name different issuers: keep one of them", setting, s.name("Authority"))
 			}
 		}
@@ -87,10 +87,10 @@ func lookupEnvironment(value string) (environment, error) {
 		return environment{}, err
 	}
 	if issuer, ok := strings.CutSuffix(strings.TrimSuffix(value, "/"), "/token"); ok {
-		return environment{}, fmt.Errorf("is a token endpoint: use the issuer%s", at(issuer))
+		return environment{}, fmt.Errorf("is a token endpoint: use the issuer%s", named(issuer))
 	}
 	if issuer, _, ok := strings.Cut(value, "/.well-known/"); ok {
-		return environment{}, fmt.Errorf("is the address of metadata: use the issuer%s", at(issuer))
+		return environment{}, fmt.Errorf("is the address of metadata: use the issuer%s", named(issuer))
 	}
 	return environment{issuer: issuerOf(value)}, nil
 }
@@ -158,10 +158,10 @@ func isPort(port string) bool {
 	return err == nil && n > 0
 }
 
-// at names an address that may be shown after a preposition.
-func at(address string) string {
-	if paste.Quotable(address) {
-		return ", " + address + "/"
+// named is an issuer's address for the end of a sentence, if it may be shown.
+func named(issuer string) string {
+	if paste.Quotable(issuer) {
+		return ", " + issuer + "/"
 	}
 	return ""
 }

@@ -9,22 +9,31 @@ import (
 )
 
 // misplaced reports every setting that holds something else than it can, such as a
-// key. Such a value is neither quoted nor sent anywhere.
-func (s *MaskinportenSettings) misplaced() error {
+// key. Such a value is neither quoted nor sent anywhere. rest is the settings without
+// these values, for the other checks; nil if there is nothing to report.
+func (s *MaskinportenSettings) misplaced() (rest *MaskinportenSettings, err error) {
+	copied := *s
 	var problems []error
 	for _, f := range settingFields {
-		var value string
-		switch p := f.target(s).(type) {
+		var what string
+		switch p := f.target(&copied).(type) {
 		case *string:
-			value = *p
+			if what = f.misplaced(*p); what != "" {
+				*p = ""
+			}
 		case *Secret:
-			value = p.Reveal()
+			if what = f.misplaced(p.Reveal()); what != "" {
+				*p = Secret{}
+			}
 		}
-		if what := f.misplaced(value); what != "" {
+		if what != "" {
 			problems = append(problems, fmt.Errorf("%s %s", s.name(f.names[0]), what))
 		}
 	}
-	return errors.Join(problems...)
+	if len(problems) == 0 {
+		return nil, nil
+	}
+	return &copied, errors.Join(problems...)
 }
 
 // misplaced says why a text cannot be the setting's value, and what to do. It is empty

@@ -148,6 +148,26 @@ func TestPastedInCode(t *testing.T) {
 	}
 }
 
+// What else is wrong is told as well, but not that a misplaced setting is missing.
+func TestMisplacedHidesNothing(t *testing.T) {
+	t.Parallel()
+	s := settingsOf(t, newDouble(t), nil)
+	s.ClientID, s.EncodedJWK = s.EncodedJWK.Reveal(), httpclient.NewSecret(`"`+s.EncodedJWK.Reveal()+`"`)
+	s.ConsumerOrgNo, s.Resource = "5", "a b"
+	s.ExchangeToAltinnToken, s.TokenExchangeEnvironment, s.EnterpriseUserName = true, "tt2", httpclient.NewSecret("u")
+	const want = "httpclient: settings: ClientId looks like base64 of a private key (JWK): it belongs in EncodedJwk\n" +
+		"EncodedJwk is in quotation marks: remove them\n" +
+		"httpclient: settings: Resource is not a text of at most 2,000 printable characters\n" +
+		"ConsumerOrgNo is not an organisation number: nine digits\n" +
+		`TokenExchangeEnvironment is "tt2": use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL`
+	if err := s.Validate(); message(err) != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if s.ClientID == "" || s.EncodedJWK.IsZero() {
+		t.Error("got other settings than before, want them unchanged")
+	}
+}
+
 // A password may be anything, quotation marks too.
 func TestPasswordInQuotationMarks(t *testing.T) {
 	t.Parallel()

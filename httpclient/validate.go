@@ -50,8 +50,10 @@ func (p *exchangePlan) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, p.plat
 // plan checks the settings. keys takes the place of a key in them, unless nil.
 func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error) {
 	p := plan{warnings: slices.Clone(s.warnings)}
-	if err := s.misplaced(); err != nil {
-		return plan{}, fmt.Errorf("httpclient: settings: %w", err)
+	if rest, err := s.misplaced(); err != nil {
+		// What is missing now is not missing, and was reported.
+		_, others := rest.plan(now, keys)
+		return plan{}, errors.Join(fmt.Errorf("httpclient: settings: %w", err), withoutMissing(others))
 	}
 	var problems []error
 	check := func(err error) {
@@ -119,6 +121,26 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 		return plan{}, fmt.Errorf("httpclient: settings: %w", err)
 	}
 	return p, nil
+}
+
+// withoutMissing leaves out which settings are missing.
+func withoutMissing(err error) error {
+	var kept []error
+	var keep func(error)
+	keep = func(err error) {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, one := range joined.Unwrap() {
+				keep(one)
+			}
+		} else if err != nil && !errors.Is(err, ErrMissing) {
+			kept = append(kept, err)
+		}
+	}
+	keep(errors.Unwrap(err)) // below the prefix
+	if len(kept) == 0 {
+		return nil
+	}
+	return fmt.Errorf("httpclient: settings: %w", errors.Join(kept...))
 }
 
 // idle warns about settings of the exchange if there is no exchange.
