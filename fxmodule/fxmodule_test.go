@@ -176,7 +176,7 @@ func TestOriginsOfTheVaultsConfig(t *testing.T) {
 	app := fxtest.New(t, w.app(w.config(func(c *provider.ConnectConfig) { c.Origins = &own }), fx.Populate(&got))...)
 	app.RequireStart()
 	app.RequireStop()
-	if source, _ := own.Of("MaskinportenSettings:ClientId"); got != &own || !strings.HasPrefix(source, "secret ") {
+	if source := own.Of("MaskinportenSettings:ClientId").Source; got != &own || !strings.HasPrefix(source, "secret ") {
 		t.Errorf("got %p, want %p; ClientId is from %q", got, &own, source)
 	}
 }

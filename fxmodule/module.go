@@ -155,10 +155,7 @@ func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error
 	}
 	settings := httpclient.MaskinportenSettings{
 		BaseDir: p.Origins.Directory(path + ":CertificatePkcs12Path"),
-		Origin: func(key string) string {
-			source, _ := p.Origins.Of(path + ":" + key)
-			return source
-		},
+		Origin:  func(key string) httpclient.Origin { return httpclient.Origin(p.Origins.Of(path + ":" + key)) },
 	}
 	if err := settings.Parse(section); err != nil {
 		return httpclient.MaskinportenSettings{}, err

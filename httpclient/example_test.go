@@ -186,7 +186,7 @@ func ExampleTokenSource_Transport() {
 // Settings that know where they came from: so do the errors about them.
 func ExampleMaskinportenSettings_Parse() {
 	settings := httpclient.MaskinportenSettings{
-		Origin: func(string) string { return "appsettings.json" }, // such as provider.Origins gives
+		Origin: func(string) httpclient.Origin { return httpclient.Origin{Source: "appsettings.json"} }, // such as provider.Origins gives
 	}
 	err := settings.Parse(map[string]any{"ClientId": "a-client", "UseAltinnTestOrg": "perhaps"})
 	fmt.Println(err)

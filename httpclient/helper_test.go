@@ -495,3 +495,8 @@ func signingKey(t testing.TB) *httpclient.Key {
 	}
 	return key
 }
+
+// from is an Origin that knows the sources of these keys.
+func from(sources map[string]string) func(string) httpclient.Origin {
+	return func(key string) httpclient.Origin { return httpclient.Origin{Source: sources[key]} }
+}

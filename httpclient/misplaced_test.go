@@ -85,7 +85,7 @@ func pasteInto(t *testing.T, setting, secret string) (out string, sent bool) {
 		}
 		section[setting] = secret
 		var log logs
-		settings := httpclient.MaskinportenSettings{Origin: func(string) string { return "appsettings.json" }}
+		settings := httpclient.MaskinportenSettings{Origin: func(string) httpclient.Origin { return httpclient.Origin{Source: "appsettings.json"} }}
 		err := settings.Parse(section)
 		if out = prints(err); err != nil {
 			out += prints(&settings)

@@ -18,18 +18,14 @@ func TestNoScopeInTheSettings(t *testing.T) {
 	t.Parallel()
 	srv := supplier(t)
 	for name, c := range map[string]struct {
-		origin func(string) string
+		origin func(string) httpclient.Origin
 		scope  any // in the section
 		named  string
 	}{
 		"not there":            {nil, nil, "Scope"},
-		"not there, of a file": {func(string) string { return "" }, nil, "Scope"},
-		"blank, of a file": {func(key string) string {
-			return map[string]string{"Scope": "appsettings.json"}[key]
-		}, " , ", "Scope (appsettings.json)"},
-		"empty, of a file": {func(key string) string {
-			return map[string]string{"Scope": "appsettings.json"}[key]
-		}, "", "Scope (appsettings.json)"},
+		"not there, of a file": {from(nil), nil, "Scope"},
+		"blank, of a file":     {from(map[string]string{"Scope": "appsettings.json"}), " , ", "Scope (appsettings.json)"},
+		"empty, of a file":     {from(map[string]string{"Scope": "appsettings.json"}), "", "Scope (appsettings.json)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -72,7 +72,7 @@ func TestSettingsAreEncoded(t *testing.T) {
 	t.Parallel()
 	s := httpclient.MaskinportenSettings{
 		ClientID: "visible", EncodedJWK: httpclient.NewSecret("CANARY"), BaseDir: "/a/directory",
-		Origin: func(string) string { return "a file" },
+		Origin: func(string) httpclient.Origin { return httpclient.Origin{Source: "a file"} },
 	}
 	for name, marshal := range map[string]func(any) ([]byte, error){"JSON": json.Marshal, "XML": xml.Marshal} {
 		out, err := marshal(s)
@@ -92,7 +92,7 @@ func secretHolders(t *testing.T, canary string) map[string]any {
 	settings := httpclient.MaskinportenSettings{
 		ClientID: "visible", EncodedJWK: secret, JWK: secret, EncodedX509: secret, CertificatePKCS12Password: secret,
 		EnterpriseUserName: secret, EnterpriseUserPassword: secret,
-		Origin: func(string) string { return "appsettings.json" },
+		Origin: func(string) httpclient.Origin { return httpclient.Origin{Source: "appsettings.json"} },
 	}
 	parsed, err := httpclient.ParseSettings(map[string]any{
 		"EncodedJwk": canary, "Jwk": canary, "EncodedX509": canary, "CertificatePkcs12Password": canary,

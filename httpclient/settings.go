@@ -73,11 +73,10 @@ type MaskinportenSettings struct {
 	// BaseDir is the directory of the file that the settings came from. Empty
 	// means there is no such file. It is not a setting, and encoders leave it out.
 	BaseDir string `json:"-" xml:"-" yaml:"-"`
-	// Origin tells where a setting came from, such as "appsettings.json", by the
-	// key that it was found under. It returns "" if it does not know. Errors and
-	// hints name the source, those of Parse too if Origin is set before. Nil
-	// means that no source is known. It is not a setting either.
-	Origin func(key string) string `json:"-" xml:"-" yaml:"-"`
+	// Origin tells where a setting came from, by the key that it was found under.
+	// Errors and hints name the source, those of Parse too if Origin is set before.
+	// Nil means that no source is known. It is not a setting either.
+	Origin func(key string) Origin `json:"-" xml:"-" yaml:"-"`
 
 	// tokenEndpoint is the endpoint that [FromNAIS] found, of tokenIssuer's
 	// tokens. It is not used for another issuer.
@@ -88,6 +87,21 @@ type MaskinportenSettings struct {
 	spelt map[string]string
 	// warnings are about unknown keys; NewTokenSource logs them.
 	warnings []string
+}
+
+// Origin is what is known of where a setting came from. The zero value knows nothing.
+// A provider.Origin of this module has the same fields and converts to it.
+type Origin struct {
+	// Source is where the value is from, as errors name it: "appsettings.json".
+	Source string
+	// Layer is what the source is part of, such as one file, the environment or one
+	// vault. Settings of one layer belong together.
+	Layer string
+	// Overrode names the layers whose values gave way to this one, the oldest first.
+	Overrode []string
+	// Instead tells, of a setting that is missing, what is there in its place. Errors
+	// about the missing setting end with it.
+	Instead string
 }
 
 // name is the key that a setting was found under, or else its usual name. The
@@ -102,8 +116,8 @@ func (s *MaskinportenSettings) name(canonical string) string {
 // from is a key of the configuration, and where it came from if that is known.
 func (s *MaskinportenSettings) from(key string) string {
 	if s.Origin != nil {
-		if origin := s.Origin(key); origin != "" {
-			return key + " (" + origin + ")"
+		if source := s.Origin(key).Source; source != "" {
+			return key + " (" + source + ")"
 		}
 	}
 	return key

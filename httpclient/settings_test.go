@@ -147,9 +147,7 @@ func TestGuideSection(t *testing.T) {
 // Errors and hints tell where a setting came from, if that is known.
 func TestErrorsNameTheOrigin(t *testing.T) {
 	t.Parallel()
-	origin := func(key string) string {
-		return map[string]string{"environment": "appsettings.json", "EncodedJwk": "secret Client--EncodedJwk of a vault", "Scope": "environment variable S"}[key]
-	}
+	origin := from(map[string]string{"environment": "appsettings.json", "EncodedJwk": "secret Client--EncodedJwk of a vault", "Scope": "environment variable S"})
 	typed := httpclient.MaskinportenSettings{Origin: origin}
 	err := typed.Parse(map[string]any{"environment": []any{}, "Scope": "a", "scope": "b", "EncodedJwk": 1.5, "Scopes": "c"})
 	const wrong = `httpclient: settings: EncodedJwk (secret Client--EncodedJwk of a vault) is a number: write it as a text` + "\n" +

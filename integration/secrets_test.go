@@ -24,7 +24,7 @@ func TestPrintersFindNoSecret(t *testing.T) {
 	settings := httpclient.MaskinportenSettings{
 		ClientID: "visible", EncodedJWK: secret, JWK: secret, EncodedX509: secret, CertificatePKCS12Password: secret,
 		EnterpriseUserName: secret, EnterpriseUserPassword: secret,
-		Origin: func(string) string { return canary },
+		Origin: func(string) httpclient.Origin { return httpclient.Origin{Source: canary} },
 	}
 	consent := httpclient.Consent{ID: "77ed8698-e619-4066-9eb4-5c1eb3f165a1", From: secret}
 	person := httpclient.ContextWithPerson(context.Background(), secret)
@@ -100,7 +100,7 @@ func TestYAML(t *testing.T) {
 	t.Parallel()
 	s := httpclient.MaskinportenSettings{
 		ClientID: "visible", EncodedJWK: httpclient.NewSecret("CANARY"), BaseDir: "/a/directory",
-		Origin: func(string) string { return "a file" },
+		Origin: func(string) httpclient.Origin { return httpclient.Origin{Source: "a file"} },
 	}
 	out, err := yaml.Marshal(s)
 	for part, wanted := range map[string]bool{"clientid: visible": true, "encodedjwk: '[redacted]'": true, "CANARY": false, "origin": false, "basedir": false} {

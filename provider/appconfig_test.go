@@ -244,7 +244,7 @@ provider: argument --Scopes:7: Scopes:7: the index leaves a gap: the next free o
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}
-	if _, known := app.Origins.Of("Scopes:7"); known {
+	if app.Origins.Of("Scopes:7").Source != "" {
 		t.Error("got a source of a refused layer, want it not recorded")
 	}
 }

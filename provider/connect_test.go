@@ -59,7 +59,7 @@ func TestConnectToKeyVault(t *testing.T) {
 			if diff := cmp.Diff(map[string]any{"clientID": "from the vault", "Scope": "kept"}, got); diff != "" || err != nil {
 				t.Errorf("got %v, settings (-want +got):\n%s", err, diff)
 			}
-			source, _ := origins.Of("MaskinportenSettings:ClientId")
+			source := origins.Of("MaskinportenSettings:ClientId").Source
 			if want := "secret MaskinportenSettings--ClientId of " + srv.VaultURL(); source != want {
 				t.Errorf("got it from %q, want %q", source, want)
 			}
@@ -100,7 +100,7 @@ func TestConnectKeepsSources(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"appsettings.json"}, app.Origins.Overrode("s:a")); diff != "" {
+	if diff := cmp.Diff([]string{"appsettings.json"}, app.Origins.Of("s:a").Overrode); diff != "" {
 		t.Errorf("overrode (-want +got):\n%s", diff)
 	}
 	if k.String("S:A") != "vault" || k.String("S:C") != "the program's own" {
@@ -369,7 +369,7 @@ func TestLoad(t *testing.T) {
 			if err != nil || section["ClientId"] != c.clientID || section["EncodedJwk"] != canary || section["Scope"] != "a" {
 				t.Errorf("got %v, %v, want ClientId %s and the rest merged", section, err, c.clientID)
 			}
-			if source, _ := origins.Of("MaskinportenSettings:ClientId"); source != c.source {
+			if source := origins.Of("MaskinportenSettings:ClientId").Source; source != c.source {
 				t.Errorf("came from %q, want %q", source, c.source)
 			}
 			ignored := strings.Contains(log.String(), "appsettings.Local.json is there, but is read in Development only") &&
@@ -401,8 +401,8 @@ func TestLoadTellsEitherOrigins(t *testing.T) {
 		if _, err := provider.Load(t.Context(), app, cfg); err != nil {
 			t.Fatal(err)
 		}
-		fromVault, _ := origins.Of("A")
-		fromFile, _ := origins.Of("B")
+		fromVault := origins.Of("A").Source
+		fromFile := origins.Of("B").Source
 		if fromVault != "secret A of "+srv.VaultURL() || fromFile != "appsettings.json" {
 			t.Errorf("in AppConfig %v: got A from %q and B from %q, want the vault and the file", inApp, fromVault, fromFile)
 		}

@@ -68,7 +68,7 @@ func (a AppConfig) loadEnvironment(s *settings) {
 		a.putVariable(s.tree, vars, v)
 	}
 	vars.MakeArrays()
-	merged := s.tree.Merge(vars)
+	merged := s.tree.Merge(vars, environmentLayer)
 	for _, r := range merged.Refused {
 		for _, source := range vars.Sources(r.Node) {
 			a.logger().Warn("provider: environment variable skipped: "+r.Reason, "variable", strings.TrimPrefix(source, variablePrefix))

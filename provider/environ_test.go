@@ -87,10 +87,10 @@ func TestUnusedVariablesHaveNoOrigin(t *testing.T) {
 	if _, err := provider.LoadAppConfig(app); err != nil {
 		t.Fatal(err)
 	}
-	if source, _ := app.Origins.Of("path"); source != "appsettings.json" {
+	if source := app.Origins.Of("path").Source; source != "appsettings.json" {
 		t.Errorf("Path: got %q, want appsettings.json", source)
 	}
-	if source, _ := app.Origins.Of("New"); source != "environment variable new" {
+	if source := app.Origins.Of("New").Source; source != "environment variable new" {
 		t.Errorf("NEW: got %q, want the variable new", source)
 	}
 }

@@ -119,7 +119,7 @@ func ExampleOrigins() {
 	for path, source := range origins.All() {
 		fmt.Println(path, "from", source)
 	}
-	fmt.Println(origins.Of("api:url"))
+	fmt.Println(origins.Of("api:url").Source)
 	first, second, _ := strings.Cut(origins.Summary(), "; ")
 	fmt.Println(first)
 	fmt.Println(second)
@@ -127,7 +127,7 @@ func ExampleOrigins() {
 	// Api:Scopes:0 from appsettings.json
 	// Api:Scopes:1 from argument --Api:Scopes:1
 	// Api:Url from environment variable API__URL
-	// environment variable API__URL true
+	// environment variable API__URL
 	// settings read from appsettings.json, environment, arguments
 	// not found: appsettings.Production.json, /altinn-appsettings-secret/altinn-appsettings-secret.json
 	// no Key Vault connected

@@ -34,7 +34,7 @@ func Example() {
 		return
 	}
 	fmt.Println(k.String("MaskinportenSettings:ClientId"))
-	source, _ := origins.Of("MaskinportenSettings:Scope")
+	source := origins.Of("MaskinportenSettings:Scope").Source
 	fmt.Println("the scope is from", source)
 	// Output:
 	// a-client-from-the-vault

@@ -20,9 +20,10 @@ func LoadLocal(a AppConfig, k *koanf.Koanf) error {
 // Record lays layers over what o knows, each named in its turn by a letter of
 // names, and records them.
 func Record(o *Origins, names string, layers ...map[string]any) error {
+	s := settings{tree: tree.New(), origins: o}
 	for i, layer := range layers {
 		name := names[i : i+1]
-		if err := RecordLayer(o, name, name, layer); err != nil {
+		if err := s.apply(name, tree.FromMap(layer, tree.Origin{Source: name})); err != nil {
 			return err
 		}
 	}

@@ -205,7 +205,7 @@ func FuzzSettingsFile(f *testing.F) {
 				t.Fatalf("two readings differ:\n%s", diff)
 			}
 			for path := range app.Origins.All() {
-				if source, ok := app.Origins.Of(swapCase(path)); !ok || source != "appsettings.json" {
+				if source := app.Origins.Of(swapCase(path)).Source; source != "appsettings.json" {
 					t.Fatalf("the origin of %q is %q", path, source)
 				}
 			}

@@ -19,7 +19,7 @@ func TestNullOverAnEmptyArrayIsNotItsSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, _ := app.Origins.Of("A")
+	source := app.Origins.Of("A").Source
 	if array, ok := k.Get("A").([]any); !ok || len(array) > 0 || source != "appsettings.json" {
 		t.Errorf("got %#v from %q, want the empty array from appsettings.json", k.Get("A"), source)
 	}
@@ -62,7 +62,7 @@ func FuzzOrigins(f *testing.F) {
 		paths := map[string]bool{}
 		eachLeaf("", k.Raw(), func(path string, value any) {
 			paths[path] = true
-			source, _ := app.Origins.Of(path)
+			source := app.Origins.Of(path).Source
 			text, tagged := value.(string)
 			if !tagged {
 				own, there := at(layers[source], path)

@@ -46,7 +46,7 @@ func Merge(src, dest map[string]any) error {
 	if dest == nil && len(src) > 0 {
 		return errors.New("provider: nothing to merge into: dest is nil")
 	}
-	merged := tree.FromMap(dest, tree.Origin{}).Merge(tree.FromMap(own, tree.Origin{}))
+	merged := tree.FromMap(dest, tree.Origin{}).Merge(tree.FromMap(own, tree.Origin{}), "")
 	if err := problems(merged.Refused); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func settingsOf(k *koanf.Koanf, origins *Origins) *settings {
 // apply lays one layer over the settings and records it. On an error they are as
 // they were.
 func (s *settings) apply(layer string, src *tree.Tree) error {
-	merged := s.tree.Merge(src)
+	merged := s.tree.Merge(src, layer)
 	if err := problems(merged.Refused); err != nil {
 		return err
 	}

@@ -47,7 +47,11 @@ type Origins struct {
 	lacking   []string
 }
 
-type origin struct{ path, source string }
+// placed is a value's path and where it came from.
+type placed struct {
+	path string
+	tree.Origin
+}
 
 // Layers is every layer in the order they were applied. A layer that was applied
 // twice stands where it was applied last. The environment and the arguments are
@@ -64,44 +68,64 @@ func (o *Origins) Layers() []Layer {
 	return layers
 }
 
-// Of says where the setting at a path, spelt in any case, came from: a file's
-// name, "environment variable FOO__BAR", "argument --Foo:Bar", or "secret
-// Foo--Bar of https://...". For a section or an array it is every source of what
-// is below, in the order of the paths, joined by ", ". False means that nothing
-// is known to be set there.
-func (o *Origins) Of(path string) (source string, ok bool) {
-	if !o.lock() {
-		return "", false
-	}
-	defer o.mu.Unlock()
-	var sources []string
-	for _, found := range o.below(o.find(path)) {
-		if !slices.Contains(sources, found.source) {
-			sources = append(sources, found.source)
-		}
-	}
-	return strings.Join(sources, ", "), len(sources) > 0
+// Origin is what is known of one setting. It holds no value.
+type Origin struct {
+	// Source is where the value came from: a file's name, "environment variable
+	// FOO__BAR", "argument --Foo:Bar", or "secret Foo--Bar of https://...". For a
+	// section or an array it is every source of what is below, in the order of the
+	// paths, joined by ", ". It is empty if nothing is known to be set.
+	Source string
+	// Layer is the name of the [Layer] that the source is part of. Of a secret that
+	// a reference names it is the vault's address. Several are joined like sources.
+	Layer string
+	// Overrode names the layers whose values gave way to this one, the oldest first.
+	// A layer that said the same, or nothing, is not among them.
+	Overrode []string
+	// Instead tells, of a setting that is not set, what is there in its place.
+	Instead string
 }
 
-// Overrode lists the sources whose values at a path, spelt in any case, gave way
-// to a later one, the oldest first.
-func (o *Origins) Overrode(path string) []string {
+// Of tells about the setting at a path, spelt in any case.
+func (o *Origins) Of(path string) Origin {
 	if !o.lock() {
-		return nil
+		return Origin{}
 	}
 	defer o.mu.Unlock()
-	if n := o.find(path); n != nil {
-		return slices.Clone(n.Overrode)
+	n := o.find(path)
+	if n == nil {
+		return Origin{}
 	}
-	return nil
+	var found Origin
+	var sources, layers []string
+	for _, leaf := range o.below(n) {
+		sources, layers = append(sources, leaf.Source), append(layers, leaf.Layer)
+	}
+	found.Source, found.Layer = each(sources), each(layers)
+	for _, former := range n.Overrode {
+		if layer := former.Origin.Layer; !slices.Contains(found.Overrode, layer) {
+			found.Overrode = append(found.Overrode, layer)
+		}
+	}
+	return found
+}
+
+// each joins names, each once.
+func each(names []string) string {
+	var unique []string
+	for _, name := range names {
+		if name != "" && !slices.Contains(unique, name) {
+			unique = append(unique, name)
+		}
+	}
+	return strings.Join(unique, ", ")
 }
 
 // Directory is the directory of the file that the setting at a path came from,
 // for what the setting names relative to it. It is empty when the setting is
 // from no file, or from one of AppConfig.FS.
 func (o *Origins) Directory(path string) string {
-	source, ok := o.Of(path)
-	if !ok {
+	source := o.Of(path).Source
+	if source == "" {
 		return ""
 	}
 	o.mu.Lock()
@@ -119,7 +143,7 @@ func (o *Origins) Directory(path string) string {
 // All is every setting's path and where its value came from, sorted by path. Paths
 // are spelt as in the koanf, with arrays taken apart ("Scopes:0").
 func (o *Origins) All() iter.Seq2[string, string] {
-	var found []origin
+	var found []placed
 	if o.lock() {
 		defer o.mu.Unlock()
 		if o.settings != nil {
@@ -128,7 +152,7 @@ func (o *Origins) All() iter.Seq2[string, string] {
 	}
 	return func(yield func(path, source string) bool) {
 		for _, f := range found {
-			if !yield(f.path, f.source) {
+			if !yield(f.path, f.Source) {
 				return
 			}
 		}
@@ -193,16 +217,16 @@ func (o *Origins) find(path string) *tree.Node {
 }
 
 // below is the known sources of what stands at n and below, sorted by path.
-func (o *Origins) below(n *tree.Node) []origin {
-	var found []origin
+func (o *Origins) below(n *tree.Node) []placed {
+	var found []placed
 	if n != nil {
 		o.settings.WalkFrom(n, nil, func(path []string, leaf *tree.Node) {
 			if leaf.Origin.Source != "" {
-				found = append(found, origin{strings.Join(path, tree.Delimiter), leaf.Origin.Source})
+				found = append(found, placed{strings.Join(path, tree.Delimiter), leaf.Origin})
 			}
 		})
 	}
-	slices.SortFunc(found, func(x, y origin) int { return cmp.Compare(x.path, y.path) })
+	slices.SortFunc(found, func(x, y placed) int { return cmp.Compare(x.path, y.path) })
 	return found
 }
 

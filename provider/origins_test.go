@@ -53,20 +53,16 @@ func TestOriginsFollowMerge(t *testing.T) {
 func TestOriginsOf(t *testing.T) {
 	t.Parallel()
 	o := from(tree{"S": tree{"X": 1, "Y": 1}, "SX": 1}, tree{"S": tree{"Y": 2, "Z": 2}})
-	tests := []struct {
-		path, want string
-		ok         bool
-	}{
-		{"S:X", "a", true},
-		{"s:y", "b", true},
-		{"s", "a, b", true},
-		{"S:X:below", "", false},
-		{"other", "", false},
-		{"", "", false},
-	}
-	for _, test := range tests {
-		if got, ok := o.Of(test.path); got != test.want || ok != test.ok {
-			t.Errorf("%s: got %q, %v, want %q, %v", test.path, got, ok, test.want, test.ok)
+	for path, want := range map[string]provider.Origin{
+		"S:X":       {Source: "a", Layer: "a"},
+		"s:y":       {Source: "b", Layer: "b", Overrode: []string{"a"}},
+		"s":         {Source: "a, b", Layer: "a, b"},
+		"S:X:below": {},
+		"other":     {},
+		"":          {},
+	} {
+		if diff := cmp.Diff(want, o.Of(path)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
 		}
 	}
 }
@@ -116,9 +112,16 @@ func TestLayerNamesAKeyOnce(t *testing.T) {
 
 func TestOverrode(t *testing.T) {
 	t.Parallel()
-	o := from(tree{"S": tree{"x": 1, "y": 1}}, tree{"s": tree{"X": 2}}, tree{"S": tree{"x": 3, "z": 3}})
-	for path, want := range map[string][]string{"s:x": {"a", "b"}, "S:y": nil, "S:z": nil, "S": nil, "none": nil} {
-		got := o.Overrode(path)
+	o := from(
+		tree{"S": tree{"x": 1, "y": 1, "blank": " ", "null": nil, "same": "v"}},
+		tree{"s": tree{"X": 2}},
+		tree{"S": tree{"x": 3, "z": 3, "blank": "v", "null": "v", "same": "v"}},
+	)
+	for path, want := range map[string][]string{
+		"s:x": {"a", "b"}, "S:y": nil, "S:z": nil, "S": nil, "none": nil,
+		"S:blank": nil, "S:null": nil, "S:same": nil,
+	} {
+		got := o.Of(path).Overrode
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", path, diff)
 		}
@@ -126,7 +129,7 @@ func TestOverrode(t *testing.T) {
 			got[0] = "changed"
 		}
 	}
-	if got := o.Overrode("S:x"); len(got) != 2 || got[0] != "a" {
+	if got := o.Of("S:x").Overrode; len(got) != 2 || got[0] != "a" {
 		t.Errorf("got %q after a caller changed its copy, want a first", got)
 	}
 }
@@ -156,7 +159,7 @@ func TestOriginsBeginAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, known := app.Origins.Of("Old"); known || strings.Contains(app.Origins.Summary(), vaultURL) || len(app.Origins.Layers()) != 3 {
+	if app.Origins.Of("Old").Source != "" || strings.Contains(app.Origins.Summary(), vaultURL) || len(app.Origins.Layers()) != 3 {
 		t.Errorf("got %v, %s, want three layers and nothing of the first load", app.Origins.Layers(), app.Origins.Summary())
 	}
 }
@@ -183,7 +186,7 @@ func TestOriginsSummary(t *testing.T) {
 	if got := strings.Count(o.Summary(), vaultURL); got != 1 {
 		t.Errorf("got the vault named %d times, want once:\n%s", got, o.Summary())
 	}
-	if source, _ := o.Of("Y"); source != "secret y of "+vaultURL {
+	if source := o.Of("Y").Source; source != "secret y of "+vaultURL {
 		t.Error(source)
 	}
 }
@@ -195,20 +198,20 @@ func TestNoOrigins(t *testing.T) {
 		t.Fatal(err)
 	}
 	provider.RecordVault(none, vaultURL, nil)
-	if _, ok := none.Of("x"); ok || none.Layers() != nil || none.Summary() != "" {
+	if none.Of("x").Source != "" || none.Layers() != nil || none.Summary() != "" {
 		t.Error("got an answer of a nil Origins, want nothing")
 	}
 	for path := range none.All() {
 		t.Error(path)
 	}
-	if none.Overrode("x") != nil || none.Directory("x") != "" {
+	if none.Directory("x") != "" {
 		t.Error("got an answer of a nil Origins, want nothing")
 	}
 	var empty provider.Origins
 	for path := range empty.All() {
 		t.Error(path)
 	}
-	if _, ok := empty.Of("x"); ok || empty.Overrode("x") != nil || empty.Directory("x") != "" {
+	if empty.Of("x").Source != "" || empty.Directory("x") != "" {
 		t.Error("got an answer of the zero value, want nothing")
 	}
 	app, _ := hermetic(t, nil)
@@ -230,7 +233,7 @@ func TestOriginsConcurrently(t *testing.T) {
 				t.Error(err)
 			}
 			provider.RecordVault(&o, "", []string{"TenantId"})
-			_, _ = o.Of("x")
+			_ = o.Of("x")
 			_, _ = o.Summary(), o.Layers()
 			for range o.All() {
 				continue
@@ -238,7 +241,7 @@ func TestOriginsConcurrently(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	if source, ok := o.Of("x"); !ok || source != "a" || len(o.Layers()) != 1 {
-		t.Errorf("got %q, %v and the layers %v, want x from the one layer a", source, ok, o.Layers())
+	if source := o.Of("x").Source; source != "a" || len(o.Layers()) != 1 {
+		t.Errorf("got %q and the layers %v, want x from the one layer a", source, o.Layers())
 	}
 }

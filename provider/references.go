@@ -92,7 +92,7 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 	var paths []string
 	for _, ref := range refs {
 		source := "secret " + ref.id.name + " of " + ref.id.vault + ", by reference"
-		ref.node.Replace(values[ref.id.folded()], tree.Origin{Source: source, Secret: ref.id.name})
+		ref.node.Replace(values[ref.id.folded()], tree.Origin{Source: source, Layer: ref.id.vault, Secret: ref.id.name})
 		paths = append(paths, ref.path)
 	}
 	s.origins.record(Layer{Name: referencesLayer, Status: StatusRead, Keys: paths}, s.tree)

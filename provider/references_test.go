@@ -68,7 +68,7 @@ func TestResolveReferences(t *testing.T) {
 			if k.String("ByURI") != "1" {
 				t.Errorf("got %q through koanf, want 1", k.String("ByURI"))
 			}
-			source, _ := origins.Of("list:2:in")
+			source := origins.Of("list:2:in").Source
 			if source != "secret two of https://"+vaultHost+", by reference" {
 				t.Errorf("got it from %q, want the secret two", source)
 			}
@@ -87,7 +87,7 @@ func TestReferenceOfUnknownSource(t *testing.T) {
 	if err := provider.ResolveReferences(t.Context(), k, cfg); err != nil {
 		t.Fatal(err)
 	}
-	if got := cfg.Origins.Overrode("A"); len(got) != 0 {
+	if got := cfg.Origins.Of("A").Overrode; len(got) != 0 {
 		t.Errorf("got %q, want nothing", got)
 	}
 }
@@ -186,7 +186,7 @@ func TestReferencesKeepTheirSpelling(t *testing.T) {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 	for path, name := range map[string]string{"A": "My-Secret", "B": "MY-SECRET"} {
-		if got, _ := cfg.Origins.Of(path); got != "secret "+name+" of https://"+vaultHost+", by reference" {
+		if got := cfg.Origins.Of(path).Source; got != "secret "+name+" of https://"+vaultHost+", by reference" {
 			t.Errorf("%s came from %q, want the name spelt %s", path, got, name)
 		}
 	}

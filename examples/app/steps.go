@@ -66,7 +66,7 @@ func (s steps) tellSettings() {
 func (s steps) secrets(layer provider.Layer) []string {
 	var names []string
 	for _, key := range layer.Keys {
-		source, _ := s.Origins.Of(key)
+		source := s.Origins.Of(key).Source
 		if name, ok := strings.CutSuffix(source, " of "+layer.Name); ok {
 			names = append(names, name)
 		} else {

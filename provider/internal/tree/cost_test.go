@@ -32,9 +32,9 @@ func looks(t *testing.T, n int) map[string]int {
 
 	settings := FromMap(map[string]any{"Section": file}, Origin{Source: "a"})
 	counts["from a map"] = settings.looked
-	merged := settings.Merge(variables).Tree
+	merged := settings.Merge(variables, "").Tree
 	counts["merge"] = merged.looked
-	again := merged.Merge(variables).Tree
+	again := merged.Merge(variables, "").Tree
 	counts["merge again"] = again.looked
 	count("find", again, func() {
 		for i := range n {

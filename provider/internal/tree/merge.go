@@ -21,9 +21,10 @@ type Refusal struct {
 }
 
 // Merge lays src over t as .NET lays one configuration source over another, and
-// leaves both as they were. The rules are those of provider.Merge.
-func (t *Tree) Merge(src *Tree) Merged {
-	m := merger{tree: &Tree{}}
+// leaves both as they were. The rules are those of provider.Merge. What src sets is
+// of the given layer from then on.
+func (t *Tree) Merge(src *Tree, layer string) Merged {
+	m := merger{tree: &Tree{}, layer: layer}
 	m.tree.root = m.holder("", t.root, src.root)
 	return Merged{m.tree, m.set, m.refused}
 }
@@ -32,6 +33,7 @@ func (t *Tree) Merge(src *Tree) Merged {
 // as far as they stay as they are.
 type merger struct {
 	tree    *Tree
+	layer   string
 	set     []string
 	refused []Refusal
 }
@@ -62,10 +64,11 @@ func (m *merger) replace(path string, old, src *Node) *Node {
 		m.set = append(m.set, path)
 	}
 	n := &Node{Value: src.Value, Origin: src.Origin, Name: src.Name, slice: src.slice}
+	n.Origin.Layer = m.layer
 	n.hold(src.Kind, len(src.children))
 	if old != nil {
 		n.Name = old.Name
-		n.Overrode = slices.DeleteFunc(m.tree.Sources(old), func(source string) bool { return source == src.Origin.Source })
+		n.Overrode = slices.DeleteFunc(m.tree.formers(old), func(f Former) bool { return f.Origin.Source == src.Origin.Source })
 	}
 	return n
 }
@@ -105,25 +108,35 @@ func (m *merger) holder(path string, old, src *Node) *Node {
 // before what is in force.
 func (t *Tree) Sources(n *Node) []string {
 	var sources []string
-	seen := map[string]bool{"": true}
-	t.sources(n, func(source string) {
-		if !seen[source] {
-			seen[source] = true
-			sources = append(sources, source)
-		}
-	})
+	for _, former := range t.formers(n) {
+		sources = append(sources, former.Origin.Source)
+	}
 	return sources
 }
 
-func (t *Tree) sources(n *Node, add func(string)) {
-	for _, source := range n.Overrode {
-		add(source)
+// formers are what stands at n and below it, one of each source: what was overridden
+// goes before what is in force.
+func (t *Tree) formers(n *Node) []Former {
+	var formers []Former
+	seen := map[string]bool{"": true}
+	t.addFormers(n, func(f Former) {
+		if !seen[f.Origin.Source] {
+			seen[f.Origin.Source] = true
+			formers = append(formers, f)
+		}
+	})
+	return formers
+}
+
+func (t *Tree) addFormers(n *Node, add func(Former)) {
+	for _, former := range n.Overrode {
+		add(former)
 	}
 	nodes := t.below(n)
 	for _, child := range nodes {
-		t.sources(child, add)
+		t.addFormers(child, add)
 	}
 	if len(nodes) == 0 {
-		add(n.Origin.Source)
+		add(Former{n.Origin, n.Value})
 	}
 }

@@ -21,6 +21,8 @@ import (
 type Origin struct {
 	// Source is for people: "appsettings.json", "environment variable A__B".
 	Source string
+	// Layer is what was laid over the settings as one: a file, the environment.
+	Layer string
 	// Secret is the secret's name when the value came from a vault.
 	Secret string
 }
@@ -41,12 +43,21 @@ type Node struct {
 	Kind     Kind
 	Value    any      // of a Value
 	Origin   Origin   // of a section or array: who made it
-	Overrode []string // the sources of what stood here before, oldest first
+	Overrode []Former // what stood here before, oldest first
 
 	children map[string]*Node // by name; an array's are "0" to "n-1"
 	first    map[string]*Node // the same by folded name: the first in byte order
 	slice    reflect.Type     // of an Array that came as a typed slice, such as []string
 }
+
+// Former is a value that gave way to a later one.
+type Former struct {
+	Origin Origin
+	Value  any
+}
+
+// hidden stands for a value in a tree that holds none.
+type hidden struct{}
 
 // Tree is settings. Make it with [New] or [FromMap]. It is not safe for
 // concurrent use.
@@ -98,11 +109,8 @@ func (t *Tree) node(name string, v any, o Origin) *Node {
 	return n
 }
 
-// Replace sets a value in the place of another one.
+// Replace sets a value in the place of one that only said what to set.
 func (n *Node) Replace(value any, o Origin) {
-	if n.Origin.Source != "" {
-		n.Overrode = append(slices.Clone(n.Overrode), n.Origin.Source)
-	}
 	n.Value, n.Origin = value, o
 }
 
@@ -326,16 +334,28 @@ func (t *Tree) adopt(n, from *Node) {
 	}
 }
 
-// WithoutValues is a copy of t that holds no value, only sources.
+// WithoutValues is a copy of t that holds no value, only sources. Of what a value
+// overrode it keeps what had another value.
 func (t *Tree) WithoutValues() *Tree { return &Tree{root: t.bare(t.root)} }
 
 func (t *Tree) bare(n *Node) *Node {
 	t.looked++
 	c := *n
-	c.Value = nil
+	c.Value, c.Overrode = nil, nil
+	for _, former := range n.Overrode {
+		if !isBlank(former.Value) && !reflect.DeepEqual(former.Value, n.Value) {
+			c.Overrode = append(c.Overrode, Former{former.Origin, hidden{}})
+		}
+	}
 	c.hold(n.Kind, len(n.children))
 	for _, child := range n.children {
 		c.add(t.bare(child))
 	}
 	return &c
+}
+
+// isBlank reports whether v counts as not set.
+func isBlank(v any) bool {
+	text, isText := v.(string)
+	return v == nil || isText && strings.TrimSpace(text) == ""
 }

@@ -22,8 +22,8 @@ func sources(t *tree.Tree) map[string]string {
 	all := map[string]string{}
 	t.Walk(func(path []string, n *tree.Node) {
 		text := n.Origin.Source
-		if len(n.Overrode) > 0 {
-			text += " over " + strings.Join(n.Overrode, ", ")
+		for i, former := range n.Overrode {
+			text += []string{" over ", ", "}[min(i, 1)] + former.Origin.Source
 		}
 		all[strings.Join(path, ":")] = text
 	})
@@ -60,7 +60,7 @@ func TestTypedSlices(t *testing.T) {
 		"a number fails": {[]any{1}, []any{1, "y"}},
 		"a null fails":   {[]any{nil}, []any{nil, "y"}},
 	} {
-		got := base.Merge(from("", settings{"l": test.over})).Tree.Map()["l"]
+		got := base.Merge(from("", settings{"l": test.over}), "").Tree.Map()["l"]
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
@@ -193,7 +193,7 @@ func TestMergeKnowsSources(t *testing.T) {
 			merged := tree.New()
 			for i, layer := range test.layers {
 				before, over := merged.Map(), from(string(rune('a'+i)), layer)
-				result := merged.Merge(over)
+				result := merged.Merge(over, "")
 				if len(result.Refused) > 0 {
 					t.Fatal(result.Refused)
 				}
@@ -214,7 +214,7 @@ func TestMergeRefuses(t *testing.T) {
 	t.Parallel()
 	base := from("a", settings{"S": settings{"x": 1}, "L": []any{1}})
 	over := from("b", settings{"s": "no", "l": settings{"1": 2, "3": "no", "7": settings{"y": "no"}, "n": "no"}, "New": 3, "E": settings{}, "F": []any{}})
-	merged := base.Merge(over)
+	merged := base.Merge(over, "")
 	if diff := cmp.Diff(settings{"S": settings{"x": 1}, "L": []any{1, 2}, "New": 3, "E": settings{}, "F": []any{}}, merged.Tree.Map()); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
@@ -243,7 +243,7 @@ func TestReplace(t *testing.T) {
 	if diff := cmp.Diff(settings{"L": []string{"x", "z"}}, made.Map()); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]string{"L:0": "a", "L:1": "b over a"}, sources(made)); diff != "" {
+	if diff := cmp.Diff(map[string]string{"L:0": "a", "L:1": "b"}, sources(made)); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
 }
@@ -251,7 +251,7 @@ func TestReplace(t *testing.T) {
 func TestAdopt(t *testing.T) {
 	t.Parallel()
 	known := from("a", settings{"S": settings{"x": 1}, "L": []any{1, 2}, "K": 1, "E": 1, "Gone": 1, "Two": 1, "two": 1})
-	known = known.Merge(from("b", settings{"s": settings{"x": 2}, "Two": 2})).Tree.WithoutValues()
+	known = known.Merge(from("b", settings{"s": settings{"x": 2}, "Two": 2}), "").Tree.WithoutValues()
 	made := from("", settings{"s": settings{"X": 2, "new": 1}, "L": []any{1, 2, 3}, "K": settings{"x": 1}, "E": settings{}, "Two": 1, "two": 1})
 	made.Adopt(known)
 	made.Adopt(nil)
