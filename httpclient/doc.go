@@ -24,6 +24,10 @@
 // Keys come from the settings, or at each fetch from a [KeySource]. The next key is
 // tried if the first is not known yet, has expired or does not sign.
 //
+// On NAIS and SKIP, Texas holds the key and gives Maskinporten's tokens: see [FromNAIS].
+// All else stays the same, the exchange at Altinn included. Texas caches tokens, too. A
+// token that was rejected, or that is due, is asked for past that cache.
+//
 // # A token's life
 //
 //		from the request for it   the life that the server gives; either clock may end it
@@ -63,6 +67,7 @@
 //     OverwriteAuthorizationHeader is set. That request gets no token.
 //   - A base transport must not follow redirects.
 //   - Token requests follow no redirects, keep no cookies and use TLS 1.2 or later.
+//     Texas may be asked over plain http, on this machine only.
 //
 // Errors, logs and printers show no token, assertion, key or other secret.
 //

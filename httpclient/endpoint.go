@@ -26,6 +26,8 @@ type endpoint struct {
 	guards    *guards
 	// unfit is what to do about an answer that is not the documented one.
 	unfit string
+	// absent is what to do if nothing listens at the address; empty for the usual.
+	absent string
 }
 
 // request is what an endpoint is asked.
@@ -76,7 +78,7 @@ func (a *answer) retryAfter() time.Duration {
 func (e *endpoint) call(ctx context.Context, r request, parse func(*answer) error) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	at := asked{step: e.step, url: r.url, clientID: e.clientID}
+	at := asked{step: e.step, url: r.url, clientID: e.clientID, absent: e.absent}
 	a, err := guard(ctx, e.guards, "the transport for token requests", func() (*answer, error) { return e.send(ctx, r) })
 	if err != nil {
 		return noAnswer(at, err)

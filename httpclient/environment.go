@@ -59,6 +59,9 @@ func (s *MaskinportenSettings) environment() (environment, error) {
 		setting, value = s.name("Authority"), s.Authority
 	}
 	if value == "" {
+		if s.texas != "" {
+			return environment{}, nil // Texas knows the issuer
+		}
 		return environment{}, missing(`%s is missing: set it to "test" or "prod", or to the URL of an issuer`, setting)
 	}
 	env, err := lookupEnvironment(value)
@@ -100,8 +103,12 @@ func (s *MaskinportenSettings) platform(env environment) (string, error) {
 	setting, value := s.name("TokenExchangeEnvironment"), s.TokenExchangeEnvironment
 	if value == "" {
 		if env.platform == "" {
-			return "", missing(`%s is missing: %s exchanges tokens and the issuer is not Maskinporten's own; `+
-				`set it to "tt02", "prod" or the platform's base URL`, setting, s.name("ExhangeToAltinnToken"))
+			why := "the issuer is not Maskinporten's own"
+			if env.issuer == "" {
+				why = "the issuer is not named"
+			}
+			return "", missing(`%s is missing: %s exchanges tokens and %s; `+
+				`set it to "tt02", "prod" or the platform's base URL`, setting, s.name("ExhangeToAltinnToken"), why)
 		}
 		return env.platform, nil
 	}

@@ -239,14 +239,59 @@ func ExampleWithMeterProvider() {
 	// Output: <nil>
 }
 
-// The settings of a service on NAIS.
+// On NAIS, Texas holds the client's key: the platform's variables are all it takes. The
+// exchange at Altinn is a setting of the application's own.
 func ExampleFromNAIS() {
-	settings, err := httpclient.FromNAIS(os.Getenv)
+	srv := maskinportentest.NewServer()
+	defer srv.Close()
+	srv.Handle("/api", http.HandlerFunc(showToken))
+	texas := maskinportentest.NewTexas(srv)
+	defer texas.Close()
+
+	settings, err := httpclient.FromNAIS(texas.Getenv) // os.Getenv in real life
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	settings.ExchangeToAltinnToken = true
-	fmt.Println(settings.Validate() != nil) // there are no such variables here
-	// Output: true
+	settings.TokenExchangeEnvironment = srv.PlatformURL() // "tt02" or "prod" in real life
+
+	client, err := httpclient.New(settings,
+		httpclient.WithTokenTransport(texas.Transport()), // these two only because
+		httpclient.WithBaseTransport(texas.Transport()),  // the servers are for tests
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp, err := client.Get(srv.PlatformURL() + "/api")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = resp.Body.Close()
+	fmt.Println(resp.Status)
+	// Output:
+	// consumer: <nil> details: false
+	// 204 No Content
+}
+
+// A service on NAIS that signs with its own key hides Texas's variables. It may then ask
+// on behalf of another organisation, which Texas cannot.
+func ExampleFromNAIS_withAKey() {
+	getenv := func(name string) string {
+		if name == "NAIS_TOKEN_ENDPOINT" || name == "TEXAS_URL" {
+			return ""
+		}
+		return os.Getenv(name)
+	}
+	settings, err := httpclient.FromNAIS(getenv)
+	if err != nil {
+		log.Fatal(err)
+	}
+	source, err := httpclient.NewTokenSource(settings)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer source.Close()
 }

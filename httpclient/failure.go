@@ -6,18 +6,23 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
 )
 
-// asked is what every error about an endpoint begins with.
-type asked struct{ step, url, clientID string }
+// asked is what every error about an endpoint begins with, and what to do if nothing
+// listens there.
+type asked struct{ step, url, clientID, absent string }
 
 // noAnswer is the error of a request that got no whole answer.
 func noAnswer(at asked, err error) *TokenError {
 	n := readNetwork(err)
+	if at.absent != "" && errors.Is(err, syscall.ECONNREFUSED) {
+		n.cure = at.absent
+	}
 	return &TokenError{
 		Step: at.step, URL: at.url, ClientID: at.clientID,
 		Err: n.err, Hint: n.cure, Temporary: !n.permanent, clientWide: n.permanent,

@@ -6,9 +6,31 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
 )
+
+// upstream gives Maskinporten tokens: Maskinporten itself, or Texas.
+type upstream interface {
+	// token gets a token. old is what it gave for the request before, if that is known.
+	// If renew is set, old was rejected and the token must be a new one. isNew reports
+	// that the token was made for this call, and not cached.
+	token(ctx context.Context, request tokenRequest, old *Token, renew bool) (token *Token, isNew bool, err error)
+	// check refuses a request that the upstream cannot make. It asks no server.
+	check(request tokenRequest) error
+	// keyEnd is when the certificate in use ends; zero without one.
+	keyEnd() time.Time
+	close()
+}
+
+// newUpstream makes the upstream that the plan names.
+func newUpstream(s *source, settings *MaskinportenSettings, p plan, clock tokencache.Clock) upstream {
+	if p.texas != "" {
+		return newTexas(s, settings, p, clock)
+	}
+	return newMaskinporten(s, settings, p, clock)
+}
 
 // fetch gets a token from the servers, for the cache. The result of the request's last
 // fetch is last. Its Maskinporten token is used again while it lives, unless renew asks
@@ -27,17 +49,21 @@ func (s *source) fetch(ctx context.Context, request tokenRequest, last *Token, r
 // beside an error holds the Maskinporten token that the next fetch may exchange.
 func (s *source) steps(ctx context.Context, request tokenRequest, last *Token, renew bool) (*Token, error) {
 	if s.exchanger == nil {
-		return s.fromMaskinporten(ctx, request)
+		token, _, err := s.fromUpstream(ctx, request, last, renew)
+		return token, err
 	}
-	var from *Token
-	if last != nil && !renew && last.from.usable(s.maskinporten.clock()) {
-		from = last.from
+	var from, old *Token
+	if last != nil {
+		old = last.from
 	}
-	isNew := from == nil
+	if !renew && old.usable(s.clock()) {
+		from = old
+	}
+	isNew := false
 	for again := false; ; again = true {
 		if from == nil {
 			var err error
-			if from, err = s.fromMaskinporten(ctx, request); err != nil {
+			if from, isNew, err = s.fromUpstream(ctx, request, old, renew || again); err != nil {
 				return nil, err
 			}
 		}
@@ -48,7 +74,7 @@ func (s *source) steps(ctx context.Context, request tokenRequest, last *Token, r
 			return token, nil
 		case !isUnauthorized(err):
 			return &Token{from: from}, err
-		case again, isNew && from.usable(s.maskinporten.clock()):
+		case again, isNew && from.usable(s.clock()):
 			return nil, err
 		}
 		from = nil // it was revoked, or it expired on the way: once more with a new one
@@ -60,17 +86,17 @@ func isUnauthorized(err error) bool {
 	return errors.As(err, &failed) && failed.StatusCode == http.StatusUnauthorized
 }
 
-func (s *source) fromMaskinporten(ctx context.Context, request tokenRequest) (*Token, error) {
-	start := s.maskinporten.clock()
-	token, err := s.maskinporten.token(ctx, request)
-	s.telemetry.fetched(ctx, s.maskinporten.clock().Since(start), err)
-	return token, err
+func (s *source) fromUpstream(ctx context.Context, request tokenRequest, old *Token, renew bool) (token *Token, isNew bool, err error) {
+	start := s.clock()
+	token, isNew, err = s.upstream.token(ctx, request, old, renew)
+	s.telemetry.fetched(ctx, s.clock().Since(start), err)
+	return token, isNew, err
 }
 
 func (s *source) fromAltinn(ctx context.Context, request tokenRequest, from *Token) (*Token, error) {
-	start := s.maskinporten.clock()
+	start := s.clock()
 	token, err := s.exchanger.token(ctx, from, request.secrets())
-	s.telemetry.exchanged(ctx, s.maskinporten.clock().Since(start), err)
+	s.telemetry.exchanged(ctx, s.clock().Since(start), err)
 	return token, err
 }
 

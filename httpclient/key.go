@@ -98,16 +98,12 @@ func (quietly) Error() string   { return "" }
 func (q quietly) Unwrap() error { return q.error }
 
 // hasKey reports whether the settings hold a key of any kind.
-func (s *MaskinportenSettings) hasKey() bool {
-	return !s.EncodedJWK.IsZero() || !s.JWK.IsZero() || !s.EncodedX509.IsZero() || s.CertificatePKCS12Path != ""
-}
+func (s *MaskinportenSettings) hasKey() bool { return len(s.keySettings()) > 0 }
 
-// key makes the signing key that the settings hold.
-func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
-	thumbprint := s.checkThumbprint()
-	hasJWK := !s.EncodedJWK.IsZero() || !s.JWK.IsZero()
+// keySettings names the settings that hold a key.
+func (s *MaskinportenSettings) keySettings() []string {
 	var given []string
-	if hasJWK {
+	if !s.EncodedJWK.IsZero() || !s.JWK.IsZero() {
 		given = append(given, s.jwkSetting())
 	}
 	if !s.EncodedX509.IsZero() {
@@ -116,6 +112,14 @@ func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
 	if s.CertificatePKCS12Path != "" {
 		given = append(given, s.name("CertificatePkcs12Path"))
 	}
+	return given
+}
+
+// key makes the signing key that the settings hold.
+func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
+	thumbprint := s.checkThumbprint()
+	hasJWK := !s.EncodedJWK.IsZero() || !s.JWK.IsZero()
+	given := s.keySettings()
 	switch {
 	case len(given) == 0 && thumbprint != nil:
 		return nil, thumbprint

@@ -29,7 +29,7 @@ type maskinporten struct {
 	clock    tokencache.Clock
 	log      stepLog
 	guards   *guards
-	skew     skew
+	skew     *skew
 	expiry   keyExpiry
 }
 
@@ -42,7 +42,7 @@ func newMaskinporten(s *source, settings *MaskinportenSettings, p plan, clock to
 	metadata.step, metadata.clientID = "issuer metadata", ""
 	m := &maskinporten{
 		endpoint: at, issuer: newIssuer(p.environment, metadata, s.log),
-		clientID: p.clientID, keys: p.keys, clock: clock, log: s.log, guards: &s.guards, own: p.request,
+		clientID: p.clientID, keys: p.keys, clock: clock, log: s.log, guards: &s.guards, own: p.request, skew: &s.skew,
 		names: settings.names("ClientId", "Environment", "Scope", "Resource", "ConsumerOrgNo"),
 	}
 	if !p.notAfter.IsZero() {
@@ -57,10 +57,13 @@ const (
 	stepKey   = "signing key"
 )
 
-// token gets a token, with a few tries if a failure is temporary.
-func (m *maskinporten) token(ctx context.Context, request tokenRequest) (*Token, error) {
+var _ upstream = (*maskinporten)(nil)
+
+// token implements [upstream]: it gets a new token, with a few tries if a failure is
+// temporary.
+func (m *maskinporten) token(ctx context.Context, request tokenRequest, _ *Token, _ bool) (token *Token, isNew bool, err error) {
 	corrected := false
-	return retry(ctx, func(ctx context.Context) (*Token, error) {
+	token, err = retry(ctx, func(ctx context.Context) (*Token, error) {
 		keys, err := guard(ctx, m.guards, "the key source", func() ([]*Key, error) { return m.keys.Keys(ctx) })
 		if err == nil && len(keys) == 0 {
 			err = errors.New("it gave no key")
@@ -83,7 +86,14 @@ func (m *maskinporten) token(ctx context.Context, request tokenRequest) (*Token,
 		}
 		return nil, first
 	})
+	return token, true, err
 }
+
+func (m *maskinporten) check(tokenRequest) error { return nil }
+
+func (m *maskinporten) keyEnd() time.Time { return m.expiry.time() }
+
+func (m *maskinporten) close() { m.issuer.close() }
 
 // isOfKey reports whether the next key may do better. Maskinporten may not know a new
 // key yet, and a key may have expired or not sign.
@@ -141,7 +151,7 @@ func (m *maskinporten) attempt(ctx context.Context, request tokenRequest, key *K
 	m.log.step(ctx, "asking for a Maskinporten token", slog.String("url", endpoints.token), slog.String("issuer", endpoints.issuer),
 		slog.String("client_id", m.clientID), slog.String("key", key.String()), slog.String("scope", request.scope))
 	err = m.endpoint.call(ctx, tokenPost(endpoints.token, signed, request, func(r refused) verdict {
-		return explain(r, key, m.naming(request))
+		return explain(r, key, naming(m.names, m.own, request))
 	}), func(a *answer) error {
 		token, err = parseToken(a, request.scope)
 		return err
@@ -167,17 +177,17 @@ func tokenPost(address, assertion string, r tokenRequest, explain func(refused) 
 
 // naming is what to call a setting in an error about a request: if the request's
 // context took its place, the function that did so.
-func (m *maskinporten) naming(request tokenRequest) func(setting string) string {
+func naming(names map[string]string, own, request tokenRequest) func(setting string) string {
 	return func(setting string) string {
 		switch {
-		case setting == "Scope" && request.scope != m.own.scope:
+		case setting == "Scope" && request.scope != own.scope:
 			return "ContextWithScope"
-		case setting == "Resource" && request.resource != m.own.resource:
+		case setting == "Resource" && request.resource != own.resource:
 			return "ContextWithResource"
-		case setting == "ConsumerOrgNo" && request.consumerOrg != m.own.consumerOrg:
+		case setting == "ConsumerOrgNo" && request.consumerOrg != own.consumerOrg:
 			return "ContextWithConsumerOrg"
 		}
-		return m.names[setting]
+		return names[setting]
 	}
 }
 

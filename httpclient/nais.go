@@ -7,14 +7,40 @@ import (
 	"strings"
 )
 
-// tokenEndpointSetting is what errors call the endpoint that FromNAIS found.
-const tokenEndpointSetting = "MASKINPORTEN_TOKEN_ENDPOINT"
+// What errors call the endpoints that FromNAIS found: Maskinporten's, and Texas's if
+// no variable named it.
+const (
+	tokenEndpointSetting = "MASKINPORTEN_TOKEN_ENDPOINT"
+	texasSetting         = "NAIS_TOKEN_ENDPOINT"
+)
 
-// FromNAIS makes settings of the variables that the NAIS platform gives a service
-// with a Maskinporten client: MASKINPORTEN_CLIENT_ID, _CLIENT_JWK, _SCOPES,
-// _ISSUER, _TOKEN_ENDPOINT and _WELL_KNOWN_URL. getenv is [os.Getenv] or a function
-// like it, and nil means os.Getenv. A program may change the result before it uses
-// it. Errors name the variables.
+// texasPath is where Texas gives tokens, below its base URL.
+const texasPath = "/api/v1/token"
+
+// FromNAIS makes settings of the variables that the NAIS platform, and Kartverket's
+// SKIP, give a service with a Maskinporten client. getenv is [os.Getenv] or a function
+// like it, and nil means os.Getenv. Errors name the variables. A program may change the
+// result before it uses it, such as by [MaskinportenSettings.Parse].
+//
+// With Texas, the platform's token service, the tokens come from there, and the service
+// needs no key:
+//
+//   - NAIS_TOKEN_ENDPOINT is the address of its token endpoint. Without it, TEXAS_URL is
+//     its base URL. Plain http is for this machine only, as both platforms have it.
+//   - Scope is required, from MASKINPORTEN_SCOPES or from the program. The variables
+//     MASKINPORTEN_CLIENT_ID and _ISSUER are not required. The issuer tells which Altinn
+//     platform exchanges the tokens, unless TokenExchangeEnvironment does.
+//   - The settings must not hold a key, nor ConsumerOrgNo. [WithKeySource],
+//     [ContextWithConsumerOrg] and [ContextWithPerson] are errors: Texas has nothing of
+//     the kind.
+//   - Texas writes the authorization details of a system user or consent to its traces,
+//     with the identity number of a person who gave the consent.
+//
+// Without these two variables, the service signs with its own key, from
+// MASKINPORTEN_CLIENT_ID, _CLIENT_JWK, _SCOPES, _ISSUER, _TOKEN_ENDPOINT and
+// _WELL_KNOWN_URL. NAIS no longer documents them for this use, so that Texas comes first
+// if both are there. A getenv that leaves out NAIS_TOKEN_ENDPOINT and TEXAS_URL chooses
+// the key.
 //
 // https://doc.nais.io/auth/maskinporten/reference/
 func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
@@ -27,13 +53,15 @@ func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 		return strings.TrimSpace(getenv(variable))
 	}
 	s.ClientID = get("MASKINPORTEN_CLIENT_ID", "ClientId")
-	s.JWK = NewSecret(get("MASKINPORTEN_CLIENT_JWK", "Jwk"))
 	s.Scope = get("MASKINPORTEN_SCOPES", "Scope")
 	s.Authority = get("MASKINPORTEN_ISSUER", "Authority")
-	s.tokenEndpoint = get(tokenEndpointSetting, tokenEndpointSetting)
-	// Errors about a missing key or issuer name these variables.
-	s.spelt["EncodedJwk"], s.spelt["Environment"] = "MASKINPORTEN_CLIENT_JWK", "MASKINPORTEN_ISSUER"
-
+	// Errors about a missing issuer name this variable.
+	s.spelt["Environment"] = "MASKINPORTEN_ISSUER"
+	if !s.findTexas(get) {
+		s.JWK = NewSecret(get("MASKINPORTEN_CLIENT_JWK", "Jwk"))
+		s.spelt["EncodedJwk"] = "MASKINPORTEN_CLIENT_JWK" // likewise, about a missing key
+		s.tokenEndpoint = get(tokenEndpointSetting, tokenEndpointSetting)
+	}
 	s.tokenIssuer = issuerOf(s.Authority)
 
 	const variable = "MASKINPORTEN_WELL_KNOWN_URL"
@@ -43,7 +71,10 @@ func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 	}
 	issuer, ok := strings.CutSuffix(wellKnown, metadataPath)
 	if !ok {
-		return s, fmt.Errorf("httpclient: settings: %s does not end with %s", variable, metadataPath)
+		issuer, ok = strings.CutSuffix(wellKnown, openIDMetadataPath)
+	}
+	if !ok {
+		return s, fmt.Errorf("httpclient: settings: %s does not end with %s or %s", variable, metadataPath, openIDMetadataPath)
 	}
 	if s.Authority == "" {
 		s.Authority = issuer
@@ -54,4 +85,18 @@ func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 		return s, errors.New("httpclient: settings: MASKINPORTEN_ISSUER and MASKINPORTEN_WELL_KNOWN_URL name different issuers")
 	}
 	return s, nil
+}
+
+// findTexas reports whether a variable names Texas. TEXAS_URL may hold the whole address
+// too.
+func (s *MaskinportenSettings) findTexas(get func(variable, canonical string) string) bool {
+	if s.texas = get(texasSetting, texasSetting); s.texas != "" {
+		return true
+	}
+	base := strings.TrimSuffix(get("TEXAS_URL", texasSetting), "/")
+	if base == "" {
+		return false
+	}
+	s.texas = strings.TrimSuffix(base, texasPath) + texasPath
+	return true
 }

@@ -14,6 +14,7 @@ func TestFromNAIS(t *testing.T) {
 	for name, extra := range map[string]map[string]string{
 		"issuer":                  {"MASKINPORTEN_ISSUER": "ISSUER"},
 		"issuer and endpoint":     {"MASKINPORTEN_ISSUER": "ISSUER", "MASKINPORTEN_TOKEN_ENDPOINT": "ISSUERtoken", "MASKINPORTEN_WELL_KNOWN_URL": "ISSUER.well-known/oauth-authorization-server"},
+		"OpenID Connect's URL":    {"MASKINPORTEN_WELL_KNOWN_URL": "ISSUER.well-known/openid-configuration"},
 		"only the well-known URL": {"MASKINPORTEN_WELL_KNOWN_URL": "ISSUER.well-known/oauth-authorization-server"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +97,7 @@ func TestFromNAISErrors(t *testing.T) {
 			"MASKINPORTEN_ISSUER": "https://i.example/", "MASKINPORTEN_CLIENT_ID": "a", "MASKINPORTEN_SCOPES": "s", "MASKINPORTEN_CLIENT_JWK": keyFile(t, "client.jwk.json"),
 			"MASKINPORTEN_TOKEN_ENDPOINT": "http://i.example/token",
 		}, `httpclient: settings: MASKINPORTEN_TOKEN_ENDPOINT is "http://i.example/token": use https; plain http would show the token to the network`},
-		"a well-known URL of something else": {map[string]string{"MASKINPORTEN_WELL_KNOWN_URL": "https://i.example/"}, "httpclient: settings: MASKINPORTEN_WELL_KNOWN_URL does not end with .well-known/oauth-authorization-server"},
+		"a well-known URL of something else": {map[string]string{"MASKINPORTEN_WELL_KNOWN_URL": "https://i.example/"}, "httpclient: settings: MASKINPORTEN_WELL_KNOWN_URL does not end with .well-known/oauth-authorization-server or .well-known/openid-configuration"},
 		"two issuers": {
 			map[string]string{"MASKINPORTEN_ISSUER": "https://a.example/", "MASKINPORTEN_WELL_KNOWN_URL": "https://b.example/.well-known/oauth-authorization-server"},
 			"httpclient: settings: MASKINPORTEN_ISSUER and MASKINPORTEN_WELL_KNOWN_URL name different issuers",

@@ -6,7 +6,8 @@ package httpclient
 // has another name there, the name stands in brackets. [ParseSettings] makes one
 // from a configuration section.
 //
-// Required are ClientID, a key, and Environment or Authority. Scope is required
+// Required are ClientID, a key, and Environment or Authority, except with the Texas of
+// [FromNAIS], which knows them itself. Scope is required
 // too, unless each request names its scopes with [ContextWithScope]. Everything
 // else may stay zero.
 //
@@ -81,6 +82,8 @@ type MaskinportenSettings struct {
 	// tokenEndpoint is the endpoint that [FromNAIS] found, of tokenIssuer's
 	// tokens. It is not used for another issuer.
 	tokenEndpoint, tokenIssuer string
+	// texas is the address of Texas's token endpoint that [FromNAIS] found.
+	texas string
 
 	// spelt maps a field's name to the key that ParseSettings found it under,
 	// so that errors use the user's own spelling.

@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,10 +31,12 @@ type source struct {
 	log       stepLog
 	guards    guards
 
-	transport    http.RoundTripper // under the token requests
-	maskinporten *maskinporten
-	exchanger    *exchanger // nil: Maskinporten's own tokens are used
-	telemetry    *telemetry // nil: nothing is recorded
+	transport http.RoundTripper // under the token requests
+	clock     tokencache.Clock
+	skew      skew // of this machine's clock
+	upstream  upstream
+	exchanger *exchanger // nil: Maskinporten's own tokens are used
+	telemetry *telemetry // nil: nothing is recorded
 
 	request tokenRequest // the settings' own
 	noScope error        // of a request that names no scope if the settings do not either
@@ -58,6 +61,7 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 		base:      o.base,
 		log:       newStepLog(o.logger, settings.EnableDebugLog),
 		transport: o.tokenTransport,
+		clock:     o.clock,
 		request:   p.request,
 		noScope:   p.noScope,
 	}
@@ -73,7 +77,7 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 		Fetch: s.fetch, Classify: classify, Dated: dated, Shared: shared, Kept: s.kept, Clock: o.clock, Size: o.cacheSize,
 	})
 	s.own = s.cache.Pinned()
-	s.maskinporten = newMaskinporten(s, &settings, p, o.clock)
+	s.upstream = newUpstream(s, &settings, p, o.clock)
 	if p.exchange != nil {
 		s.exchanger = newExchanger(s, &settings, p.exchange, o.clock)
 	}
@@ -151,8 +155,10 @@ func (s *source) requestOf(ctx context.Context, other *tokenRequest) (_ *tokenRe
 	if o == nil && s.request.scope != "" {
 		return &s.request, nil
 	}
-	*other, err = o.apply(s.request, s.noScope)
-	return other, err
+	if *other, err = o.apply(s.request, s.noScope); err != nil {
+		return nil, err
+	}
+	return other, s.upstream.check(*other)
 }
 
 // token gives the token for a request, and counts whether it was cached.
@@ -183,7 +189,7 @@ func (s *TokenSource) Close() {
 		return
 	}
 	open.cache.Close()
-	open.maskinporten.issuer.close()
+	open.upstream.close()
 	open.guards.wait()
 	closeIdle(open.transport)
 	closeIdle(open.base)
@@ -194,11 +200,11 @@ func (s *TokenSource) Close() {
 // Format implements [fmt.Formatter]: every verb prints the client's id only.
 func (s *TokenSource) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, s.String()) }
 
-// String names the client's id.
+// String names the client's id, or Texas if only Texas knows it.
 func (s *TokenSource) String() string {
 	open := s.open()
 	if open == nil {
 		return "httpclient.TokenSource(closed)"
 	}
-	return "httpclient.TokenSource(" + open.clientID + ")"
+	return "httpclient.TokenSource(" + cmp.Or(open.clientID, "Texas") + ")"
 }

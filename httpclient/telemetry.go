@@ -131,7 +131,7 @@ func newTelemetry(o options, s *source) (*telemetry, error) {
 		if token := s.own.Last(); token != nil {
 			observer.ObserveFloat64(tokenEnd, token.Expires().Sub(now).Seconds(), attributes)
 		}
-		if end := s.maskinporten.expiry.time(); !end.IsZero() {
+		if end := s.upstream.keyEnd(); !end.IsZero() {
 			observer.ObserveFloat64(certificateEnd, end.Sub(now).Seconds(), attributes)
 		}
 		return nil

@@ -74,7 +74,8 @@ func (t *Token) Expires() time.Time {
 	return t.issued.Add(t.life).Time()
 }
 
-// Lifetime is how long the server gave the token in all.
+// Lifetime is how long the server gave the token in all. Of a token that Texas had from
+// before, it is what was left.
 func (t *Token) Lifetime() time.Duration {
 	if t == nil {
 		return 0

@@ -26,7 +26,8 @@ func (s *MaskinportenSettings) Validate() error {
 // plan is the checked form of the settings: everything that a token source needs.
 type plan struct {
 	environment environment
-	clientID    string
+	clientID    string // empty if only Texas knows it
+	texas       string // the address of Texas's endpoint; empty without it
 	keys        KeySource
 	notAfter    time.Time     // of the settings' certificate; zero without one
 	request     tokenRequest  // its scope may be empty
@@ -76,12 +77,18 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 			s.issuerSetting(), p.environment.name))
 	}
 	switch p.clientID = strings.TrimSpace(s.ClientID); {
+	case p.clientID == "" && s.texas != "":
 	case p.clientID == "":
 		check(missing("%s is missing: set it to the client's id in Maskinporten", s.name("ClientId")))
 	case !isID(p.clientID):
 		check(fmt.Errorf("%s has a character that no client id has: letters, digits and . _ : @ ~ = + / # - are possible", s.name("ClientId")))
 	}
-	switch p.keys = keys; {
+	switch p.keys, p.texas = keys, s.texas; {
+	case s.texas != "":
+		check(s.checkTexas(keys))
+		if s.KeyID != "" {
+			p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect beside Texas", s.name("Kid")))
+		}
 	case keys == nil:
 		key, err := s.key(now)
 		check(err)
@@ -102,6 +109,9 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	}
 	p.request, err = s.request()
 	check(err)
+	if s.texas != "" {
+		check(texasCannot(p.request, s.name("ConsumerOrgNo")))
+	}
 	p.noScope = fmt.Errorf("httpclient: %w", missing("%s is missing: list the scopes that the API asks for, separated by spaces, or name them for each request with ContextWithScope",
 		s.name("Scope")))
 	if s.ExchangeToAltinnToken {

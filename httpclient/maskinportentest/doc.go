@@ -32,6 +32,11 @@
 // what was refused and why. The checks use the standard library only, so they do
 // not share a mistake with the client that they judge.
 //
+// # Texas
+//
+// [NewTexas] puts NAIS's token service in front of a server, on plain http as NAIS has
+// it. [Texas.Getenv] gives the variables that lead an application there.
+//
 // # Tokens
 //
 // Maskinporten tokens are JWTs (RS256) with the claims of the real ones. Their

@@ -16,3 +16,8 @@ const (
 	maxRefusals = 1000     // kept by Refusals, so that a soak does not grow it without end
 	pruneEvery  = 256      // tokens kept between two sweeps of the expired ones
 )
+
+// texasLeeway is how long before a token's end Texas gives it no more. For a token of a
+// shorter life it is half of that.
+// https://github.com/nais/texas/blob/master/src/cache.rs
+const texasLeeway = 120 * time.Second
