@@ -52,7 +52,7 @@ type TokenError struct {
 	// URL is the endpoint that was asked; empty without one.
 	URL string
 	// ClientID is the Maskinporten client concerned; empty for a step that does
-	// not name one.
+	// not name one, and if only Texas knows it.
 	ClientID string
 
 	// StatusCode is the answer's HTTP status; 0 without an answer.

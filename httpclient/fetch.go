@@ -13,9 +13,9 @@ import (
 
 // upstream gives Maskinporten tokens: Maskinporten itself, or Texas.
 type upstream interface {
-	// token gets a token. old is what it gave for the request before, if that is known.
-	// If renew is set, old was rejected and the token must be a new one. isNew reports
-	// that the token was made for this call, and not cached.
+	// token gets a token, and another one than old, which is due; nil if there is none. If
+	// renew is set, the last token was rejected and this must be a new one. isNew reports
+	// that it was made for this call, and is not from a cache.
 	token(ctx context.Context, request tokenRequest, old *Token, renew bool) (token *Token, isNew bool, err error)
 	// check refuses a request that the upstream cannot make. It asks no server.
 	check(request tokenRequest) error
@@ -52,18 +52,15 @@ func (s *source) steps(ctx context.Context, request tokenRequest, last *Token, r
 		token, _, err := s.fromUpstream(ctx, request, last, renew)
 		return token, err
 	}
-	var from, old *Token
-	if last != nil {
-		old = last.from
-	}
-	if !renew && old.usable(s.clock()) {
-		from = old
+	var from *Token
+	if last != nil && !renew && last.from.usable(s.clock()) {
+		from = last.from
 	}
 	isNew := false
 	for again := false; ; again = true {
 		if from == nil {
 			var err error
-			if from, isNew, err = s.fromUpstream(ctx, request, old, renew || again); err != nil {
+			if from, isNew, err = s.fromUpstream(ctx, request, nil, renew || again); err != nil {
 				return nil, err
 			}
 		}

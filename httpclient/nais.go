@@ -30,9 +30,8 @@ const texasPath = "/api/v1/token"
 //   - Scope is required, from MASKINPORTEN_SCOPES or from the program. The variables
 //     MASKINPORTEN_CLIENT_ID and _ISSUER are not required. The issuer tells which Altinn
 //     platform exchanges the tokens, unless TokenExchangeEnvironment does.
-//   - The settings must not hold a key, nor ConsumerOrgNo. [WithKeySource],
-//     [ContextWithConsumerOrg] and [ContextWithPerson] are errors: Texas has nothing of
-//     the kind.
+//   - A key in the settings, ConsumerOrgNo, [WithKeySource], [ContextWithConsumerOrg] and
+//     [ContextWithPerson] are errors: Texas cannot pass them on.
 //   - Texas writes the authorization details of a system user or consent to its traces,
 //     with the identity number of a person who gave the consent.
 //

@@ -97,8 +97,8 @@ func WithBaseTransport(base http.RoundTripper) Option {
 	return func(o *options) { o.base = base }
 }
 
-// WithTokenTransport sends the requests to Maskinporten and to Altinn's exchange
-// through transport. It is for a proxy of their own, or for a test server. It sees
+// WithTokenTransport sends the requests to Maskinporten or Texas, and to Altinn's
+// exchange, through transport. It is for a proxy of their own, or for a test server. It sees
 // assertions and tokens. The default is a transport of the source's own, with TLS
 // 1.2 or later and the environment's proxy settings. Redirects are never followed.
 func WithTokenTransport(transport http.RoundTripper) Option {

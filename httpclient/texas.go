@@ -43,15 +43,12 @@ func newTexas(s *source, settings *MaskinportenSettings, p plan, clock tokencach
 // token implements [upstream], with a few tries if a failure is temporary. Texas keeps
 // a token almost to its end. If it still gives the old one, it is told to get another.
 func (t *texas) token(ctx context.Context, request tokenRequest, old *Token, renew bool) (token *Token, isNew bool, err error) {
-	get := func(skipCache bool) (*Token, error) {
-		return retry(ctx, func(ctx context.Context) (*Token, error) { return t.attempt(ctx, request, skipCache) })
+	for skipCache := renew; ; skipCache = true {
+		token, err = retry(ctx, func(ctx context.Context) (*Token, error) { return t.attempt(ctx, request, skipCache) })
+		if err != nil || skipCache || token.authorization() != old.authorization() {
+			return token, skipCache, err
+		}
 	}
-	token, err = get(renew)
-	if err != nil || renew || old == nil || token.authorization() != old.authorization() {
-		return token, renew, err
-	}
-	token, err = get(true)
-	return token, true, err
 }
 
 // attempt makes one token request. skipCache has Texas get a new token.
@@ -137,7 +134,7 @@ func texasCannot(r tokenRequest, consumer string) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("remove %s: Texas has nothing of the kind; it takes a key of your own%w", name, quietly{errors.ErrUnsupported})
+	return fmt.Errorf("remove %s: Texas cannot pass it on; sign with a key of your own to use it%w", name, quietly{errors.ErrUnsupported})
 }
 
 // checkTexas checks what concerns Texas in the settings. keys is what WithKeySource gave.

@@ -139,6 +139,30 @@ func TestTexasFailureIsRemembered(t *testing.T) {
 	})
 }
 
+// A failure that concerns every token of the client holds back the others.
+func TestTexasClientWideFailure(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]func(*maskinportentest.Texas){
+		"not enabled":  func(texas *maskinportentest.Texas) { texas.DisableMaskinporten() },
+		"another path": func(texas *maskinportentest.Texas) { texas.Faults.Add(faulttest.Fault{Times: -1, Status: 404}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			texas := newTexas(t, newDouble(t))
+			prepare(texas)
+			source := texasSource(t, texas, nil)
+			for _, resource := range []string{"", "https://a.example/"} {
+				if _, err := source.Token(httpclient.ContextWithResource(t.Context(), resource)); err == nil {
+					t.Error("got a token, want an error")
+				}
+			}
+			if got := texas.Stats().Requests; got != 1 {
+				t.Errorf("got %d requests, want 1", got)
+			}
+		})
+	}
+}
+
 // tokensSeen notes the tokens that a server gives.
 type tokensSeen struct {
 	base http.RoundTripper

@@ -77,7 +77,7 @@ func TestTexasSettings(t *testing.T) {
 		"two keys":      {changes: map[string]any{"Jwk": jwk, "EncodedX509": "AAAA"}, want: prefix + "remove Jwk, EncodedX509" + holds},
 		"a file":        {changes: map[string]any{"CertificatePkcs12Path": "client.p12"}, want: prefix + "remove CertificatePkcs12Path" + holds},
 		"a key source":  {opts: []httpclient.Option{httpclient.WithKeySource(keys())}, want: prefix + "remove WithKeySource" + holds},
-		"another's":     {changes: map[string]any{"ConsumerOrgNo": "889640782"}, want: prefix + "remove ConsumerOrgNo: Texas has nothing of the kind; it takes a key of your own"},
+		"another's":     {changes: map[string]any{"ConsumerOrgNo": "889640782"}, want: prefix + "remove ConsumerOrgNo: Texas cannot pass it on; sign with a key of your own to use it"},
 		"plain http":    {variables: map[string]string{"NAIS_TOKEN_ENDPOINT": "http://texas:3000/api/v1/token"}, opts: []httpclient.Option{httpclient.InsecureAllowHTTP()}, want: prefix + `NAIS_TOKEN_ENDPOINT is "http://texas:3000/api/v1/token": use https; plain http would show the token to the network`},
 		"by another":    {variables: map[string]string{"NAIS_TOKEN_ENDPOINT": "", "TEXAS_URL": "http://texas:3000"}, want: prefix + `TEXAS_URL is "http://texas:3000/api/v1/token": use https; plain http would show the token to the network`},
 		"not an URL":    {variables: map[string]string{"NAIS_TOKEN_ENDPOINT": "127.0.0.1:7164"}, want: prefix + "NAIS_TOKEN_ENDPOINT is not a URL"},

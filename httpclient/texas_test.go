@@ -316,7 +316,7 @@ func TestTexasCannot(t *testing.T) {
 	} {
 		_, err := source.Token(ctx)
 		var failed *httpclient.TokenError
-		want := "httpclient: remove " + name + ": Texas has nothing of the kind; it takes a key of your own"
+		want := "httpclient: remove " + name + ": Texas cannot pass it on; sign with a key of your own to use it"
 		if message(err) != want || !errors.Is(err, errors.ErrUnsupported) || errors.As(err, &failed) {
 			t.Errorf("got %v, want %s", err, want)
 		}
