@@ -25,8 +25,9 @@
 // tried if the first is not known yet, has expired or does not sign.
 //
 // On NAIS and SKIP, Texas holds the key and gives Maskinporten's tokens: see [FromNAIS].
-// All else stays the same, the exchange at Altinn included. Texas caches tokens, too. A
-// token that was rejected, or that is due, is asked for past that cache.
+// All else stays the same, the exchange at Altinn included. Texas caches tokens, too. It
+// is told to skip its cache for a token that was rejected, and for one that is due if it
+// still gives the old one.
 //
 // # A token's life
 //
