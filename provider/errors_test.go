@@ -493,7 +493,7 @@ func TestNilAndZero(t *testing.T) {
 		t.Errorf("zero Error: got %q, want only the prefix", zero)
 	}
 	for _, vault := range []*provider.Vault{nil, {}} {
-		if _, err := vault.Read(); err == nil || err.Error() != "provider: a Vault is made by KeyVault or KeyVaultWithClient" {
+		if _, err := vault.Read(); err == nil || err.Error() != "provider: make the Vault with KeyVault or KeyVaultWithClient - this one is empty" {
 			t.Errorf("Read: got %v, want how to make a Vault", err)
 		}
 		if _, err := vault.ReadBytes(); err == nil || !strings.HasPrefix(err.Error(), "provider: ") {

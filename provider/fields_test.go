@@ -227,8 +227,8 @@ func TestFieldsThatWouldBeIgnored(t *testing.T) {
 		_, err := provider.KeyVaultWithClient(&kvFake{}, cfg)
 		return err
 	}
-	const references = "provider: for ResolveReferences leave Secrets, Sections, Filter, Map and Require empty: the references say which secrets to read"
-	const client = "provider: the client has a credential and options of its own: leave Credential and ClientOptions empty"
+	const references = "provider: leave Secrets, Sections, Filter, Map and Require empty for ResolveReferences - the references say which secrets to read"
+	const client = "provider: Credential and ClientOptions: leave them empty - the client has its own"
 	both := connectConfig(srv, &logtest.Buffer{})
 	both.Credential = staticCredential{}.GetToken
 	tests := []struct {
@@ -237,8 +237,8 @@ func TestFieldsThatWouldBeIgnored(t *testing.T) {
 		want string
 	}{
 		{"a directory beside FS", load(provider.AppConfig{FS: files{}.FS(), Dir: "x"}, provider.ConnectConfig{}), "provider: AppConfig.FS and Dir are both set: leave one of them out"},
-		{"two Origins", load(provider.AppConfig{FS: files{}.FS(), Origins: &one}, provider.ConnectConfig{Origins: &two}), "provider: AppConfig and ConnectConfig have two Origins: set one of them, or the same in both"},
-		{"CredentialOptions beside a Credential", load(provider.AppConfig{FS: files{}.FS(), Environ: list()}, both), "provider: CredentialOptions are for the credential that kvSetting makes: leave them empty beside a Credential"},
+		{"two Origins", load(provider.AppConfig{FS: files{}.FS(), Origins: &one}, provider.ConnectConfig{Origins: &two}), "provider: Origins of AppConfig and ConnectConfig differ: set one of them, or the same in both"},
+		{"CredentialOptions beside a Credential", load(provider.AppConfig{FS: files{}.FS(), Environ: list()}, both), "provider: CredentialOptions: leave them empty beside a Credential - they are for the one that kvSetting makes"},
 		{"Secrets for references", resolve(provider.ConnectConfig{Config: provider.Config{Secrets: []string{"A"}}}), references},
 		{"Sections for references", resolve(provider.ConnectConfig{Config: provider.Config{Sections: []string{"A"}}}), references},
 		{"Filter for references", resolve(provider.ConnectConfig{Config: provider.Config{Filter: func(string) bool { return true }}}), references},

@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/internal/problems"
 	"github.com/portnokkel/portnokkel/provider/internal/azure"
 )
 
@@ -50,7 +51,7 @@ func newVault(cfg Config, open func() (*azure.Session, error)) *Vault {
 func KeyVault(cfg Config) (*Vault, error) {
 	checked, err := cfg.checked(true)
 	if cfg.Credential == nil {
-		err = errors.Join(err, errors.New("provider: Credential is nil: set the GetToken of one, such as azidentity.NewDefaultAzureCredential's"))
+		err = problems.Join(err, errors.New("provider: Credential is nil: set the GetToken of one, such as azidentity.NewDefaultAzureCredential's"))
 	}
 	if err != nil {
 		return nil, err
@@ -86,10 +87,10 @@ func openKeyVault(checked Config, credential azcore.TokenCredential) (*Vault, er
 func KeyVaultWithClient(client Client, cfg Config) (*Vault, error) {
 	checked, err := cfg.checked(cfg.VaultURL != "")
 	if azure.IsNil(client) {
-		err = errors.Join(err, errors.New("provider: the client is nil"))
+		err = problems.Join(err, errors.New("provider: the client is nil: give an azsecrets.Client, or one of your own"))
 	}
 	if cfg.Credential != nil || !reflect.ValueOf(cfg.ClientOptions).IsZero() {
-		err = errors.Join(err, errors.New("provider: the client has a credential and options of its own: leave Credential and ClientOptions empty"))
+		err = problems.Join(err, errors.New("provider: Credential and ClientOptions: leave them empty - the client has its own"))
 	}
 	if err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func (v *Vault) Read() (map[string]any, error) { return v.ReadContext(context.Ba
 // ReadBytes is the half of koanf's interface that a vault does not have. It
 // returns an error: load the vault without a parser.
 func (v *Vault) ReadBytes() ([]byte, error) {
-	return nil, errors.New("provider: a key vault is read without a parser: use k.Load(vault, nil)")
+	return nil, errors.New("provider: use k.Load(vault, nil) - a key vault is read without a parser")
 }
 
 // ReadContext loads the secrets and nests them: sections are map[string]any,
@@ -114,7 +115,7 @@ func (v *Vault) ReadBytes() ([]byte, error) {
 // It returns all of them or an error, mostly an [*Error]; ctx and
 // [Config.Timeout] bound it.
 func (v *Vault) ReadContext(ctx context.Context) (map[string]any, error) {
-	secrets, err := v.load(ctx)
+	secrets, _, err := v.load(ctx)
 	return secrets.Map(), err
 }
 

@@ -44,7 +44,9 @@ type reading struct {
 	session *azure.Session
 	entries []*entry
 	read    atomic.Int64
-	skipped int
+	// Of what was listed: what set nothing, and how many of that are disabled.
+	skipped  []Skipped
+	disabled int
 
 	slots chan struct{} // one for each request that may be under way
 	wg    sync.WaitGroup
@@ -58,29 +60,31 @@ func (c Config) bounded(parent context.Context) (context.Context, context.Cancel
 	return context.WithTimeoutCause(parent, c.Timeout, &azure.LateError{After: c.Timeout})
 }
 
-func (v *Vault) load(parent context.Context) (*tree.Tree, error) {
+// load reads the secrets and nests them. It also tells which of the listed ones set
+// nothing.
+func (v *Vault) load(parent context.Context) (*tree.Tree, []Skipped, error) {
 	if v == nil || v.begin == nil {
-		return nil, errors.New("provider: a Vault is made by KeyVault or KeyVaultWithClient")
+		return nil, nil, errors.New("provider: make the Vault with KeyVault or KeyVaultWithClient - this one is empty")
 	}
 	start := time.Now()
 	r, err := v.begin()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer r.session.Close()
 	ctx, cancel := r.cfg.bounded(parent)
 	defer cancel()
 	if failed := r.run(ctx); failed != nil {
-		return nil, r.explain(ctx, *failed)
+		return nil, nil, r.explain(ctx, *failed)
 	}
 	r.warn(time.Now())
-	secrets, err := nest(r.entries, r.cfg)
+	secrets, dropped, err := nest(r.entries, r.cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r.cfg.logger().Debug("provider: key vault read", "vault", r.cfg.VaultURL,
-		"secrets", len(r.entries), "disabled", r.skipped, "took", time.Since(start))
-	return secrets, nil
+		"secrets", len(r.entries), "disabled", r.disabled, "took", time.Since(start))
+	return secrets, append(r.skipped, dropped...), nil
 }
 
 // run reads everything, or until something fails.
@@ -138,11 +142,14 @@ func (r *reading) listed(ctx context.Context) {
 // take starts to read a page's secrets.
 func (r *reading) take(ctx context.Context, page []azure.Secret) {
 	for _, secret := range page {
+		reason := "disabled"
 		if secret.Disabled {
-			r.skipped++
-			continue
+			r.disabled++
+		} else {
+			reason = r.cfg.leavesOut(secret.Name)
 		}
-		if !r.cfg.wants(secret.Name) {
+		if reason != "" {
+			r.skipped = append(r.skipped, Skipped{r.cfg.secretSource(secret.Name), reason})
 			continue
 		}
 		e := &entry{name: secret.Name}

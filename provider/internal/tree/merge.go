@@ -16,6 +16,7 @@ type Merged struct {
 // Refusal is a part of a tree that cannot be laid over what is there.
 type Refusal struct {
 	Path   string
+	Cure   string // what to do, such as "use the index 2"
 	Reason string
 	Node   *Node
 }
@@ -38,8 +39,8 @@ type merger struct {
 	refused []Refusal
 }
 
-func (m *merger) refuse(path, reason string, src *Node) {
-	m.refused = append(m.refused, Refusal{path, reason, src})
+func (m *merger) refuse(path, cure, reason string, src *Node) {
+	m.refused = append(m.refused, Refusal{path, cure, reason, src})
 }
 
 // value lays src over old, which is nil when nothing is there.
@@ -51,7 +52,7 @@ func (m *merger) value(path string, old, src *Node) *Node {
 	case src.Value == nil && !isValue:
 		return old // a null removes no section and no array
 	case !isValue && old.Kind == Section:
-		m.refuse(path, "a single value cannot replace the section that is there", src)
+		m.refuse(path, "set the keys below it, or remove it", "a single value cannot replace the section that is there", src)
 		return old
 	}
 	return m.replace(path, old, src)
@@ -94,9 +95,9 @@ func (m *merger) holder(path string, old, src *Node) *Node {
 		at := Join(path, name)
 		switch i, isIndex := index(name); {
 		case n.Kind == Array && !isIndex:
-			m.refuse(at, "an array is there, and this is not an index of it", child)
+			m.refuse(at, fmt.Sprintf("use an index from 0 to %d", len(n.children)), "an array is there, and this is not an index of it", child)
 		case n.Kind == Array && i > len(n.children):
-			m.refuse(at, fmt.Sprintf("the index leaves a gap: the next free one is %d", len(n.children)), child)
+			m.refuse(at, fmt.Sprintf("use the index %d", len(n.children)), "this one leaves a gap in the array", child)
 		default:
 			n.add(m.value(at, there, child))
 		}

@@ -48,6 +48,7 @@ type Node struct {
 	children map[string]*Node // by name; an array's are "0" to "n-1"
 	first    map[string]*Node // the same by folded name: the first in byte order
 	slice    reflect.Type     // of an Array that came as a typed slice, such as []string
+	filled   bool             // the value was not blank, in a tree that holds none
 }
 
 // Former is a value that gave way to a later one.
@@ -341,7 +342,7 @@ func (t *Tree) WithoutValues() *Tree { return &Tree{root: t.bare(t.root)} }
 func (t *Tree) bare(n *Node) *Node {
 	t.looked++
 	c := *n
-	c.Value, c.Overrode = nil, nil
+	c.Value, c.Overrode, c.filled = nil, nil, n.isFilled()
 	for _, former := range n.Overrode {
 		if !isBlank(former.Value) && !reflect.DeepEqual(former.Value, n.Value) {
 			c.Overrode = append(c.Overrode, Former{former.Origin, hidden{}})
@@ -352,6 +353,24 @@ func (t *Tree) bare(n *Node) *Node {
 		c.add(t.bare(child))
 	}
 	return &c
+}
+
+// IsSet reports whether n, or anything below it, is a value that is neither null nor a
+// blank text.
+func (n *Node) IsSet() bool {
+	if n == nil || n.Kind == Value {
+		return n.isFilled()
+	}
+	for _, child := range n.children {
+		if child.IsSet() {
+			return true
+		}
+	}
+	return false
+}
+
+func (n *Node) isFilled() bool {
+	return n != nil && n.Kind == Value && (n.filled || !isBlank(n.Value))
 }
 
 // isBlank reports whether v counts as not set.
