@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -269,6 +271,8 @@ func cleanVaultURL(raw string) (string, error) {
 		return "", errors.New("does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net")
 	case u.Hostname() == "":
 		return "", errors.New("has no host: set the vault's address, such as https://my-vault.vault.azure.net")
+	case !isHost(u.Hostname()):
+		return "", errors.New("has a host that cannot be one: set the vault's address, such as https://my-vault.vault.azure.net")
 	case strings.HasSuffix(u.Hostname(), "."):
 		return "", errors.New("has a host that ends with a dot: remove it")
 	case u.User != nil:
@@ -280,6 +284,24 @@ func cleanVaultURL(raw string) (string, error) {
 		return "", errors.New("goes on after the host: set the vault's address only")
 	}
 	return "https://" + azure.PlainHost(u), nil
+}
+
+// isHost reports whether a host can be one: a literal address, or a name whose parts
+// have at most 63 letters, digits, dashes and underscores. Anything else may be a secret.
+func isHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if len(label) > 63 || strings.ContainsFunc(label, notInHost) {
+			return false
+		}
+	}
+	return true
+}
+
+func notInHost(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '_'
 }
 
 func uniqueFold(names []string) []string {

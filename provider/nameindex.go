@@ -16,6 +16,7 @@ type nameIndex struct {
 	settings *tree.Tree
 	byWhole  []name // in the order of their letters
 	byLast   map[string][]name
+	sections map[string][]finding // what nearSection found, by path
 }
 
 // name is a name that was read.
@@ -37,7 +38,7 @@ const (
 )
 
 func newNameIndex(settings *tree.Tree, skipped []Skipped) *nameIndex {
-	x := &nameIndex{settings: settings, byLast: map[string][]name{}}
+	x := &nameIndex{settings: settings, byLast: map[string][]name{}, sections: map[string][]finding{}}
 	if x.settings == nil {
 		x.settings = tree.New()
 	}
@@ -131,11 +132,11 @@ func (x *nameIndex) sameLetters(path string) (found []finding) {
 // section that is named alike go first. kvSetting has fields that other sections have
 // as well: it counts for nothing but itself.
 func (x *nameIndex) sameLast(section, last string) (found []finding) {
-	all := x.byLast[last]
+	all, asked := x.byLast[last], []rune(section)
 	for _, n := range all[:min(len(all), maxLooked)] {
 		rank := rankLast
 		switch {
-		case n.section != "" && (isNear(section, n.section) || len(section) > 2 && strings.Contains(n.section, section)):
+		case n.section != "" && (isNear(asked, []rune(n.section)) || len(section) > 2 && strings.Contains(n.section, section)):
 			rank = rankNearSection
 		case !n.apart, isKVSetting(n.section), isKVSetting(section) && last != letters(secretURI):
 			continue
@@ -147,11 +148,14 @@ func (x *nameIndex) sameLast(section, last string) (found []finding) {
 
 // nearSection finds a section that is spelt almost so.
 func (x *nameIndex) nearSection(path string) []finding {
-	near := nearNames(x.settings, path, tree.Delimiter)
-	if len(near) == 0 || x.settings.Find(path, tree.Delimiter) != nil {
-		return nil
+	found, known := x.sections[path]
+	if !known && x.settings.Find(path, tree.Delimiter) == nil {
+		if near := nearNames(x.settings, path, tree.Delimiter); len(near) > 0 {
+			found = []finding{{rankNearSection, name{text: near[0], path: near[0]}}}
+		}
 	}
-	return []finding{{rankNearSection, name{text: near[0], path: near[0]}}}
+	x.sections[path] = found
+	return found
 }
 
 func isKVSetting(letters string) bool { return letters == "kvsetting" || letters == "kvsettings" }

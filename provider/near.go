@@ -21,28 +21,49 @@ func nearNames(t *tree.Tree, path, delimiter string) []string {
 			at, known, path = next, known+next.Name+delimiter, rest
 			continue
 		}
-		names := slices.DeleteFunc(t.Names(at), func(name string) bool { return !isNear(part, name) })
-		slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(distanceFold(part, a), distanceFold(part, b)) })
-		for i, name := range names {
-			names[i] = known + name
-		}
-		return names
+		return nearest(part, known, t.Names(at))
 	}
 }
+
+// nearest are those of names that are near the one that was asked for, the nearest
+// first, each after a prefix.
+func nearest(asked, prefix string, names []string) []string {
+	type candidate struct {
+		name     string
+		distance int
+	}
+	var near []candidate
+	folded := []rune(tree.Fold(asked))
+	for _, name := range names {
+		if there := []rune(tree.Fold(name)); isNear(folded, there) {
+			near = append(near, candidate{prefix + name, distance(folded, there)})
+		}
+	}
+	slices.SortStableFunc(near, func(a, b candidate) int { return cmp.Compare(a.distance, b.distance) })
+	var sorted []string
+	for _, c := range near[:min(len(near), maxNear)] {
+		sorted = append(sorted, c.name)
+	}
+	return sorted
+}
+
+// maxNear is how many near names an error lists.
+const maxNear = 5
 
 // isNear reports whether a name that is there was perhaps meant by the one that was
 // asked for: it begins with that one, or is its first half or more, or differs from it
-// by one character in four.
-func isNear(asked, there string) bool {
-	a, b := []rune(tree.Fold(asked)), []rune(tree.Fold(there))
-	if len(a) > 2 && strings.HasPrefix(string(b), string(a)) || 2*len(b) >= len(a) && len(b) > 2 && strings.HasPrefix(string(a), string(b)) {
+// by one character in four. Case has to be folded already.
+func isNear(asked, there []rune) bool {
+	if len(asked) > 2 && hasPrefix(there, asked) || 2*len(there) >= len(asked) && len(there) > 2 && hasPrefix(asked, there) {
 		return true
 	}
-	most := (len(a) + 1) / 4
-	return max(len(a)-len(b), len(b)-len(a)) <= most && distance(a, b) <= most
+	most := (len(asked) + 1) / 4
+	return max(len(asked)-len(there), len(there)-len(asked)) <= most && distance(asked, there) <= most
 }
 
-func distanceFold(a, b string) int { return distance([]rune(tree.Fold(a)), []rune(tree.Fold(b))) }
+func hasPrefix(text, prefix []rune) bool {
+	return len(text) >= len(prefix) && slices.Equal(text[:len(prefix)], prefix)
+}
 
 // distance is how many characters are inserted, left out or replaced between a
 // and b (Levenshtein).

@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+
+	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
 const (
@@ -65,12 +67,16 @@ func isNearFile(missing, there string) bool {
 	}
 	asked, other := environmentOf(missing), environmentOf(there)
 	switch {
+	case strings.EqualFold(there, baseFile):
+		return false // it is a layer of its own
 	case other == "":
-		return strings.HasPrefix(there, missing) || isNear(missing, there) && !strings.HasPrefix(missing, there)
+		a, b := []rune(tree.Fold(missing)), []rune(tree.Fold(there))
+		return isNear(a, b) && !hasPrefix(a, b)
 	case asked == "" || strings.EqualFold(other, environmentOf(localFile)):
 		return false
 	}
-	return isNear(asked, other) || isNear(other, asked)
+	a, b := []rune(tree.Fold(asked)), []rune(tree.Fold(other))
+	return isNear(a, b) || isNear(b, a)
 }
 
 // environmentOf is the environment whose settings file has this name, "" if it is not
