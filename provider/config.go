@@ -278,8 +278,8 @@ func cleanVaultURL(raw string) (string, error) {
 	case u.User != nil:
 		return "", errors.New("holds a user name: set the vault's address only")
 	case (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		if host := "https://" + u.Host; paste.Quotable(host) {
-			return "", fmt.Errorf("goes on after the host: set %s", host)
+		if slices.ContainsFunc(vaultSuffixes, func(suffix string) bool { return strings.HasSuffix(u.Host, suffix) }) {
+			return "", fmt.Errorf("goes on after the host: set https://%s", u.Host)
 		}
 		return "", errors.New("goes on after the host: set the vault's address only")
 	}
