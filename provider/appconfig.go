@@ -35,9 +35,10 @@ type AppConfig struct {
 	// Dir is the directory of the appsettings files, and must be empty when FS is
 	// set. Empty means the working directory.
 	Dir string
-	// Environment chooses appsettings.{Environment}.json. Empty means the first
-	// variable that is not blank of APP_ENVIRONMENT, ASPNETCORE_ENVIRONMENT and
-	// DOTNET_ENVIRONMENT, or else "Production".
+	// Environment chooses appsettings.{Environment}.json. It holds letters, digits,
+	// spaces, dots, dashes and underscores. Empty means the first variable that is not
+	// blank of APP_ENVIRONMENT, ASPNETCORE_ENVIRONMENT and DOTNET_ENVIRONMENT, or else
+	// "Production".
 	Environment string
 	// Environ gives the environment variables, each "KEY=value". Nil means
 	// [os.Environ]. Of a name given twice the last counts.

@@ -57,7 +57,7 @@ func (s *settings) connect(ctx context.Context, cfg ConnectConfig) (connected bo
 	if len(missing) > 0 {
 		near := s.nearKVSetting(kv, missing)
 		s.origins.connected(vaultNote{lacking: missing, near: near})
-		return false, kv.incomplete(cfg, missing, near)
+		return false, kv.incomplete(ctx, cfg, missing, near)
 	}
 	if checked.VaultURL, err = cleanVaultURL(address); err != nil {
 		return false, fmt.Errorf("provider: %s %w", kv.setting(secretURI), err) // VaultURL is checked already

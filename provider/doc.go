@@ -13,7 +13,7 @@
 //
 // Three ways lead into the result. [Section] hands out a section in any case.
 // [Unmarshal] binds one to a struct of your own. [Origins] tells where each setting
-// came from.
+// came from, and what is there in the place of one that is missing.
 //
 //	k, err := provider.Load(ctx, provider.AppConfig{}, provider.ConnectConfig{})
 //	if err != nil {

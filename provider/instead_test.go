@@ -3,6 +3,7 @@ package provider_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -203,7 +204,7 @@ func TestSkipped(t *testing.T) {
 		if _, err := provider.ConnectToKeyVault(t.Context(), k, cfg); err != nil {
 			t.Fatal(err)
 		}
-		want := append(variables,
+		want := append(slices.Clone(variables),
 			provider.Skipped{Source: "secret Keep--Filtered" + of, Reason: "left out by Filter"},
 			provider.Skipped{Source: "secret Keep--Off" + of, Reason: "disabled"},
 			provider.Skipped{Source: "secret Other" + of, Reason: "left out by Sections"},

@@ -130,7 +130,7 @@ func (kv kvSetting) missing(cfg ConnectConfig) []string {
 
 // incomplete tells that there is no vault to connect to, as loudly as it should: near
 // is what was perhaps meant for the missing fields.
-func (kv kvSetting) incomplete(cfg ConnectConfig, missing []string, near []finding) error {
+func (kv kvSetting) incomplete(ctx context.Context, cfg ConnectConfig, missing []string, near []finding) error {
 	if cfg.Require {
 		return errors.New("provider: set " + kv.settings(missing, cfg) + " - " +
 			strings.Join(append([]string{"no key vault was connected" + kv.others()}, kv.instead(missing, near)...), "; "))
@@ -139,8 +139,7 @@ func (kv kvSetting) incomplete(cfg ConnectConfig, missing []string, near []findi
 	if kv.blank() && !slices.ContainsFunc(near, finding.isLikely) {
 		level, message = slog.LevelDebug, "provider: no key vault is configured"
 	}
-	// Nothing was asked of a vault yet, so that there is no context to log with.
-	cfg.logger().Log(context.Background(), level, message, "missing", missing, "hint", strings.Join(kv.instead(missing, near), "; "))
+	cfg.logger().Log(ctx, level, message, "missing", missing, "hint", strings.Join(kv.instead(missing, near), "; "))
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -125,5 +126,99 @@ func TestReferencesNameTheirSource(t *testing.T) {
 	want = `provider: section "kvSetting" (appsettings.json): set keys below it - a single value is there`
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestIncompleteKVSetting(t *testing.T) {
+	t.Parallel()
+	srv := vaulttest.NewServer()
+	t.Cleanup(srv.Close)
+	all := func(section string) string {
+		return strings.ReplaceAll("SECTION:ClientId, SECTION:TenantId, SECTION:ClientSecret, SECTION:SecretUri - no key vault was connected; "+
+			"they are read from variables such as SECTION__ClientId and keys such as SECTION:ClientId", "SECTION", section)
+	}
+	cases := []struct {
+		name     string
+		settings map[string]any
+		lacks    string
+		level    string
+		text     string // with Require, after "provider: set "
+	}{
+		{"nothing", map[string]any{}, "kvSetting lacks ClientId, TenantId, ClientSecret, SecretUri", "DEBUG", all("kvSetting")},
+		{"null", map[string]any{"kvSetting": nil}, "kvSetting lacks ClientId, TenantId, ClientSecret, SecretUri", "DEBUG", all("kvSetting")},
+		{"all blank", map[string]any{"KvSetting": map[string]any{"ClientId": " ", "SecretUri": ""}}, "KvSetting lacks ClientId, TenantId, ClientSecret, SecretUri", "DEBUG", all("KvSetting")},
+		{
+			"some here, the others there",
+			map[string]any{
+				"kvSetting":  map[string]any{"ClientId": srv.ClientID(), "ClientSecret": canary},
+				"kvSettings": map[string]any{"TenantId": srv.TenantID(), "SecretUri": srv.VaultURL()},
+			},
+			"kvSetting lacks TenantId, SecretUri; there is kvSettings:TenantId; there is kvSettings:SecretUri", "WARN",
+			"kvSetting:TenantId, kvSetting:SecretUri - no key vault was connected: kvSetting has ClientId, ClientSecret; there is kvSettings:TenantId; " +
+				"there is kvSettings:SecretUri; they are read from variables such as kvSetting__TenantId and keys such as kvSetting:TenantId",
+		},
+		{
+			"one of four",
+			map[string]any{"kvSetting": map[string]any{"ClientSecret": canary}},
+			"kvSetting lacks ClientId, TenantId, SecretUri", "WARN",
+			"kvSetting:ClientId, kvSetting:TenantId, kvSetting:SecretUri - no key vault was connected: kvSetting has ClientSecret; " +
+				"they are read from variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
+		},
+		{
+			"three of four",
+			map[string]any{"kvSettings": with(srv, map[string]any{"TenantId": "  "})},
+			"kvSettings lacks TenantId", "WARN",
+			"kvSettings:TenantId - no key vault was connected: kvSettings has ClientId, ClientSecret, SecretUri; it is read from variable kvSettings__TenantId or key kvSettings:TenantId",
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var log logtest.Buffer
+			var origins provider.Origins
+			cfg := connectConfig(srv, &log)
+			cfg.Origins = &origins
+			k := newKoanf(t, c.settings, ":")
+			connected, err := provider.ConnectToKeyVault(t.Context(), k, cfg)
+			if connected || err != nil {
+				t.Errorf("got connected %v, error %v, want neither", connected, err)
+			}
+			if !strings.Contains(log.String(), "level="+c.level) || strings.Count(log.String(), "level=") != 1 {
+				t.Errorf("got the log %s, want one line at %s", log.String(), c.level)
+			}
+			_, fields, _ := strings.Cut(c.lacks, " lacks ")
+			if !strings.HasSuffix(origins.Summary(), "no Key Vault connected: kvSetting lacks "+fields) {
+				t.Errorf("got the summary %q, want it to end with what kvSetting lacks: %s", origins.Summary(), fields)
+			}
+			cfg.Require = true
+			_, err = provider.ConnectToKeyVault(t.Context(), k, cfg)
+			if want := "provider: set " + c.text; err == nil || err.Error() != want {
+				t.Errorf("with Require: %v, want %s", err, want)
+			}
+			if strings.Contains(log.String()+err.Error(), canary) {
+				t.Error("the client secret is printed")
+			}
+		})
+	}
+	if n := srv.Stats(); n.Lists+n.Challenges+n.Metadata+n.Tokens > 0 {
+		t.Errorf("got requests, want nothing sent: %+v", n)
+	}
+}
+
+// Messages about kvSetting name the source of the field.
+func TestKVSettingMessagesNameTheSource(t *testing.T) {
+	t.Parallel()
+	for field, test := range map[string]struct{ value, want string }{
+		"SecretUri":    {`"http://v.example"`, "provider: kvSetting:SecretUri (appsettings.json) does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"},
+		"ClientId":     {`5`, "provider: kvSetting:ClientId (appsettings.json) is not a text: put it in quotation marks"},
+		"ClientSecret": {`"@Microsoft.KeyVault(VaultName=my-vault;SecretName=one)"`, "provider: kvSetting:ClientSecret (appsettings.json): set it by other means - a Key Vault reference cannot be what reaches the vault"},
+	} {
+		settings := map[string]string{"ClientId": `"a"`, "TenantId": `"contoso.no"`, "ClientSecret": `"b"`, "SecretUri": `"https://v.vault.azure.net"`}
+		settings[field] = test.value
+		app, _ := hermetic(t, files{"appsettings.json": fmt.Sprintf(`{"kvSetting":{"ClientId":%s,"TenantId":%s,"ClientSecret":%s,"SecretUri":%s}}`,
+			settings["ClientId"], settings["TenantId"], settings["ClientSecret"], settings["SecretUri"])})
+		if _, err := provider.Load(t.Context(), app, provider.ConnectConfig{}); err == nil || err.Error() != test.want {
+			t.Errorf("%s: got %v, want %s", field, err, test.want)
+		}
 	}
 }

@@ -36,13 +36,15 @@ func TestPastedSecrets(t *testing.T) {
 		want string // how the error begins; "" if it is a warning that begins so
 		warn string
 	}{
-		"AppConfig.Environment":     {func(in *inputs, secret string) { in.app.Environment = secret }, "provider: AppConfig.Environment looks like ", ""},
-		"APP_ENVIRONMENT":           {func(in *inputs, secret string) { in.app.Environ = list("APP_ENVIRONMENT=" + secret) }, "provider: environment variable APP_ENVIRONMENT looks like ", ""},
-		"AppConfig.Dir":             {func(in *inputs, secret string) { in.app.FS, in.app.Dir = nil, secret }, "provider: AppConfig.Dir looks like ", ""},
-		"AppConfig.MountedFile":     {func(in *inputs, secret string) { in.app.MountedFile = secret }, "provider: AppConfig.MountedFile looks like ", ""},
-		"an argument's name":        {func(in *inputs, secret string) { in.app.Args = list("--"+secret+"=x", "--B", "y") }, "", "argument skipped: its name looks like "},
-		"a variable's name":         {func(in *inputs, secret string) { in.app.Environ = list(secret + "=x") }, "", ""},
-		"a key in a file":           {func(in *inputs, secret string) { in.app.FS = files{"appsettings.json": `{` + quote(secret) + `: 1}`}.FS() }, "provider: appsettings.json: line 1, column 2: the key looks like ", ""},
+		"AppConfig.Environment": {func(in *inputs, secret string) { in.app.Environment = secret }, "provider: AppConfig.Environment looks like ", ""},
+		"APP_ENVIRONMENT":       {func(in *inputs, secret string) { in.app.Environ = list("APP_ENVIRONMENT=" + secret) }, "provider: environment variable APP_ENVIRONMENT looks like ", ""},
+		"AppConfig.Dir":         {func(in *inputs, secret string) { in.app.FS, in.app.Dir = nil, secret }, "provider: AppConfig.Dir looks like ", ""},
+		"AppConfig.MountedFile": {func(in *inputs, secret string) { in.app.MountedFile = secret }, "provider: AppConfig.MountedFile looks like ", ""},
+		"an argument's name":    {func(in *inputs, secret string) { in.app.Args = list("--"+secret+"=x", "--B", "y") }, "", "argument skipped: its name looks like "},
+		"a variable's name":     {func(in *inputs, secret string) { in.app.Environ = list(secret + "=x") }, "", ""},
+		"a key in a file": {func(in *inputs, secret string) {
+			in.app.FS = files{"appsettings.json": `{` + quote(secret) + `: 1}`}.FS()
+		}, "provider: appsettings.json: line 1, column 2: the key looks like ", ""},
 		"VaultURL":                  {func(in *inputs, secret string) { in.cfg.VaultURL = secret }, "provider: VaultURL looks like ", ""},
 		"VaultURL after its scheme": {func(in *inputs, secret string) { in.cfg.VaultURL = "https://" + secret }, "provider: VaultURL ", ""},
 		"Secrets":                   {func(in *inputs, secret string) { in.cfg.Secrets = []string{secret} }, "provider: Secrets: give 1 to 127 letters, digits and dashes, with -- between the parts of a key - name 1 looks like ", ""},

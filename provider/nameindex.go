@@ -94,13 +94,13 @@ func (x *nameIndex) addLasts(n name) {
 // near is what was perhaps meant for the setting at a path, the likeliest first.
 func (x *nameIndex) near(path string) []finding {
 	found := x.sameLetters(path)
-	section, last := "", path
+	section := path
 	if i := strings.LastIndex(path, tree.Delimiter); i >= 0 {
-		section, last = path[:i], path[i+1:]
-		found = append(found, x.sameLast(letters(section), letters(last))...)
+		section = path[:i]
+		found = append(found, x.sameLast(letters(section), letters(path[i:]))...)
 	}
 	if len(found) == 0 {
-		found = x.nearSection(cmp.Or(section, path))
+		found = x.nearSection(section)
 	}
 	return sortFindings(found)
 }
