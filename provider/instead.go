@@ -32,10 +32,10 @@ func (o *Origins) instead(path string) string {
 	found := o.names.near(path)
 	isSkipped := len(found) > 0 && found[0].rank == rankSkipped && strings.EqualFold(found[0].name.text, secretName(path))
 	clauses := append(clausesOf(found[:min(len(found), 2)]), o.nearFiles...)
-	readFrom := o.readFrom(path, !isSkipped)
-	text := readFrom
+	lookedFor := o.lookedFor(path, !isSkipped)
+	text := lookedFor
 	for i := range clauses[:min(len(clauses), 2)] {
-		longer := strings.Join(append(slices.Clone(clauses[:i+1]), readFrom), "; ")
+		longer := strings.Join(append(slices.Clone(clauses[:i+1]), lookedFor), "; ")
 		if i == 0 || utf8.RuneCountInString(longer) < maxInstead {
 			text = longer
 		}
@@ -43,8 +43,8 @@ func (o *Origins) instead(path string) string {
 	return text
 }
 
-// readFrom says which names set what is at a path.
-func (o *Origins) readFrom(path string, withSecret bool) string {
+// lookedFor says which names set what is at a path.
+func (o *Origins) lookedFor(path string, withSecret bool) string {
 	section, _, isInSection := strings.Cut(path, tree.Delimiter)
 	secret := secretName(path)
 	if isKVSetting(letters(section)) || !azure.IsSecretName(secret) {
@@ -57,16 +57,16 @@ func (o *Origins) readFrom(path string, withSecret bool) string {
 	switch {
 	case !withSecret:
 	case o.vault.url == "":
-		return "it is read from " + variable + ", key " + path + " or, once a vault is connected, secret " + secret
+		return "looked for " + variable + ", key " + path + " and, with a vault, secret " + secret
 	case o.vault.mapped:
 		secret = "a secret that Map calls " + secret
 	case o.vault.named:
-		secret = "secret " + secret + " if Secrets names it"
+		secret = "secret " + secret + " (if Secrets names it)"
 	default:
 		secret = "secret " + secret
 	}
 	if withSecret {
-		return "it is read from " + secret + ", " + variable + " or key " + path
+		return "looked for " + secret + ", " + variable + " and key " + path
 	}
-	return "it is read from " + variable + " or key " + path
+	return "looked for " + variable + " and key " + path
 }

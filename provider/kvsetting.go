@@ -188,9 +188,9 @@ func (kv kvSetting) instead(missing []string, near []finding) []string {
 	clauses := clausesOf(near)
 	clauses = clauses[:min(len(clauses), 2)]
 	path := tree.Join(kv.name, missing[0])
-	form := "it is read from variable %s or key %s"
+	form := "looked for variable %s and key %s"
 	if len(missing) > 1 {
-		form = "they are read from variables such as %s and keys such as %s"
+		form = "looked for variables such as %s and keys such as %s"
 	}
 	return append(clauses, fmt.Sprintf(form, variableName(path), path))
 }

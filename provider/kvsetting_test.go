@@ -26,38 +26,38 @@ func TestIncompleteKVSettingSaysWhatIsThere(t *testing.T) {
 		{
 			name: "one underscore", file: `{"kvSetting": {` + all + `}}`, environ: []string{"kvSetting_SecretUri=https://v.vault.azure.net"},
 			want: "set kvSetting:SecretUri - no key vault was connected: kvSetting has ClientId, TenantId, ClientSecret from appsettings.json; " +
-				"there is a variable kvSetting_SecretUri; it is read from variable kvSetting__SecretUri or key kvSetting:SecretUri",
-			level: "WARN", hint: "there is a variable kvSetting_SecretUri; it is read from variable kvSetting__SecretUri or key kvSetting:SecretUri",
+				"there is a variable kvSetting_SecretUri; looked for variable kvSetting__SecretUri and key kvSetting:SecretUri",
+			level: "WARN", hint: "there is a variable kvSetting_SecretUri; looked for variable kvSetting__SecretUri and key kvSetting:SecretUri",
 		},
 		{
 			name: "two sources", file: `{"kvSetting": {"ClientId": "a", "ClientSecret": ""}}`,
 			environ: []string{"KVSETTING__TENANTID=contoso.no", "KVSETTING__SECRETURI=https://v.vault.azure.net"},
 			want: "set kvSetting:ClientSecret (appsettings.json) - no key vault was connected: kvSetting has ClientId from appsettings.json, " +
 				"TenantId from environment variable KVSETTING__TENANTID, SecretUri from environment variable KVSETTING__SECRETURI; " +
-				"it is read from variable kvSetting__ClientSecret or key kvSetting:ClientSecret",
-			level: "WARN", hint: "it is read from variable kvSetting__ClientSecret or key kvSetting:ClientSecret",
+				"looked for variable kvSetting__ClientSecret and key kvSetting:ClientSecret",
+			level: "WARN", hint: "looked for variable kvSetting__ClientSecret and key kvSetting:ClientSecret",
 		},
 		{
 			name: "a misspelt section", file: `{"kvSeting": {` + all + `, "SecretUri": "https://v.vault.azure.net"}}`,
 			want: "set kvSetting:ClientId, kvSetting:TenantId, kvSetting:ClientSecret, kvSetting:SecretUri - no key vault was connected; " +
 				"there is kvSeting:ClientId (appsettings.json); there is kvSeting:TenantId (appsettings.json); " +
-				"they are read from variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
+				"looked for variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
 			level: "WARN",
 			hint: "there is kvSeting:ClientId (appsettings.json); there is kvSeting:TenantId (appsettings.json); " +
-				"they are read from variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
+				"looked for variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
 		},
 		{
 			name: "another service's fields", file: `{"AzureAd": {` + all + `}, "MaskinportenSettings": {"ClientId": "b"}}`,
 			want: "set kvSetting:ClientId, kvSetting:TenantId, kvSetting:ClientSecret, kvSetting:SecretUri - no key vault was connected; " +
-				"they are read from variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
-			level: "DEBUG", hint: "they are read from variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
+				"looked for variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
+			level: "DEBUG", hint: "looked for variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
 		},
 		{
 			name: "another section with SecretUri", file: `{"KeyVault": {"SecretUri": "https://v.vault.azure.net"}}`,
 			want: "set kvSetting:ClientId, kvSetting:TenantId, kvSetting:ClientSecret, kvSetting:SecretUri - no key vault was connected; " +
-				"there is KeyVault:SecretUri (appsettings.json); they are read from variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
+				"there is KeyVault:SecretUri (appsettings.json); looked for variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
 			level: "DEBUG",
-			hint:  "there is KeyVault:SecretUri (appsettings.json); they are read from variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
+			hint:  "there is KeyVault:SecretUri (appsettings.json); looked for variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
 		},
 	}
 	for _, test := range tests {
@@ -94,7 +94,7 @@ func TestMissingAddressOnly(t *testing.T) {
 	t.Parallel()
 	cfg := provider.ConnectConfig{Require: true, Config: provider.Config{Credential: staticCredential{}.GetToken}}
 	_, err := provider.ConnectToKeyVault(t.Context(), newKoanf(t, nil, ":"), cfg)
-	const want = "provider: set kvSetting:SecretUri, or VaultURL of ConnectConfig - no key vault was connected; it is read from variable kvSetting__SecretUri or key kvSetting:SecretUri"
+	const want = "provider: set kvSetting:SecretUri, or VaultURL of ConnectConfig - no key vault was connected; looked for variable kvSetting__SecretUri and key kvSetting:SecretUri"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -117,7 +117,7 @@ func TestReferencesNameTheirSource(t *testing.T) {
 	app.Environ = list("kvSetting__ClientId=a")
 	_, err = provider.Load(t.Context(), app, connectConfig(srv, log))
 	want = "provider: set kvSetting:TenantId, kvSetting:ClientSecret, or Config.Credential - A:B (appsettings.json) is a Key Vault reference: " +
-		"kvSetting has ClientId from environment variable kvSetting__ClientId; they are read from variables such as kvSetting__TenantId and keys such as kvSetting:TenantId"
+		"kvSetting has ClientId from environment variable kvSetting__ClientId; looked for variables such as kvSetting__TenantId and keys such as kvSetting:TenantId"
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
@@ -135,7 +135,7 @@ func TestIncompleteKVSetting(t *testing.T) {
 	t.Cleanup(srv.Close)
 	all := func(section string) string {
 		return strings.ReplaceAll("SECTION:ClientId, SECTION:TenantId, SECTION:ClientSecret, SECTION:SecretUri - no key vault was connected; "+
-			"they are read from variables such as SECTION__ClientId and keys such as SECTION:ClientId", "SECTION", section)
+			"looked for variables such as SECTION__ClientId and keys such as SECTION:ClientId", "SECTION", section)
 	}
 	cases := []struct {
 		name     string
@@ -155,20 +155,20 @@ func TestIncompleteKVSetting(t *testing.T) {
 			},
 			"kvSetting lacks TenantId, SecretUri; there is kvSettings:TenantId; there is kvSettings:SecretUri", "WARN",
 			"kvSetting:TenantId, kvSetting:SecretUri - no key vault was connected: kvSetting has ClientId, ClientSecret; there is kvSettings:TenantId; " +
-				"there is kvSettings:SecretUri; they are read from variables such as kvSetting__TenantId and keys such as kvSetting:TenantId",
+				"there is kvSettings:SecretUri; looked for variables such as kvSetting__TenantId and keys such as kvSetting:TenantId",
 		},
 		{
 			"one of four",
 			map[string]any{"kvSetting": map[string]any{"ClientSecret": canary}},
 			"kvSetting lacks ClientId, TenantId, SecretUri", "WARN",
 			"kvSetting:ClientId, kvSetting:TenantId, kvSetting:SecretUri - no key vault was connected: kvSetting has ClientSecret; " +
-				"they are read from variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
+				"looked for variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
 		},
 		{
 			"three of four",
 			map[string]any{"kvSettings": with(srv, map[string]any{"TenantId": "  "})},
 			"kvSettings lacks TenantId", "WARN",
-			"kvSettings:TenantId - no key vault was connected: kvSettings has ClientId, ClientSecret, SecretUri; it is read from variable kvSettings__TenantId or key kvSettings:TenantId",
+			"kvSettings:TenantId - no key vault was connected: kvSettings has ClientId, ClientSecret, SecretUri; looked for variable kvSettings__TenantId and key kvSettings:TenantId",
 		},
 	}
 	for _, c := range cases {

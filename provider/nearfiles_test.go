@@ -92,7 +92,7 @@ func TestFileInTheParentDirectory(t *testing.T) {
 	if got := o.Summary(); !strings.Contains(got, "looked in "+dir+"; "+told+"\n") {
 		t.Errorf("got %s, want that %s", got, told)
 	}
-	if got := o.Of("S:A").Instead; !strings.HasPrefix(got, told+"; it is read from ") {
+	if got := o.Of("S:A").Instead; !strings.HasPrefix(got, told+"; looked for ") {
 		t.Errorf("got %s, want that %s", got, told)
 	}
 	if got := origins(os.DirFS(dir), "").Summary(); strings.Contains(got, told) {

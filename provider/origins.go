@@ -86,8 +86,8 @@ type Origin struct {
 	// A layer that said the same, or nothing, is not among them.
 	Overrode []string
 	// Instead tells, of a setting that is not set or blank, what is there in its place
-	// and which names would have been read: "there is a secret Foo-Bar; it is read from
-	// secret Foo--Bar, variable Foo__Bar or key Foo:Bar". It is empty if nothing was
+	// and which names would have been read: "there is a secret Foo-Bar; looked for
+	// secret Foo--Bar, variable Foo__Bar and key Foo:Bar". It is empty if nothing was
 	// loaded.
 	Instead string
 }
@@ -98,11 +98,16 @@ func (o *Origins) Of(path string) Origin {
 		return Origin{}
 	}
 	defer o.mu.Unlock()
-	var found Origin
 	n := o.find(path)
+	found := o.origin(n)
 	if !n.IsSet() {
 		found.Instead = o.instead(path)
 	}
+	return found
+}
+
+// origin is what is known of a setting that is there.
+func (o *Origins) origin(n *tree.Node) (found Origin) {
 	if n == nil {
 		return found
 	}
@@ -134,12 +139,11 @@ func each(names []string) string {
 // for what the setting names relative to it. It is empty when the setting is
 // from no file, or from one of AppConfig.FS.
 func (o *Origins) Directory(path string) string {
-	source := o.Of(path).Source
-	if source == "" {
+	if !o.lock() {
 		return ""
 	}
-	o.mu.Lock()
 	defer o.mu.Unlock()
+	source := o.origin(o.find(path)).Source
 	isFile := slices.ContainsFunc(o.layers, func(l Layer) bool { return l.Name == source && strings.HasSuffix(source, ".json") })
 	switch {
 	case !isFile:

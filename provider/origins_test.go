@@ -57,8 +57,8 @@ func TestOriginsOf(t *testing.T) {
 		"S:X":       {Source: "a", Layer: "a"},
 		"s:y":       {Source: "b", Layer: "b", Overrode: []string{"a"}},
 		"s":         {Source: "a, b", Layer: "a, b"},
-		"S:X:below": {Instead: "it is read from variable S__X__below, key S:X:below or, once a vault is connected, secret S--X--below"},
-		"other":     {Instead: "it is read from variable other__..., key other or, once a vault is connected, secret other--..."},
+		"S:X:below": {Instead: "looked for variable S__X__below, key S:X:below and, with a vault, secret S--X--below"},
+		"other":     {Instead: "looked for variable other__..., key other and, with a vault, secret other--..."},
 		"":          {},
 	} {
 		if diff := cmp.Diff(want, o.Of(path)); diff != "" {

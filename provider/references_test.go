@@ -208,7 +208,7 @@ func TestReferencesNeedAWholeIdentity(t *testing.T) {
 			err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &logtest.Buffer{}))
 			others := strings.Join(slices.DeleteFunc([]string{"ClientId", "TenantId", "ClientSecret"}, func(other string) bool { return other == field }), ", ")
 			want := "provider: set kvSetting:" + field + ", or Config.Credential - A is a Key Vault reference: kvSetting has " + others +
-				"; it is read from variable kvSetting__" + field + " or key kvSetting:" + field
+				"; looked for variable kvSetting__" + field + " and key kvSetting:" + field
 			if err == nil || err.Error() != want {
 				t.Errorf("%s %q: got %v, want %s", field, blank, err, want)
 			}
@@ -317,7 +317,7 @@ func TestUnresolvableReferences(t *testing.T) {
 			name:   "no credential",
 			change: func(c *provider.ConnectConfig) { c.Credential = nil },
 			want: "provider: set kvSetting:ClientId, kvSetting:TenantId, kvSetting:ClientSecret, or Config.Credential - A is a Key Vault reference; " +
-				"they are read from variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
+				"looked for variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
 		},
 		{
 			name:     "a credential that is itself a reference",
