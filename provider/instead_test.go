@@ -61,6 +61,7 @@ func TestInstead(t *testing.T) {
 		{name: "the near section first", secrets: []string{"Abc--ClientId", "Maskinporten--ClientId"}, want: "there is a secret Maskinporten--ClientId; " + fromVault},
 		{name: "no section", secrets: []string{"ClientId"}, want: "there is a secret ClientId; " + fromVault},
 		{name: "another style", environ: []string{"MASKINPORTEN_CLIENT_ID=" + canary}, secrets: []string{"A"}, want: "there is a variable MASKINPORTEN_CLIENT_ID; " + fromVault},
+		{name: "another style, in another section", environ: []string{"APP_MASKINPORTENSETTINGS_CLIENT_ID=" + canary}, secrets: []string{"A"}, want: "there is a variable APP_MASKINPORTENSETTINGS_CLIENT_ID; " + fromVault},
 		{name: "another style, far section", environ: []string{"GITHUB_CLIENT_ID=" + canary}, secrets: []string{"A"}, want: fromVault},
 		{name: "the same letters before another section", secrets: []string{"Maskinporten--ClientId", "MaskinportenSettings-ClientId"}, want: "there is a secret MaskinportenSettings-ClientId; " + fromVault},
 		{name: "kvSetting has its own ClientId", secrets: []string{"A"}, want: fromVault},
@@ -160,6 +161,21 @@ func TestInsteadOfABlankValue(t *testing.T) {
 	}
 	if got := app.Origins.Of("S:A").Instead; got != "" {
 		t.Errorf("got %q of what is set, want nothing", got)
+	}
+}
+
+// What a later layer brings is told too.
+func TestInsteadAfterALaterLayer(t *testing.T) {
+	t.Parallel()
+	var o provider.Origins
+	const lookedFor = "looked for variable S__A, key S:A and, with a vault, secret S--A"
+	for i, want := range []string{lookedFor, "there is S.A (b); " + lookedFor} {
+		if err := provider.Record(&o, "ab"[i:], []tree{{"x": 1}, {"S.A": 1}}[i]); err != nil {
+			t.Fatal(err)
+		}
+		if got := o.Of("S:A").Instead; got != want {
+			t.Errorf("layer %d: got %s, want %s", i, got, want)
+		}
 	}
 }
 

@@ -70,8 +70,7 @@ func isNearFile(missing, there string) bool {
 	case strings.EqualFold(there, baseFile):
 		return false // it is a layer of its own
 	case other == "":
-		a, b := []rune(tree.Fold(missing)), []rune(tree.Fold(there))
-		return isNear(a, b) && !hasPrefix(a, b)
+		return isNear([]rune(tree.Fold(missing)), []rune(tree.Fold(there)))
 	case asked == "" || strings.EqualFold(other, environmentOf(localFile)):
 		return false
 	}

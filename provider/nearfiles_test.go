@@ -26,6 +26,7 @@ func TestNearFiles(t *testing.T) {
 		{"another case, with an environment", "", "appsettings.json appsettings.production.json", "appsettings.production.json is there, but appsettings.Production.json is read"},
 		{"a letter too few", "", "appsetings.json", "appsetings.json is there, but appsettings.json is read"},
 		{"without app", "", "settings.json", "settings.json is there, but appsettings.json is read"},
+		{"no ending", "", "appsettings", "appsettings is there, but appsettings.json is read"},
 		{"a second ending", "", "appsettings.json.txt", "appsettings.json.txt is there, but appsettings.json is read"},
 		{"an environment cut short", "Prod", "appsettings.json appsettings.Production.json", "appsettings.Production.json is there, but appsettings.Prod.json is read"},
 		{"a file cut short", "", "appsettings.json appsettings.Prod.json", "appsettings.Prod.json is there, but appsettings.Production.json is read"},
