@@ -73,7 +73,7 @@ func (s *settings) connect(ctx context.Context, cfg ConnectConfig) (connected bo
 	if err != nil {
 		return false, err
 	}
-	vault, err := openKeyVault(checked, credential)
+	vault, err := openKeyVault(checked, credential, kv.names(cfg))
 	if err != nil {
 		return false, err
 	}
@@ -202,6 +202,18 @@ func (kv kvSetting) setting(field string) string {
 		path += " (" + n.Origin.Source + ")"
 	}
 	return path
+}
+
+// names are what errors call the settings that say which vault, and as whom.
+func (kv kvSetting) names(cfg ConnectConfig) azure.Names {
+	var names azure.Names
+	if kv.text(secretURI) != "" {
+		names.VaultURL = kv.setting(secretURI)
+	}
+	if cfg.Credential == nil {
+		names.TenantID, names.ClientID, names.ClientSecret = kv.setting(tenantID), kv.setting(clientID), kv.setting(clientSecret)
+	}
+	return names
 }
 
 func (kv kvSetting) blank() bool {
