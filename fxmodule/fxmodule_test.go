@@ -500,16 +500,17 @@ func TestBadInput(t *testing.T) {
 				kv["ClientSecret"] = "CANARY"
 				w.file(t, "appsettings.Production.json", map[string]any{"kvSetting": kv})
 			},
-			want: "fxmodule: configuration: provider: %V: authenticate: 401 Unauthorized AADSTS7000215; the client secret is wrong: ClientSecret must be the secret's value, not its ID",
+			want: "fxmodule: configuration: provider: set kvSetting:ClientSecret (appsettings.Production.json) to the client secret's value, not its ID - " +
+				"authenticate for %V as application " + (*vaulttest.Server)(nil).ClientID() + ": 401 AADSTS7000215: the client secret is wrong",
 		},
 		{
 			name: "an unreachable vault",
 			change: func(_ *testing.T, w *world) {
 				w.vault.Faults.Add(faulttest.Fault{Hang: true, Times: -1})
 			},
-			vault: func(c *provider.ConnectConfig) { c.Timeout = 50 * time.Millisecond },
-			want: "fxmodule: configuration: provider: %V: list: no result within the Timeout of 50ms; " +
-				"check that this machine can reach the vault and Entra (firewall, private endpoint, proxy), or raise Timeout",
+			vault: func(c *provider.ConnectConfig) { c.Timeout = 500 * time.Millisecond },
+			want: "fxmodule: configuration: provider: check the egress rules, the firewall and the proxy, or raise Timeout - " +
+				"list %V: no result within the Timeout of 500ms while waiting for the answer",
 		},
 		{
 			name: "a setting of a wrong type",

@@ -111,8 +111,8 @@ func TestExchangeRefusals(t *testing.T) {
 		{"429 for long", faulttest.Fault{Status: 429, Header: http.Header{"Retry-After": {"30"}}}, true, "429 Too Many Requests: too many requests: the request is tried again later (failing since 00:00:00, next try at 00:00:30 UTC)"},
 		{"500", faulttest.Fault{Status: 500, Body: "CANARY"}, true, "500 Internal Server Error: the server fails: the request is tried again later" + sinceStart},
 		{"503", faulttest.Fault{Status: 503, Body: "CANARY"}, true, "503 Service Unavailable: the server fails: the request is tried again later" + sinceStart},
-		{"HTML", faulttest.Fault{Status: 200, Body: "<html>CANARY"}, true, "200 OK: the answer holds no usable token" + garbage},
-		{"HTML of two words", faulttest.Fault{Status: 200, Body: "<html> CANARY"}, true, "200 OK: the answer holds no usable token" + garbage},
+		{"a word", faulttest.Fault{Status: 200, Body: "CANARY"}, true, "200 OK: the answer holds no usable token" + garbage},
+		{"words", faulttest.Fault{Status: 200, Body: "CANARY, not a token"}, true, "200 OK: the answer holds no usable token" + garbage},
 		{"empty", faulttest.Fault{Status: 200}, true, "200 OK: the answer holds no usable token" + garbage},
 		{"half a string", faulttest.Fault{Status: 200, Body: `"CANARY`}, true, "200 OK: the answer is neither a token nor a JSON string" + garbage},
 		{"a word", faulttest.Fault{Status: 200, Body: "CANARY"}, true, "200 OK: the answer holds no usable token" + garbage},
@@ -214,9 +214,9 @@ func TestQuotedText(t *testing.T) {
 func TestUnusableAnswers(t *testing.T) {
 	t.Parallel()
 	cases := map[string]string{
-		``:             "the answer is empty",
-		`<html>CANARY`: "the answer is not the JSON of a token",
-		`{}`:           "the answer holds no usable access_token",
+		``:       "the answer is empty",
+		`CANARY`: "the answer is not the JSON of a token",
+		`{}`:     "the answer holds no usable access_token",
 		`{"access_token":"CANARY\r\nX: y","expires_in":60}`:                 "the answer holds no usable access_token",
 		`{"access_token":"CANARY"}`:                                         "the answer has no expires_in",
 		`{"access_token":"CANARY","expires_in":null}`:                       "the answer has no expires_in",

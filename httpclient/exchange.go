@@ -34,7 +34,7 @@ func newExchanger(s *source, settings *MaskinportenSettings, plan *exchangePlan,
 	names := settings.names("TokenExchangeEnvironment", "Environment", "EnterpriseUserName", "EnterpriseUserPassword")
 	return &exchanger{
 		endpoint: endpoint{
-			step: "token exchange", clientID: s.clientID, transport: s.transport, clock: clock, guards: &s.guards,
+			step: "token exchange", address: names["TokenExchangeEnvironment"], clientID: s.clientID, transport: s.transport, clock: clock, guards: &s.guards,
 			unfit: "something between here and Altinn answers in its place, or " + names["TokenExchangeEnvironment"] + " names another server",
 		},
 		plan: plan, clientID: s.clientID, names: names, log: s.log, skew: &s.maskinporten.skew,

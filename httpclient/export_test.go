@@ -45,3 +45,8 @@ func Warnings(s MaskinportenSettings) []string { return s.warnings }
 
 // DefaultCacheSize is the number that WithCacheSize documents.
 const DefaultCacheSize = defaultCacheSize
+
+// ExchangeThrough sends the exchange's requests, and no others, through a transport.
+func ExchangeThrough(s *TokenSource, transport http.RoundTripper) {
+	s.open().exchanger.endpoint.transport = transport
+}

@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -10,14 +11,21 @@ import (
 	"unicode"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
+	"github.com/portnokkel/portnokkel/internal/netcause"
 )
 
 // asked is what every error about an endpoint begins with.
-type asked struct{ step, url, clientID string }
+type asked struct {
+	step, url, clientID string
+	address             string // the setting that says where the endpoint is
+}
 
-// noAnswer is the error of a request that got no whole answer.
-func noAnswer(at asked, err error) *TokenError {
-	n := readNetwork(err)
+// setting is what to look at if something else answers there.
+func (at asked) setting() string { return cmp.Or(at.address, "the URL in the settings") }
+
+// noAnswer is the error of a request that got no whole answer. watch may be nil.
+func noAnswer(at asked, watch *netcause.Watch, err error) *TokenError {
+	n := readNetwork(watch, err, at.setting())
 	return &TokenError{
 		Step: at.step, URL: at.url, ClientID: at.clientID,
 		Err: n.err, Hint: n.cure, Temporary: !n.permanent, clientWide: n.permanent,
@@ -88,6 +96,9 @@ func refusal(at asked, a *answer, r request) *TokenError {
 		if v.cure != "" {
 			failed.Hint, failed.clientWide = v.cure, v.clientWide
 		}
+	}
+	if page := netcause.PageOf(a.status, a.header, a.body); page != nil {
+		failed.Err, failed.Hint = page, page.Cure(at.setting())
 	}
 	return failed
 }

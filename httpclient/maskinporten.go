@@ -34,8 +34,9 @@ type maskinporten struct {
 }
 
 func newMaskinporten(s *source, settings *MaskinportenSettings, p plan, clock tokencache.Clock) *maskinporten {
+	names := settings.names("ClientId", "Environment", "Scope", "Resource", "ConsumerOrgNo")
 	at := endpoint{
-		step: "token request", clientID: p.clientID, transport: s.transport, clock: clock, guards: &s.guards,
+		step: "token request", address: names["Environment"], clientID: p.clientID, transport: s.transport, clock: clock, guards: &s.guards,
 		unfit: "something between here and Maskinporten answers in its place, or the settings name another server",
 	}
 	metadata := at
@@ -43,7 +44,7 @@ func newMaskinporten(s *source, settings *MaskinportenSettings, p plan, clock to
 	m := &maskinporten{
 		endpoint: at, issuer: newIssuer(p.environment, metadata, s.log),
 		clientID: p.clientID, keys: p.keys, clock: clock, log: s.log, guards: &s.guards, own: p.request,
-		names: settings.names("ClientId", "Environment", "Scope", "Resource", "ConsumerOrgNo"),
+		names: names,
 	}
 	if !p.notAfter.IsZero() {
 		m.expiry.end.Store(p.notAfter.UnixNano())

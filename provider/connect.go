@@ -66,7 +66,7 @@ func (s *settings) connect(ctx context.Context, cfg ConnectConfig) (connected bo
 	if err != nil {
 		return false, err
 	}
-	vault, err := openKeyVault(checked, credential)
+	vault, err := openKeyVault(checked, credential, kv.names(cfg))
 	if err != nil {
 		return false, err
 	}

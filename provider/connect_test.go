@@ -148,8 +148,8 @@ func TestConnectErrors(t *testing.T) {
 		}, "provider: kvSetting:SecretUri goes on after the host: set https://v.vault.azure.net"},
 		{"a tenant that is neither a GUID nor a domain", func(*vaulttest.Server) map[string]any { return map[string]any{"TenantId": "not a tenant"} }, "provider: kvSetting:TenantId is neither a GUID nor a domain name: set the directory (tenant) ID of the app registration"},
 		{"a field of another type", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": 5, "TenantId": true} }, "provider: kvSetting:TenantId is not a text: put it in quotation marks\nprovider: kvSetting:ClientSecret is not a text: put it in quotation marks"},
-		{"a wrong client secret", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": canary} }, ": authenticate: 401 Unauthorized AADSTS7000215; the client secret is wrong: ClientSecret must be the secret's value, not its ID"},
-		{"an unknown client", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientId": canary} }, "AADSTS700016; there is no such application in the tenant: check ClientId and TenantId"},
+		{"a wrong client secret", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientSecret": canary} }, ": 401 AADSTS7000215: the client secret is wrong"},
+		{"an unknown client", func(*vaulttest.Server) map[string]any { return map[string]any{"ClientId": canary} }, "400 AADSTS700016: there is no such application in the tenant"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

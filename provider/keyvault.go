@@ -56,15 +56,16 @@ func KeyVault(cfg Config) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openKeyVault(checked, cfg.Credential)
+	return openKeyVault(checked, cfg.Credential, azure.Names{})
 }
 
-// openKeyVault is KeyVault for a checked Config and any credential.
-func openKeyVault(checked Config, credential azcore.TokenCredential) (*Vault, error) {
+// openKeyVault is KeyVault for a checked Config and any credential. names are of the
+// settings that gave both.
+func openKeyVault(checked Config, credential azcore.TokenCredential, names azure.Names) (*Vault, error) {
 	open := func() (*azure.Session, error) {
 		session, err := azure.Open(azure.Options{
 			VaultURL: checked.VaultURL, Credential: credential,
-			Client: checked.ClientOptions, Conns: checked.Concurrency,
+			Client: checked.ClientOptions, Conns: checked.Concurrency, Names: names,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("provider: ClientOptions: %w", err)

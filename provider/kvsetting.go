@@ -116,6 +116,18 @@ func (kv kvSetting) setting(field string) string {
 	return setting(tree.Join(kv.name, field), source)
 }
 
+// names are what errors call the settings that say which vault, and as whom.
+func (kv kvSetting) names(cfg ConnectConfig) azure.Names {
+	var names azure.Names
+	if kv.text(secretURI) != "" {
+		names.VaultURL = kv.setting(secretURI)
+	}
+	if cfg.Credential == nil {
+		names.TenantID, names.ClientID, names.ClientSecret = kv.setting(tenantID), kv.setting(clientID), kv.setting(clientSecret)
+	}
+	return names
+}
+
 func (kv kvSetting) blank() bool {
 	return strings.Join([]string{kv.text(clientID), kv.text(tenantID), kv.text(clientSecret), kv.text(secretURI)}, "") == ""
 }

@@ -86,7 +86,7 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 	values := map[secretID]string{}
 	for _, vault := range vaultsOf(refs) {
 		checked.VaultURL = vault
-		got, err := checked.fetch(ctx, credential, refs)
+		got, err := checked.fetch(ctx, credential, kv.names(cfg), refs)
 		if err != nil {
 			return err
 		}
@@ -170,10 +170,11 @@ func vaultsOf(refs []reference) []string {
 }
 
 // fetch reads from the vault at VaultURL what refs need of it, each secret once.
-func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, refs []reference) (map[secretID]string, error) {
+func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, names azure.Names, refs []reference) (map[secretID]string, error) {
 	c.Secrets, c.Sections, c.Filter = nil, nil, nil
 	address := c.VaultURL
-	vault, err := openKeyVault(c, credential)
+	names.VaultURL = "the reference"
+	vault, err := openKeyVault(c, credential, names)
 	if err != nil {
 		return nil, err
 	}

@@ -192,7 +192,7 @@ func TestReferencesKeepTheirSpelling(t *testing.T) {
 		}
 	}
 	missing := newKoanf(t, tree{"A": ref("VaultName=my-vault;SecretName=Not-There")}, ":")
-	if err := provider.ResolveReferences(t.Context(), missing, cfg); err == nil || !strings.Contains(err.Error(), ": get Not-There: ") {
+	if err := provider.ResolveReferences(t.Context(), missing, cfg); err == nil || !strings.Contains(err.Error(), " - get Not-There from ") {
 		t.Errorf("got %v, want the name spelt Not-There", err)
 	}
 }
@@ -327,13 +327,13 @@ func TestUnresolvableReferences(t *testing.T) {
 		},
 		{
 			name: "no such secret",
-			want: "provider: A, B: Key Vault reference: https://" + vaultHost + ": get missing: 404 Not Found SecretNotFound (0 of 1 secrets read); create the secret in the vault, or correct its name",
+			want: "provider: A, B: Key Vault reference: create the secret in the vault, or correct its name - get missing from https://" + vaultHost + ": 404 SecretNotFound (0 of 1 secrets read)",
 		},
 		{
 			name:  "the vault is shut",
 			fault: faulttest.Fault{Status: 403, Body: `{"error":{"code":"Forbidden","innererror":{"code":"ForbiddenByFirewall"}}}`, Match: func(r *http.Request) bool { return r.Header.Get("Authorization") != "" }},
-			want: "provider: A, B: Key Vault reference: https://" + vaultHost + ": get missing: 403 Forbidden ForbiddenByFirewall (0 of 1 secrets read); " +
-				"let this machine's address through the vault's firewall (Networking), or reach the vault by its private endpoint",
+			want: "provider: A, B: Key Vault reference: let this machine's address through the vault's firewall (Networking), or reach the vault by its private endpoint - " +
+				"get missing from https://" + vaultHost + ": 403 ForbiddenByFirewall (0 of 1 secrets read)",
 		},
 		{
 			name:   "a configuration that is wrong",

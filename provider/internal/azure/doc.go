@@ -10,8 +10,9 @@
 //   - credential.go: the identities
 //   - challenge.go: which challenges the SDK may act on
 //   - wire.go, retry.go: each request and answer, and what is tried again
-//   - transport.go, proxy.go: the connections
-//   - network.go, diagnose.go: errors, taken apart
+//   - transport.go: the connections
+//   - diagnose.go, late.go, identity.go: errors, taken apart; netcause reads those of the
+//     network
 //   - quote.go: what may be quoted
 //   - meanings.go: the table of what they mean and what to do
 //   - limits.go: every limit, with its reason

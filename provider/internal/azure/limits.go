@@ -6,6 +6,8 @@ const (
 	// maxAnswer bounds an answer, in bytes: a page of 25 secrets or one value of
 	// 25 KB takes far less.
 	maxAnswer = 2 << 20
+	// pageStart is how many bytes of an answer show whether it is a web page.
+	pageStart = 64
 	// maxPages bounds a listing that never ends: 25,000 secrets.
 	maxPages = 1000
 	// maxQuote bounds what is quoted of an error's text, in characters.
