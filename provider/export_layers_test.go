@@ -67,3 +67,6 @@ func RecordMissing(o *Origins, name string) { o.record(Layer{Name: name, Status:
 func RecordVault(o *Origins, url string, missing []string) {
 	o.connected(vaultNote{url: url, lacking: missing})
 }
+
+// NearMisses is how many near misses of a setting were looked at.
+func NearMisses(o *Origins, path string) int { return len(newNameIndex(o.settings, o.skipped).near(path)) }

@@ -61,7 +61,7 @@ func TestInstead(t *testing.T) {
 		{name: "the near section first", secrets: []string{"Abc--ClientId", "Maskinporten--ClientId"}, want: "there is a secret Maskinporten--ClientId; " + fromVault},
 		{name: "no section", secrets: []string{"ClientId"}, want: "there is a secret ClientId; " + fromVault},
 		{name: "another style", environ: []string{"MASKINPORTEN_CLIENT_ID=" + canary}, secrets: []string{"A"}, want: "there is a variable MASKINPORTEN_CLIENT_ID; " + fromVault},
-		{name: "another style, in another section", environ: []string{"APP_MASKINPORTENSETTINGS_CLIENT_ID=" + canary}, secrets: []string{"A"}, want: "there is a variable APP_MASKINPORTENSETTINGS_CLIENT_ID; " + fromVault},
+		{name: "another style, in another section", environ: []string{"MYSERVICE_MASKINPORTENSETTINGS_CLIENT_ID=" + canary}, secrets: []string{"A"}, want: "there is a variable MYSERVICE_MASKINPORTENSETTINGS_CLIENT_ID; " + fromVault},
 		{name: "another style, far section", environ: []string{"GITHUB_CLIENT_ID=" + canary}, secrets: []string{"A"}, want: fromVault},
 		{name: "the same letters before another section", secrets: []string{"Maskinporten--ClientId", "MaskinportenSettings-ClientId"}, want: "there is a secret MaskinportenSettings-ClientId; " + fromVault},
 		{name: "kvSetting has its own ClientId", secrets: []string{"A"}, want: fromVault},
@@ -244,9 +244,9 @@ func TestSkipped(t *testing.T) {
 	}
 }
 
-// A near miss costs the same however many settings there are, once their names are
-// known. Not parallel: AllocsPerRun would count what other tests allocate.
-func TestInsteadIsCheap(t *testing.T) {
+// Of very many near misses only a part is looked at.
+func TestVeryManyNearMisses(t *testing.T) {
+	t.Parallel()
 	var content strings.Builder
 	for i := range 20_000 {
 		fmt.Fprintf(&content, `"Section%d": {"ClientId": "x"}, "MaskinportenSettings_%d": "x",`, i, i)
@@ -263,8 +263,8 @@ func TestInsteadIsCheap(t *testing.T) {
 		if got := app.Origins.Of(path).Instead; !strings.HasPrefix(got, want+"; ") {
 			t.Errorf("%s: got %s, want %s", path, got, want)
 		}
-		if n := testing.AllocsPerRun(5, func() { app.Origins.Of(path) }); n > 10_000 {
-			t.Errorf("%s: got %.0f allocations, want at most 10,000", path, n)
+		if n := provider.NearMisses(app.Origins, path); n == 0 || n > 1000 {
+			t.Errorf("%s: got %d near misses, want at most 1,000", path, n)
 		}
 	}
 }
