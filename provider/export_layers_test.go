@@ -69,4 +69,6 @@ func RecordVault(o *Origins, url string, missing []string) {
 }
 
 // NearMisses is how many near misses of a setting were looked at.
-func NearMisses(o *Origins, path string) int { return len(newNameIndex(o.settings, o.skipped).near(path)) }
+func NearMisses(o *Origins, path string) int {
+	return len(newNameIndex(o.settings, o.skipped).near(path))
+}
