@@ -5,7 +5,7 @@
 // own, [Wrap] with the caller's. What goes wrong becomes a [Diagnosis], which says
 // what happened and what to do without a word that a server chose:
 //
-//   - session.go, listing.go: the calls, each of which ends with its context
+//   - session.go, listing.go, versions.go: the calls, each of which ends with its context
 //   - gate.go: one request goes first, so that the vault's challenge is met once
 //   - credential.go: the identities
 //   - challenge.go: which challenges the SDK may act on

@@ -15,6 +15,8 @@ const (
 	StepAuthenticate = "authenticate"
 	StepList         = "list"
 	StepGet          = "get"
+	StepVersions     = "versions" // listing the versions of a secret
+	StepWatch        = "watch"    // listing to see what has changed
 )
 
 // kind is what went wrong if no answer tells, nor the network.
@@ -60,6 +62,7 @@ const (
 	cureAccess  = "give the identity the secret permissions Get and List in the vault's access policies"
 	cureMay     = `grant the identity the role "Key Vault Secrets User" on the vault (with access policies: the secret permissions Get and List)`
 	cureByName  = ", or name the secrets in Secrets, which takes no permission to list"
+	cureList    = ": Watch lists the vault, even if Secrets names what to load"
 	cureTenant  = "use a credential of the tenant that the vault's subscription belongs to: check {TenantId}"
 	cureAddress = "check that {VaultURL} is a key vault's address, and that no proxy or log-in page answers instead"
 	cureEntra   = "check the authority's address and {TenantId}, and that no proxy or log-in page answers instead"
@@ -88,8 +91,10 @@ var meanings = []meaning{
 		cure:  "reach the vault from a network with its private endpoint, or allow public access to it (Networking)",
 	},
 	{step: StepList, codes: []string{"ForbiddenByRbac"}, cure: cureRole + cureByName},
+	{step: StepWatch, codes: []string{"ForbiddenByRbac"}, cure: cureRole + cureList},
 	{codes: []string{"ForbiddenByRbac"}, cure: cureRole},
 	{step: StepList, codes: []string{"AccessDenied"}, cure: cureAccess + cureByName},
+	{step: StepWatch, codes: []string{"AccessDenied"}, cure: cureAccess + cureList},
 	{codes: []string{"AccessDenied"}, cure: cureAccess},
 	{
 		codes: []string{"SecretDisabled"},
@@ -161,6 +166,7 @@ var meanings = []meaning{
 		cure: "check the tenant and the cloud of the credential",
 	},
 	{step: StepList, from: http.StatusForbidden, cure: cureMay + cureByName},
+	{step: StepWatch, from: http.StatusForbidden, cure: cureMay + cureList},
 	{from: http.StatusForbidden, cure: cureMay},
 	{
 		step: StepGet, from: http.StatusNotFound,

@@ -70,10 +70,11 @@ func (s *Session) Close() { s.closeAll() }
 
 // Secret is what a vault tells of a secret.
 type Secret struct {
-	Name                        string
-	Value                       string // empty in a listing
-	Disabled                    bool
-	Updated, NotBefore, Expires time.Time // zero if the vault does not say
+	Name                                 string
+	Version                              string // only in a listing of versions
+	Value                                string // empty in a listing
+	Disabled                             bool
+	Created, Updated, NotBefore, Expires time.Time // zero if the vault does not say
 }
 
 // note takes over what attributes say. Without a word on it a secret is enabled.
@@ -86,6 +87,7 @@ func (s *Secret) note(a *azsecrets.SecretAttributes) {
 			*to = *from
 		}
 	}
+	keep(&s.Created, a.Created)
 	keep(&s.Updated, a.Updated)
 	keep(&s.NotBefore, a.NotBefore)
 	keep(&s.Expires, a.Expires)
