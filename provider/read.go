@@ -13,10 +13,10 @@ import (
 
 // entry is one secret on its way.
 type entry struct {
-	name                        string
-	version                     string // "" is the latest
-	value                       string
-	updated, notBefore, expires time.Time
+	name                                 string
+	version                              string // "" is the latest
+	value                                string
+	created, updated, notBefore, expires time.Time
 }
 
 // note takes over what the vault said, as far as it said it.
@@ -26,6 +26,7 @@ func (e *entry) note(s azure.Secret) {
 			*to = from
 		}
 	}
+	keep(&e.created, s.Created)
 	keep(&e.updated, s.Updated)
 	keep(&e.notBefore, s.NotBefore)
 	keep(&e.expires, s.Expires)
@@ -60,11 +61,13 @@ func (c Config) bounded(parent context.Context) (context.Context, context.Cancel
 	return context.WithTimeoutCause(parent, c.Timeout, &azure.LateError{After: c.Timeout})
 }
 
+var errNoVault = errors.New("provider: make the Vault with KeyVault or KeyVaultWithClient - this one is empty")
+
 // load reads the secrets and nests them. It also tells which of the listed ones set
 // nothing.
 func (v *Vault) load(parent context.Context) (*tree.Tree, []Skipped, error) {
 	if v == nil || v.begin == nil {
-		return nil, nil, errors.New("provider: make the Vault with KeyVault or KeyVaultWithClient - this one is empty")
+		return nil, nil, errNoVault
 	}
 	start := time.Now()
 	r, err := v.begin()
