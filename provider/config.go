@@ -94,6 +94,11 @@ type Config struct {
 	// Timeout bounds a whole load. Zero means DefaultTimeout; negative is an error.
 	Timeout time.Duration
 
+	// WatchEvery is how often [Vault.Watch] lists the vault. Zero means
+	// DefaultWatchEvery; less than 10 seconds is an error. In a [ConnectConfig], which
+	// makes no Vault, it has to be zero.
+	WatchEvery time.Duration
+
 	// ClientOptions go to azsecrets: retries, API version, cloud, transport. An
 	// *http.Client given as transport is used as a copy that follows no redirect;
 	// without one, the transport is made here.
@@ -193,11 +198,17 @@ func (c Config) checked(withURL bool) (Config, error) {
 	if what := paste.Problem(c.ClientOptions.Telemetry.ApplicationID, maxField); what != "" {
 		problem("ClientOptions.Telemetry.ApplicationID %s", what)
 	}
+	if c.WatchEvery != 0 && c.WatchEvery < minWatchEvery {
+		problem("WatchEvery: set %v or more, or zero for %v - it is %v", minWatchEvery, DefaultWatchEvery, c.WatchEvery)
+	}
 	if c.Concurrency == 0 {
 		c.Concurrency = DefaultConcurrency
 	}
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
+	}
+	if c.WatchEvery == 0 {
+		c.WatchEvery = DefaultWatchEvery
 	}
 	return c, problems.Join(errs...)
 }
@@ -321,6 +332,9 @@ func (c ConnectConfig) checked() (Config, error) {
 	checked, err := c.Config.checked(c.VaultURL != "")
 	if c.Credential != nil && !reflect.ValueOf(c.CredentialOptions).IsZero() {
 		err = problems.Join(err, errors.New("provider: CredentialOptions: leave them empty beside a Credential - they are for the one that kvSetting makes"))
+	}
+	if c.WatchEvery != 0 {
+		err = problems.Join(err, errors.New("provider: WatchEvery: leave it zero here - it is for the Watch of a Vault that KeyVault makes"))
 	}
 	return checked, err
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/knadh/koanf/v2"
@@ -88,6 +89,7 @@ func TestEveryFieldOfConfigCounts(t *testing.T) {
 		},
 		"Concurrency":   func(cfg *provider.Config, _ *logtest.Buffer) { cfg.Concurrency = -1 }, // its number: TestRequestCounts
 		"Timeout":       func(cfg *provider.Config, _ *logtest.Buffer) { cfg.Timeout = 1 },
+		"WatchEvery":    func(cfg *provider.Config, _ *logtest.Buffer) { cfg.WatchEvery = -1 }, // its time: TestWatchListsOnceAPeriod
 		"ClientOptions": func(cfg *provider.Config, _ *logtest.Buffer) { cfg.ClientOptions.Transport = refusing("not sent") },
 		"Logger":        func(cfg *provider.Config, log *logtest.Buffer) { cfg.Logger = log.Logger() },
 	}
@@ -134,6 +136,7 @@ func TestEveryFieldOfConnectConfigCounts(t *testing.T) {
 		},
 		"Concurrency": func(cfg *provider.ConnectConfig, _ *vaulttest.Server, _ *logtest.Buffer) { cfg.Concurrency = -1 },
 		"Timeout":     func(cfg *provider.ConnectConfig, _ *vaulttest.Server, _ *logtest.Buffer) { cfg.Timeout = 1 },
+		"WatchEvery":  func(cfg *provider.ConnectConfig, _ *vaulttest.Server, _ *logtest.Buffer) { cfg.WatchEvery = time.Hour },
 		"ClientOptions": func(cfg *provider.ConnectConfig, _ *vaulttest.Server, _ *logtest.Buffer) {
 			cfg.ClientOptions.Transport = refusing("not sent")
 		},

@@ -34,13 +34,15 @@ type Client interface {
 // [KeyVaultWithClient]; reading a zero or nil Vault is an error.
 type Vault struct {
 	url string
-	// begin makes what one load takes. It also keeps the Config out of reach of
+	// begin makes what one load takes. A function keeps the Config out of reach of
 	// fmt, which looks into structs that hold a Vault.
-	begin func() (*reading, error)
+	begin   func() (*reading, error)
+	watches func() *watches
 }
 
 func newVault(cfg Config, open func() (*azure.Session, error)) *Vault {
-	return &Vault{url: cfg.VaultURL, begin: func() (*reading, error) {
+	w := &watches{cfg: cfg}
+	return &Vault{url: cfg.VaultURL, watches: func() *watches { return w }, begin: func() (*reading, error) {
 		session, err := open()
 		return &reading{cfg: cfg, session: session, slots: make(chan struct{}, cfg.Concurrency)}, err
 	}}

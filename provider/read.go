@@ -48,6 +48,8 @@ type reading struct {
 	// Of what was listed: what set nothing, and how many of that are disabled.
 	skipped  []Skipped
 	disabled int
+	// What was listed; nil if nothing was.
+	seen snapshot
 
 	slots chan struct{} // one for each request that may be under way
 	wg    sync.WaitGroup
@@ -80,6 +82,7 @@ func (v *Vault) load(parent context.Context) (*tree.Tree, []Skipped, error) {
 	if failed := r.run(ctx); failed != nil {
 		return nil, nil, r.explain(ctx, *failed)
 	}
+	v.watches().load(r.sighted())
 	r.warn(time.Now())
 	secrets, dropped, err := nest(r.entries, r.cfg)
 	if err != nil {
@@ -133,6 +136,7 @@ func (r *reading) named(ctx context.Context) {
 func (r *reading) listed(ctx context.Context) {
 	r.slots <- struct{}{}
 	defer func() { <-r.slots }()
+	r.seen = snapshot{}
 	for page, err := range r.session.Pages(ctx) {
 		if err != nil {
 			r.fail(failure{step: azure.StepList, err: err})
@@ -145,6 +149,7 @@ func (r *reading) listed(ctx context.Context) {
 // take starts to read a page's secrets.
 func (r *reading) take(ctx context.Context, page []azure.Secret) {
 	for _, secret := range page {
+		r.seen.note(secret)
 		reason := "disabled"
 		if secret.Disabled {
 			r.disabled++

@@ -140,7 +140,9 @@ func TestVersionsArePaged(t *testing.T) {
 
 func TestVersionsFail(t *testing.T) {
 	t.Parallel()
-	get := func(r *http.Request) bool { return strings.Count(r.URL.Path, "/") == 3 && !strings.HasSuffix(r.URL.Path, "/versions") }
+	get := func(r *http.Request) bool {
+		return strings.Count(r.URL.Path, "/") == 3 && !strings.HasSuffix(r.URL.Path, "/versions")
+	}
 	tests := []struct {
 		name    string
 		options []vaulttest.Option

@@ -173,6 +173,7 @@ var meanings = []meaning{
 		cure: "check the secret's name, and that {VaultURL} is a key vault's address",
 	},
 	{from: http.StatusNotFound, cure: cureAddress},
+	{step: StepWatch, from: http.StatusTooManyRequests, means: "the vault is asked for too much", cure: "raise WatchEvery, or watch in fewer instances"},
 	{
 		from: http.StatusTooManyRequests, means: "the vault is asked for too much",
 		cure: "load less with Secrets or Sections, lower Concurrency, or start fewer instances at once",
