@@ -1,5 +1,7 @@
 package httpclient
 
+import "time"
+
 // MaskinportenSettings says which Maskinporten client this is, how it proves
 // that, and what its tokens are for. The fields are those of Altinn's
 // configuration section of the same name, of both its generations. If a setting
@@ -99,6 +101,14 @@ type Origin struct {
 	Layer string
 	// Overrode names the layers whose values gave way to this one, the oldest first.
 	Overrode []string
+	// Order is the place of the layer among the layers: the larger one is the later one.
+	// Of a section it is the largest one below. It is 0 if that is unknown.
+	Order int
+	// Mixed is true of a section or an array if what is below it is of several layers.
+	Mixed bool
+	// Created and Expires are those of the Key Vault secret that the value came from,
+	// zero if it is from elsewhere or the vault does not say.
+	Created, Expires time.Time
 	// Instead tells, of a setting that is missing, what is there in its place. Errors
 	// about the missing setting end with it.
 	Instead string

@@ -79,7 +79,7 @@ func (n *nesting) put(e *entry, path []string, value any) {
 // leaf sets one value. Of two for one key, the secret that was updated later wins,
 // then the one that comes first.
 func (n *nesting) leaf(e *entry, path []string, value any) {
-	old, ok := n.tree.Put(path, value, tree.Origin{Source: n.cfg.secretSource(e.name), Secret: e.name})
+	old, ok := n.tree.Put(path, value, tree.Origin{Source: n.cfg.secretSource(e.name), Secret: e.name, Created: e.created, Expires: e.expires})
 	if old == nil {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
@@ -85,6 +86,16 @@ type Origin struct {
 	// Overrode names the layers whose values gave way to this one, the oldest first.
 	// A layer that said the same, or nothing, is not among them.
 	Overrode []string
+	// Order is the place of the layer among those that were applied: the larger one is
+	// the later one. Of a secret that a reference names it is that of the layer with the
+	// reference, and of a section the largest one below. It is 0 if that is unknown.
+	Order int
+	// Mixed is true of a section or an array if what is below it is of several layers.
+	Mixed bool
+	// Created and Expires are those of the secret that the value came from, zero if it
+	// is from elsewhere or the vault does not say. Of a section they are those of the
+	// secret below that expires first.
+	Created, Expires time.Time
 	// Instead tells, of a setting that is not set or blank, what is there in its place
 	// and which names would have been read: "there is a secret Foo-Bar; looked for
 	// secret Foo--Bar, variable Foo__Bar and key Foo:Bar". It is empty if nothing was
@@ -114,6 +125,7 @@ func (o *Origins) origin(n *tree.Node) (found Origin) {
 	var sources, layers []string
 	for _, leaf := range o.below(n) {
 		sources, layers = append(sources, leaf.Source), append(layers, leaf.Layer)
+		found.include(leaf.Origin, len(sources) == 1)
 	}
 	found.Source, found.Layer = each(sources), each(layers)
 	for _, former := range n.Overrode {
@@ -122,6 +134,15 @@ func (o *Origins) origin(n *tree.Node) (found Origin) {
 		}
 	}
 	return found
+}
+
+// include takes over what o says of one value, the first or a further one.
+func (found *Origin) include(o tree.Origin, first bool) {
+	found.Mixed = found.Mixed || !first && o.Order != found.Order
+	found.Order = max(found.Order, o.Order)
+	if first || !o.Expires.IsZero() && (found.Expires.IsZero() || o.Expires.Before(found.Expires)) {
+		found.Created, found.Expires = o.Created, o.Expires
+	}
 }
 
 // each joins names, each once.

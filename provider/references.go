@@ -83,7 +83,7 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 	}
 	ctx, cancel := checked.bounded(ctx)
 	defer cancel()
-	values := map[secretID]string{}
+	values := map[secretID]*entry{}
 	for _, vault := range vaultsOf(refs) {
 		checked.VaultURL = vault
 		got, err := checked.fetch(ctx, credential, kv.names(cfg), refs)
@@ -95,7 +95,11 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 	var paths []string
 	for _, ref := range refs {
 		source := secretPrefix + ref.id.name + " of " + ref.id.vault + byReference
-		ref.node.Replace(values[ref.id.folded()], tree.Origin{Source: source, Layer: ref.id.vault, Secret: ref.id.name})
+		secret := values[ref.id.folded()]
+		ref.node.Replace(secret.value, tree.Origin{
+			Source: source, Layer: ref.id.vault, Order: ref.node.Origin.Order,
+			Secret: ref.id.name, Created: secret.created, Expires: secret.expires,
+		})
 		paths = append(paths, ref.path)
 	}
 	s.origins.record(Layer{Name: referencesLayer, Status: StatusRead, Keys: paths}, s.tree)
@@ -170,7 +174,7 @@ func vaultsOf(refs []reference) []string {
 }
 
 // fetch reads from the vault at VaultURL what refs need of it, each secret once.
-func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, names azure.Names, refs []reference) (map[secretID]string, error) {
+func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, names azure.Names, refs []reference) (map[secretID]*entry, error) {
 	c.Secrets, c.Sections, c.Filter = nil, nil, nil
 	address := c.VaultURL
 	names.VaultURL = "the reference"
@@ -183,11 +187,12 @@ func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, na
 		return nil, err
 	}
 	defer r.session.Close()
-	values := map[secretID]string{}
+	values := map[secretID]*entry{}
 	for _, ref := range refs {
 		if _, again := values[ref.id.folded()]; !again && ref.id.vault == address {
-			values[ref.id.folded()] = ""
-			r.entries = append(r.entries, &entry{name: ref.id.name, version: ref.id.version})
+			e := &entry{name: ref.id.name, version: ref.id.version}
+			values[ref.id.folded()] = e
+			r.entries = append(r.entries, e)
 		}
 	}
 	if failed := r.run(ctx); failed != nil {
@@ -195,9 +200,6 @@ func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, na
 		return nil, &referenceError{strings.Join(users(refs, address, explained.Secret), ", "), explained}
 	}
 	r.warn(time.Now())
-	for _, e := range r.entries {
-		values[secretID{address, e.name, e.version}.folded()] = e.value
-	}
 	return values, nil
 }
 

@@ -131,10 +131,11 @@ func TestUnwatchEndsAListing(t *testing.T) {
 		if err := w.vault.Unwatch(); err != nil || time.Since(start) != 0 {
 			t.Errorf("got %v after %v, want no wait", err, time.Since(start))
 		}
+		asked := w.Faults.Hits()
 		w.wait(3)
 		w.want()
-		if got := w.Stats().Lists; got != 1 {
-			t.Errorf("got %d listings, want none after Unwatch", got-1)
+		if got := w.Faults.Hits(); got != asked || asked == 0 {
+			t.Errorf("got %d requests, of them %d after Unwatch, want none", got, got-asked)
 		}
 		w.Faults.Clear()
 		w.start()

@@ -25,7 +25,7 @@ type Refusal struct {
 // leaves both as they were. The rules are those of provider.Merge. What src sets is
 // of the given layer from then on.
 func (t *Tree) Merge(src *Tree, layer string) Merged {
-	m := merger{tree: &Tree{}, layer: layer}
+	m := merger{tree: &Tree{layers: t.layers + 1}, layer: layer}
 	m.tree.root = m.holder("", t.root, src.root)
 	return Merged{m.tree, m.set, m.refused}
 }
@@ -51,7 +51,7 @@ func (m *merger) value(path string, old, src *Node) *Node {
 		return m.holder(path, old, src)
 	case src.Value == nil && !isValue:
 		return old // a null removes no section and no array
-	case !isValue && old.Kind == Section:
+	case !isValue && old.Kind == Section && !(src.isText() && old.IsKey()):
 		m.refuse(path, "set the keys below it, or remove it", "a single value cannot replace the section that is there", src)
 		return old
 	}
@@ -65,7 +65,7 @@ func (m *merger) replace(path string, old, src *Node) *Node {
 		m.set = append(m.set, path)
 	}
 	n := &Node{Value: src.Value, Origin: src.Origin, Name: src.Name, slice: src.slice}
-	n.Origin.Layer = m.layer
+	n.Origin.Layer, n.Origin.Order = m.layer, m.tree.layers
 	n.hold(src.Kind, len(src.children))
 	if old != nil {
 		n.Name = old.Name
@@ -78,7 +78,7 @@ func (m *merger) replace(path string, old, src *Node) *Node {
 // two it is.
 func (m *merger) holder(path string, old, src *Node) *Node {
 	var n *Node
-	if old == nil || old.Kind == Value {
+	if old == nil || old.Kind == Value || src.IsKey() {
 		n = m.replace(path, old, src)
 	} else {
 		c := *old

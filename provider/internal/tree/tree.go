@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Origin says where a value came from.
@@ -23,8 +24,12 @@ type Origin struct {
 	Source string
 	// Layer is what was laid over the settings as one: a file, the environment.
 	Layer string
+	// Order is the place of that layer among the layers: larger is later, 0 unknown.
+	Order int
 	// Secret is the secret's name when the value came from a vault.
 	Secret string
+	// Created and Expires are the secret's, zero if the vault did not tell.
+	Created, Expires time.Time
 }
 
 // Kind is what stands at a place of the tree.
@@ -64,6 +69,7 @@ type hidden struct{}
 // concurrent use.
 type Tree struct {
 	root   *Node
+	layers int // how many were laid over one another
 	looked int // how many nodes were looked at: see TestCostIsLinear
 }
 
@@ -321,6 +327,7 @@ func typed(array []any, slice reflect.Type) any {
 // to be of one kind.
 func (t *Tree) Adopt(from *Tree) {
 	if from != nil {
+		t.layers = max(t.layers, from.layers)
 		t.adopt(t.root, from.root)
 	}
 }
@@ -337,7 +344,7 @@ func (t *Tree) adopt(n, from *Node) {
 
 // WithoutValues is a copy of t that holds no value, only sources. Of what a value
 // overrode it keeps what had another value.
-func (t *Tree) WithoutValues() *Tree { return &Tree{root: t.bare(t.root)} }
+func (t *Tree) WithoutValues() *Tree { return &Tree{root: t.bare(t.root), layers: t.layers} }
 
 func (t *Tree) bare(n *Node) *Node {
 	t.looked++
