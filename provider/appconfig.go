@@ -50,6 +50,12 @@ type AppConfig struct {
 	// is, of the secrets that Altinn mounts into an app's container. Empty means
 	// /altinn-appsettings-secret/altinn-appsettings-secret.json.
 	MountedFile string
+	// MaskinportenFile is the path, in the same file system, of the settings with which
+	// Altinn's platform gives an app a Maskinporten client of its own. It replaces the
+	// keys in them while the app runs. Empty means the file that the variables
+	// RUNTIME_APP_SECRETS_DIR and RUNTIME_APP_SECRETS_MASKINPORTEN_FILENAME name, or in
+	// their place /mnt/app-secrets and maskinporten-settings.json.
+	MaskinportenFile string
 	// Logger gets warnings, and at debug level what was read and skipped, never
 	// with a value. Nil means [slog.Default].
 	Logger *slog.Logger
@@ -63,9 +69,10 @@ type AppConfig struct {
 //  1. appsettings.json
 //  2. appsettings.{Environment}.json
 //  3. the mounted altinn-appsettings-secret.json
-//  4. environment variables
-//  5. arguments
-//  6. appsettings.Local.json, in Development only. Anywhere else a warning tells
+//  4. the mounted maskinporten-settings.json
+//  5. environment variables
+//  6. arguments
+//  7. appsettings.Local.json, in Development only. Anywhere else a warning tells
 //     that it is there.
 //
 // A file that does not exist is not an error. Files may have comments, trailing
@@ -114,6 +121,7 @@ func (a AppConfig) load() (*settings, error) {
 		a.loadFile(s, baseFile, a.readFile),
 		a.loadFile(s, a.environmentFile(), a.readFile),
 		a.loadFile(s, a.mountedFile(), os.ReadFile),
+		a.loadMaskinportenFile(s),
 	}
 	a.loadEnvironment(s)
 	errs = append(errs, a.loadArguments(s), a.loadLocal(s))
@@ -132,7 +140,7 @@ func (a AppConfig) check() error {
 	case strings.ContainsFunc(environment, notInEnvironment):
 		errs = append(errs, fmt.Errorf("provider: %s: set a name of letters, digits, dots and dashes, such as Production - it is %s", source, paste.Brief(environment)))
 	}
-	for _, path := range []struct{ name, value string }{{"AppConfig.Dir", a.Dir}, {"AppConfig.MountedFile", a.MountedFile}} {
+	for _, path := range []struct{ name, value string }{{"AppConfig.Dir", a.Dir}, {"AppConfig.MountedFile", a.MountedFile}, {"AppConfig.MaskinportenFile", a.MaskinportenFile}} {
 		if what := paste.Problem(path.value, maxPath); what != "" && !exists(path.value) {
 			errs = append(errs, fmt.Errorf("provider: %s %s", path.name, what))
 		}
@@ -167,7 +175,7 @@ func (a AppConfig) IsDevelopment() bool {
 // Format implements [fmt.Formatter]: every verb prints the fields that cannot
 // hold secrets.
 func (a AppConfig) Format(s fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(s, "provider.AppConfig{Dir:%q Environment:%q MountedFile:%q}", shown(a.Dir), shown(a.Environment), shown(a.MountedFile))
+	_, _ = fmt.Fprintf(s, "provider.AppConfig{Dir:%q Environment:%q MountedFile:%q MaskinportenFile:%q}", shown(a.Dir), shown(a.Environment), shown(a.MountedFile), shown(a.MaskinportenFile))
 }
 
 // MarshalText gives encoders what Format prints.

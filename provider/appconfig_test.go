@@ -289,7 +289,7 @@ func TestAppConfigPrintsNoSecrets(t *testing.T) {
 	if strings.Contains(text, "canary") || strings.Contains(text, "63616e617279") {
 		t.Error(text)
 	}
-	want := `provider.AppConfig{Dir:"" Environment:"" MountedFile:""}`
+	want := `provider.AppConfig{Dir:"" Environment:"" MountedFile:"" MaskinportenFile:""}`
 	if got := fmt.Sprint(provider.AppConfig{}); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

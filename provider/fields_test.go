@@ -185,13 +185,14 @@ func TestEveryFieldOfAppConfigCounts(t *testing.T) {
 		"FS": func(app *provider.AppConfig, _ *logtest.Buffer) {
 			app.FS = files{"appsettings.json": `{"FromFS":1}`}.FS()
 		},
-		"Dir":         func(app *provider.AppConfig, _ *logtest.Buffer) { app.FS, app.Dir = nil, dir },
-		"Environment": func(app *provider.AppConfig, _ *logtest.Buffer) { app.Environment = "Staging" },
-		"Environ":     func(app *provider.AppConfig, _ *logtest.Buffer) { app.Environ = list("A=1") },
-		"Args":        func(app *provider.AppConfig, _ *logtest.Buffer) { app.Args = list("--A=1") },
-		"MountedFile": func(app *provider.AppConfig, _ *logtest.Buffer) { app.MountedFile = mounted },
-		"Logger":      func(app *provider.AppConfig, log *logtest.Buffer) { app.Logger = log.Logger() },
-		"Origins":     func(app *provider.AppConfig, _ *logtest.Buffer) { app.Origins = new(provider.Origins) },
+		"Dir":              func(app *provider.AppConfig, _ *logtest.Buffer) { app.FS, app.Dir = nil, dir },
+		"Environment":      func(app *provider.AppConfig, _ *logtest.Buffer) { app.Environment = "Staging" },
+		"Environ":          func(app *provider.AppConfig, _ *logtest.Buffer) { app.Environ = list("A=1") },
+		"Args":             func(app *provider.AppConfig, _ *logtest.Buffer) { app.Args = list("--A=1") },
+		"MountedFile":      func(app *provider.AppConfig, _ *logtest.Buffer) { app.MountedFile = mounted },
+		"MaskinportenFile": func(app *provider.AppConfig, _ *logtest.Buffer) { app.MaskinportenFile = mounted },
+		"Logger":           func(app *provider.AppConfig, log *logtest.Buffer) { app.Logger = log.Logger() },
+		"Origins":          func(app *provider.AppConfig, _ *logtest.Buffer) { app.Origins = new(provider.Origins) },
 	}
 	cases := make([]string, 0, len(changes))
 	for field := range changes {
@@ -290,7 +291,7 @@ func TestConfigsPrintNoSecrets(t *testing.T) {
 	if got, want := fmt.Sprint(connect), `provider.ConnectConfig{Config: provider.Config{VaultURL: "https://v.vault.azure.net", Secrets: [], Sections: []}, Require: false}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := fmt.Sprint(app), `provider.AppConfig{Dir:"d" Environment:"" MountedFile:""}`; got != want {
+	if got, want := fmt.Sprint(app), `provider.AppConfig{Dir:"d" Environment:"" MountedFile:"" MaskinportenFile:""}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -165,11 +165,11 @@ func (o *Origins) Directory(path string) string {
 	}
 	defer o.mu.Unlock()
 	source := o.origin(o.find(path)).Source
-	isFile := slices.ContainsFunc(o.layers, func(l Layer) bool { return l.Name == source && strings.HasSuffix(source, ".json") })
+	isFile := slices.ContainsFunc(o.layers, func(l Layer) bool { return l.Name == source })
 	switch {
 	case !isFile:
 		return ""
-	case filepath.Base(source) != source: // the mounted file, whose name is a path
+	case filepath.Base(source) != source: // a mounted file, whose name is a path
 		return filepath.Dir(source)
 	}
 	return o.directory
