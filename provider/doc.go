@@ -39,7 +39,8 @@
 // koanf gives a provider no context. [Vault.ReadContext] takes one. In both cases
 // [Config.Timeout] bounds a load, with its retries and waits, and when the vault
 // never answers. A vault is read when asked, and only then: the next load sees a
-// secret that has changed.
+// secret that has changed. [Vault.Watch] tells when to load again, and [Vault.Versions]
+// gives the newest versions of a key that is replaced while the service runs.
 //
 // # From names to keys
 //

@@ -138,7 +138,7 @@ func (w *watch) round(ctx context.Context) {
 	case failed != nil:
 		w.fail(ctx, failed)
 	default:
-		w.recover()
+		w.worksAgain()
 		w.known = seen
 		if !event.isEmpty() {
 			w.tell(ctx, event, nil)
@@ -174,7 +174,7 @@ func (w *watch) compare(ctx context.Context, seen snapshot) (VaultEvent, *Error)
 	}
 	result := make(chan VaultEvent, 1)
 	known := w.known
-	if !w.call(ctx, "Config.Filter", func() { result <- known.changes(seen, w.cfg.watches) }) {
+	if !w.call(ctx, "Config.Filter", func() { result <- known.changes(seen, w.cfg.reports) }) {
 		return VaultEvent{}, &Error{
 			Vault: w.cfg.VaultURL, Step: azure.StepWatch,
 			reason: "Config.Filter panicked, or ended its goroutine", Hint: "the log has the stack",
@@ -199,8 +199,8 @@ func (w *watch) fail(ctx context.Context, err *Error) {
 	w.tell(ctx, nil, err)
 }
 
-// recover ends an outage.
-func (w *watch) recover() {
+// worksAgain ends an outage.
+func (w *watch) worksAgain() {
 	if w.told != nil {
 		w.told = nil
 		w.cfg.logger().Info("provider: the vault that is watched is listed again", "vault", w.cfg.VaultURL)
@@ -242,8 +242,8 @@ func (w *watch) call(ctx context.Context, what string, f func()) bool {
 	}
 }
 
-// watches says whether a change of a listed secret is reported.
-func (c Config) watches(name string) bool {
+// reports says whether a change of a listed secret is reported.
+func (c Config) reports(name string) bool {
 	if len(c.Secrets) > 0 {
 		return slices.ContainsFunc(c.Secrets, func(s string) bool { return strings.EqualFold(s, name) })
 	}
