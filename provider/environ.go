@@ -90,7 +90,7 @@ func (a AppConfig) loadEnvironment(s *settings) {
 func (a AppConfig) putVariable(settings, vars *tree.Tree, v variable) bool {
 	there := settings.Find(strings.Join(v.parts, tree.Delimiter), tree.Delimiter)
 	var old *tree.Node
-	fits := there == nil || there.Kind == tree.Value || there.IsKey() && strings.TrimSpace(v.value) != ""
+	fits := there == nil || there.Kind == tree.Value || there.IsKey()
 	if fits {
 		old, fits = vars.Put(v.parts, v.value, tree.Origin{Source: variablePrefix + v.name})
 	}

@@ -3,6 +3,8 @@ package provider_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"runtime"
 	"slices"
 	"strings"
@@ -143,6 +145,55 @@ func TestUnwatchEndsAListing(t *testing.T) {
 		w.wait(1)
 		w.want("added A")
 	})
+}
+
+// After Unwatch nothing of the watch goes on: a log entry that is being written is
+// waited for.
+func TestUnwatchWaitsForTheWatch(t *testing.T) {
+	var hold atomic.Bool
+	var entered, release chan struct{}
+	watching(t, func(cfg *provider.Config) {
+		cfg.Logger = slog.New(slog.NewTextHandler(writerFunc(func() {
+			if hold.Swap(false) {
+				close(entered)
+				<-release
+			}
+		}), nil))
+	}, func(w *watched) {
+		entered, release = make(chan struct{}), make(chan struct{}) // of the bubble
+		w.Faults.Add(faulttest.Fault{Status: http.StatusForbidden, Body: "{}", Match: isList})
+		w.start()
+		w.want("error")
+		hold.Store(true) // it is listed again
+		w.wait(1)
+		<-entered
+		ended := make(chan error, 1)
+		go func() { ended <- w.vault.Unwatch() }()
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			t.Errorf("got %v while the watch is at work, want Unwatch to wait", err)
+		default:
+		}
+		close(release)
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("Unwatch has not returned")
+		}
+	})
+}
+
+// writerFunc is called for what is written.
+type writerFunc func()
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	f()
+	return len(p), nil
 }
 
 func TestOneWatchAtATime(t *testing.T) {

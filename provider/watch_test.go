@@ -304,6 +304,18 @@ func TestWatchWithoutPermissionToList(t *testing.T) {
 	}, vaulttest.WithoutList())
 }
 
+func TestWatchIsThrottled(t *testing.T) {
+	watching(t, nil, func(w *watched) {
+		w.Faults.Add(faulttest.Fault{Status: http.StatusTooManyRequests, Body: "{}", Times: -1, Match: isList})
+		w.start()
+		w.wait(1)
+		w.want("error")
+		if text := w.errs[0].Error(); !strings.Contains(text, "raise WatchEvery") {
+			t.Errorf("got %q, want it to say what to do", text)
+		}
+	})
+}
+
 // A vault that never answers holds a listing up for Timeout only.
 func TestWatchOfASilentVault(t *testing.T) {
 	watching(t, nil, func(w *watched) {

@@ -42,6 +42,7 @@ func TestKeysAreReplacedWhole(t *testing.T) {
 		{"not all are keys", []any{key("a"), 2}, []any{key("b"), 3, 4}, []any{key("b"), 3, 4}},
 		{"not all are keys: the others stay", []any{2, key("a")}, []any{1}, []any{1, key("a")}},
 		{"keys that are not an array", settings{"keys": key("a", "n")}, settings{"keys": settings{"x": "b"}}, settings{"keys": settings{"kty": "a", "n": "a", "x": "b"}}},
+		{"one key where a set has an array", settings{"keys": key("a", "n"), "more": 1}, settings{"keys": key("b")}, settings{"keys": key("b"), "more": 1}},
 		{"an empty set takes nothing away", settings{"keys": []any{key("a")}}, settings{"keys": []any{}}, settings{"keys": []any{key("a")}}},
 		{"a null takes nothing away", key("a"), nil, key("a")},
 	}
