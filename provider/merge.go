@@ -38,10 +38,10 @@ import (
 //     section it is an error, because the section's keys would be lost.
 //   - A section or an array over a single value replaces it, as koanf does.
 //     (.NET keeps both, which a koanf cannot hold.)
-//   - A JSON Web Key (a section with the member "kty"), a key set (a section whose
-//     "keys" is an array of keys) and an array of keys are one thing each: in src they
-//     replace what is there whole, and a text replaces one that is there. (.NET mixes
-//     the members of two keys, which breaks the key.)
+//   - A JSON Web Key (a section below the top with a text "kty") is one thing, and so is
+//     an array of keys, as in a key set. In src it replaces what is there whole. A text
+//     replaces a key or a key set that is there. (.NET mixes the members of two keys,
+//     which breaks the key.)
 //   - A null changes single values only. It removes no section and no array.
 func Merge(src, dest map[string]any) error {
 	own := maps.Copy(src)

@@ -18,7 +18,7 @@ func key(value string, members ...string) settings {
 	return k
 }
 
-// Members of two keys are never mixed, and no older key stays in a newer set.
+// Members of two keys are not mixed, and no older key stays in a newer set.
 func TestKeysAreReplacedWhole(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -27,7 +27,8 @@ func TestKeysAreReplacedWhole(t *testing.T) {
 	}{
 		{"a key", key("a", "n", "x5c"), key("b", "n"), key("b", "n")},
 		{"a key in another case", key("a", "n", "x5c"), settings{"KTY": "b"}, settings{"KTY": "b"}},
-		{"a set", settings{"keys": []any{key("a", "n"), key("a")}, "more": 1}, settings{"keys": []any{key("b")}}, settings{"keys": []any{key("b")}}},
+		{"a set", settings{"keys": []any{key("a", "n"), key("a")}}, settings{"KEYS": []any{key("b")}}, settings{"keys": []any{key("b")}}},
+		{"keys among other settings", settings{"keys": []any{key("a", "n"), key("a")}, "more": 1}, settings{"keys": []any{key("b")}, "new": 2}, settings{"keys": []any{key("b")}, "more": 1, "new": 2}},
 		{"an array", []any{key("a", "n"), key("a")}, []any{key("b")}, []any{key("b")}},
 		{"a set over a key", key("a", "n"), settings{"keys": []any{key("b")}}, settings{"keys": []any{key("b")}}},
 		{"a key over a template", settings{"kid": "a"}, key("b"), key("b")},
@@ -71,9 +72,29 @@ func TestOnlyATextReplacesAKey(t *testing.T) {
 			t.Errorf("%v: got %+v, want it refused", over, merged.Tree.Map())
 		}
 	}
-	merged := from("old", settings{"k": settings{"not": "a key"}}).Merge(from("over", settings{"k": "b"}), "")
-	if len(merged.Refused) != 1 {
-		t.Errorf("over another section: got %+v, want it refused", merged.Tree.Map())
+	for _, old := range []any{settings{"not": "a key"}, settings{"keys": key("a")}, settings{"keys": []any{}}} {
+		merged := from("old", settings{"k": old}).Merge(from("over", settings{"k": "b"}), "")
+		if len(merged.Refused) != 1 {
+			t.Errorf("over %v: got %+v, want it refused", old, merged.Tree.Map())
+		}
+	}
+}
+
+// What looks like a key at the top, such as a variable KTY, replaces no settings.
+func TestSettingsAreNoKey(t *testing.T) {
+	t.Parallel()
+	for _, over := range []settings{{"KTY": "b"}, {"keys": []any{key("b")}}} {
+		want := settings{"kty": "a", "n": "a"}
+		for name, value := range over {
+			if name == "KTY" {
+				name = "kty"
+			}
+			want[name] = value
+		}
+		got := from("old", key("a", "n")).Merge(from("over", over), "").Tree.Map()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", over, diff)
+		}
 	}
 }
 

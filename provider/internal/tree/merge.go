@@ -26,7 +26,7 @@ type Refusal struct {
 // of the given layer from then on.
 func (t *Tree) Merge(src *Tree, layer string) Merged {
 	m := merger{tree: &Tree{layers: t.layers + 1}, layer: layer}
-	m.tree.root = m.holder("", t.root, src.root)
+	m.tree.root = m.holder("", t.root, src.root, false)
 	return Merged{m.tree, m.set, m.refused}
 }
 
@@ -48,7 +48,7 @@ func (m *merger) value(path string, old, src *Node) *Node {
 	isValue := old == nil || old.Kind == Value
 	switch {
 	case src.Kind != Value:
-		return m.holder(path, old, src)
+		return m.holder(path, old, src, src.replaces(old))
 	case src.Value == nil && !isValue:
 		return old // a null removes no section and no array
 	case !isValue && old.Kind == Section && !(src.isText() && old.IsKey()):
@@ -75,10 +75,10 @@ func (m *merger) replace(path string, old, src *Node) *Node {
 }
 
 // holder lays a section or an array over old. What is there decides which of the
-// two it is.
-func (m *merger) holder(path string, old, src *Node) *Node {
+// two it is, unless src takes its place whole.
+func (m *merger) holder(path string, old, src *Node, whole bool) *Node {
 	var n *Node
-	if old == nil || old.Kind == Value || src.IsKey() {
+	if whole || old == nil || old.Kind == Value {
 		n = m.replace(path, old, src)
 	} else {
 		c := *old
