@@ -20,7 +20,8 @@ const stepMap = "map"
 type Error struct {
 	// Vault is the vault's address; "" if the Config did not give one.
 	Vault string
-	// Step is "authenticate", "list", "get" or "map" (names to keys).
+	// Step is "authenticate", "list", "get" or "map" (names to keys), or it is "watch"
+	// or "versions" for what [Vault.Watch] and [Vault.Versions] list.
 	Step string
 	// Secret is the name of the secret that Step was about, if it was about one.
 	Secret string
@@ -59,6 +60,8 @@ func (e *Error) circumstances() []string {
 		step = vault
 	case e.Step == azure.StepAuthenticate:
 		step = e.Step + " for " + vault
+	case e.Step == azure.StepVersions:
+		step = "list the versions of " + e.Secret + " from " + vault
 	case e.Secret != "" && e.Step != stepMap:
 		step = e.Step + " " + e.Secret + " from " + vault
 	}

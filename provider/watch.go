@@ -177,7 +177,7 @@ func (w *watch) compare(ctx context.Context, seen snapshot) (VaultEvent, *Error)
 	if !w.call(ctx, "Config.Filter", func() { result <- known.changes(seen, w.cfg.reports) }) {
 		return VaultEvent{}, &Error{
 			Vault: w.cfg.VaultURL, Step: azure.StepWatch,
-			reason: "Config.Filter panicked, or ended its goroutine", Hint: "the log has the stack",
+			reason: "Config.Filter panicked, or ended its goroutine", Hint: "look at the stack in the log",
 		}
 	}
 	event := <-result

@@ -296,7 +296,7 @@ func TestWatchWithoutPermissionToList(t *testing.T) {
 		w.wait(2)
 		w.want("error")
 		text := w.errs[0].Error()
-		for _, part := range []string{"403", "ForbiddenByRbac", "Key Vault Secrets User", "watching lists the vault, even if Secrets names what to load"} {
+		for _, part := range []string{"403", "ForbiddenByRbac", "Key Vault Secrets User", "Watch lists the vault, even if Secrets names what to load"} {
 			if !strings.Contains(text, part) {
 				t.Errorf("got %q, want %q in it", text, part)
 			}
