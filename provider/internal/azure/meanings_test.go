@@ -100,11 +100,14 @@ func TestStatusHints(t *testing.T) {
 		{StepGet, 402, ""},
 		{StepList, 403, cureMay + cureByName},
 		{StepGet, 403, cureMay},
+		{StepWatch, 403, cureMay + cureList},
+		{StepVersions, 403, cureMay},
 		{StepList, 404, cureAddress},
 		{StepGet, 404, "check the secret's name, and that {VaultURL} is a key vault's address"},
 		{StepAuthenticate, 404, cureEntra},
 		{StepGet, 418, ""},
 		{StepGet, 429, "the vault is asked for too much"},
+		{StepWatch, 429, "raise WatchEvery, or watch in fewer instances"},
 		{StepAuthenticate, 429, "Entra is asked for too many tokens"},
 		{StepGet, 499, ""},
 		{StepGet, 500, "the service has a fault of its own"},
@@ -115,6 +118,24 @@ func TestStatusHints(t *testing.T) {
 		got := meaningFor(Diagnosis{Step: c.step, StatusCode: c.status})
 		if got.cure != c.want && got.means != c.want || c.want == "" && got.cure != "" {
 			t.Errorf("%s %d: got %q and %q, want %q", c.step, c.status, got.means, got.cure, c.want)
+		}
+	}
+}
+
+// Who watches or lists versions has to list: the advice to name secrets does not help.
+func TestMeaningsOfAMissingPermission(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ step, code, want string }{
+		{StepList, "ForbiddenByRbac", cureRole + cureByName},
+		{StepList, "AccessDenied", cureAccess + cureByName},
+		{StepGet, "ForbiddenByRbac", cureRole},
+		{StepVersions, "ForbiddenByRbac", cureRole},
+		{StepVersions, "AccessDenied", cureAccess},
+		{StepWatch, "ForbiddenByRbac", cureRole + cureList},
+		{StepWatch, "AccessDenied", cureAccess + cureList},
+	} {
+		if got := meaningFor(Diagnosis{Step: c.step, StatusCode: 403, Code: c.code}).cure; got != c.want {
+			t.Errorf("%s %s: got %q, want %q", c.step, c.code, got, c.want)
 		}
 	}
 }
