@@ -6,6 +6,7 @@
 // what happened and what to do without a word that a server chose:
 //
 //   - session.go, listing.go, versions.go: the calls, each of which ends with its context
+//   - lasting.go: the way of a client that lives longer than a load
 //   - gate.go: one request goes first, so that the vault's challenge is met once
 //   - credential.go: the identities
 //   - challenge.go: which challenges the SDK may act on

@@ -19,6 +19,13 @@ const (
 	StepWatch        = "watch"    // listing to see what has changed
 )
 
+// The steps of a client for keys.
+const (
+	StepKeyVersions = "list versions"
+	StepKey         = "get key"
+	StepSign        = "sign"
+)
+
 // kind is what went wrong if no answer tells, nor the network.
 type kind int
 
@@ -67,6 +74,12 @@ const (
 	cureAddress = "check that {VaultURL} is a key vault's address, and that no proxy or log-in page answers instead"
 	cureEntra   = "check the authority's address and {TenantId}, and that no proxy or log-in page answers instead"
 
+	cureKeyRole   = `grant the identity the role "Key Vault Crypto User" on the vault or the key (a new role takes up to 10 minutes)`
+	cureKeyAccess = "give the identity the key permissions Get, List and Sign in the vault's access policies"
+	cureKeyMay    = `grant the identity the role "Key Vault Crypto User" on the vault or the key (with access policies: the key permissions Get, List and Sign)`
+	cureKeyReads  = "read the keys less often, or start fewer instances at once"
+	tooMuch       = "the vault is asked for too much"
+
 	// authority is what names Entra's address.
 	authority = "the authority's address (AZURE_AUTHORITY_HOST, the credential's options)"
 )
@@ -90,9 +103,15 @@ var meanings = []meaning{
 		codes: []string{"ForbiddenByConnection"},
 		cure:  "reach the vault from a network with its private endpoint, or allow public access to it (Networking)",
 	},
+	{step: StepKeyVersions, codes: []string{"ForbiddenByRbac"}, cure: cureKeyRole},
+	{step: StepKey, codes: []string{"ForbiddenByRbac"}, cure: cureKeyRole},
+	{step: StepSign, codes: []string{"ForbiddenByRbac"}, cure: cureKeyRole},
 	{step: StepList, codes: []string{"ForbiddenByRbac"}, cure: cureRole + cureByName},
 	{step: StepWatch, codes: []string{"ForbiddenByRbac"}, cure: cureRole + cureList},
 	{codes: []string{"ForbiddenByRbac"}, cure: cureRole},
+	{step: StepKeyVersions, codes: []string{"AccessDenied"}, cure: cureKeyAccess},
+	{step: StepKey, codes: []string{"AccessDenied"}, cure: cureKeyAccess},
+	{step: StepSign, codes: []string{"AccessDenied"}, cure: cureKeyAccess},
 	{step: StepList, codes: []string{"AccessDenied"}, cure: cureAccess + cureByName},
 	{step: StepWatch, codes: []string{"AccessDenied"}, cure: cureAccess + cureList},
 	{codes: []string{"AccessDenied"}, cure: cureAccess},
@@ -103,6 +122,26 @@ var meanings = []meaning{
 	{
 		codes: []string{"SecretNotFound"},
 		cure:  "create the secret in the vault, or correct its name",
+	},
+	{
+		codes: []string{"KeyDisabled"},
+		cure:  "enable the key's version in the vault, or use another",
+	},
+	{
+		codes: []string{"KeyExpired"},
+		cure:  "make a new version of the key and register it, or set a later expiry date in the vault",
+	},
+	{
+		codes: []string{"KeyNotYetValid"},
+		cure:  "set an earlier activation date for the key's version in the vault, or use another",
+	},
+	{
+		codes: []string{"KeyOperationForbidden"},
+		cure:  "permit the operation Sign for the key's version in the vault, or make a new version that permits it",
+	},
+	{
+		codes: []string{"KeyNotFound"},
+		cure:  "create the key in the vault (a key, not a secret or a certificate), or correct its name and version",
 	},
 	{
 		codes: []string{"AKV10032"}, // the token's issuer
@@ -165,6 +204,9 @@ var meanings = []meaning{
 		from: http.StatusUnauthorized, means: "the vault does not accept the credential's token",
 		cure: "check the tenant and the cloud of the credential",
 	},
+	{step: StepKeyVersions, from: http.StatusForbidden, cure: cureKeyMay},
+	{step: StepKey, from: http.StatusForbidden, cure: cureKeyMay},
+	{step: StepSign, from: http.StatusForbidden, cure: cureKeyMay},
 	{step: StepList, from: http.StatusForbidden, cure: cureMay + cureByName},
 	{step: StepWatch, from: http.StatusForbidden, cure: cureMay + cureList},
 	{from: http.StatusForbidden, cure: cureMay},
@@ -174,8 +216,14 @@ var meanings = []meaning{
 	},
 	{from: http.StatusNotFound, cure: cureAddress},
 	{step: StepWatch, from: http.StatusTooManyRequests, means: "the vault is asked for too much", cure: "raise WatchEvery, or watch in fewer instances"},
+	{step: StepKeyVersions, from: http.StatusTooManyRequests, means: tooMuch, cure: cureKeyReads},
+	{step: StepKey, from: http.StatusTooManyRequests, means: tooMuch, cure: cureKeyReads},
 	{
-		from: http.StatusTooManyRequests, means: "the vault is asked for too much",
+		step: StepSign, from: http.StatusTooManyRequests, means: "the vault is asked for too many signatures",
+		cure: "take a key of 2048 bits, which the vault signs with most often, or give this service a vault of its own",
+	},
+	{
+		from: http.StatusTooManyRequests, means: tooMuch,
 		cure: "load less with Secrets or Sections, lower Concurrency, or start fewer instances at once",
 	},
 	{from: 100, to: 199, cure: cureAddress},

@@ -13,6 +13,7 @@ func TestReadAgainst(t *testing.T) {
 	for module, version := range map[string]string{
 		"github.com/Azure/azure-sdk-for-go/sdk/azcore":                      "v1.23.3",
 		"github.com/Azure/azure-sdk-for-go/sdk/azidentity":                  "v1.15.0",
+		"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys":    "v1.5.0",
 		"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets": "v1.5.1",
 		"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/internal":  "v1.2.0",
 		"github.com/AzureAD/microsoft-authentication-library-for-go":        "v1.10.1",
@@ -69,9 +70,27 @@ func TestMeanings(t *testing.T) {
 	}
 	// Every kind has a hint, at every step.
 	for k := kindUnknown + 1; k <= kindGone; k++ {
-		for _, step := range []string{StepAuthenticate, StepList, StepGet} {
+		for _, step := range []string{StepAuthenticate, StepList, StepGet, StepKeyVersions, StepKey, StepSign} {
 			if meaningFor(Diagnosis{Step: step, kind: k}).cure == "" {
 				t.Errorf("kind %d has no hint at %s", k, step)
+			}
+		}
+	}
+}
+
+// What a role or an access policy lacks is told as the step needs it.
+func TestPermissionHints(t *testing.T) {
+	t.Parallel()
+	for step, want := range map[string][2]string{
+		StepList:        {cureRole + cureByName, cureAccess + cureByName},
+		StepGet:         {cureRole, cureAccess},
+		StepKeyVersions: {cureKeyRole, cureKeyAccess},
+		StepKey:         {cureKeyRole, cureKeyAccess},
+		StepSign:        {cureKeyRole, cureKeyAccess},
+	} {
+		for i, code := range []string{"ForbiddenByRbac", "AccessDenied"} {
+			if got := meaningFor(Diagnosis{Step: step, StatusCode: 403, Code: code}); got.cure != want[i] {
+				t.Errorf("%s %s: got %q, want %q", step, code, got.cure, want[i])
 			}
 		}
 	}
@@ -102,12 +121,19 @@ func TestStatusHints(t *testing.T) {
 		{StepGet, 403, cureMay},
 		{StepWatch, 403, cureMay + cureList},
 		{StepVersions, 403, cureMay},
+		{StepKeyVersions, 403, cureKeyMay},
+		{StepKey, 403, cureKeyMay},
+		{StepSign, 403, cureKeyMay},
 		{StepList, 404, cureAddress},
+		{StepSign, 404, cureAddress},
 		{StepGet, 404, "check the secret's name, and that {VaultURL} is a key vault's address"},
 		{StepAuthenticate, 404, cureEntra},
 		{StepGet, 418, ""},
 		{StepGet, 429, "the vault is asked for too much"},
 		{StepWatch, 429, "raise WatchEvery, or watch in fewer instances"},
+		{StepKeyVersions, 429, cureKeyReads},
+		{StepKey, 429, cureKeyReads},
+		{StepSign, 429, "the vault is asked for too many signatures"},
 		{StepAuthenticate, 429, "Entra is asked for too many tokens"},
 		{StepGet, 499, ""},
 		{StepGet, 500, "the service has a fault of its own"},
