@@ -15,11 +15,14 @@ import (
 func TestVaultsTenant(t *testing.T) {
 	t.Parallel()
 	const other = "00000000-0000-4000-8000-00000000bbbb"
-	unauthorized := refusal(401, "Unauthorized", `{"error":{"message":"AKV10032: Invalid issuer."}}`)
-	tenant := errors.New("isn't configured to acquire tokens for tenant")
+	unauthorized := func() error {
+		return refusal(401, "Unauthorized", `{"error":{"message":"AKV10032: Invalid issuer."}}`)
+	}
+	tenant := func() error { return errors.New("isn't configured to acquire tokens for tenant") }
+	forbidden := func() error { return refusal(403, "ForbiddenByRbac", "") }
 	for name, c := range map[string]struct {
 		challenge, tenant string
-		err               error
+		err               func() error
 		want              string
 	}{
 		"differs":                    {goodChallenge, other, unauthorized, "401 AKV10032; the vault's tenant is " + tenantGUID + ", the credential's " + other},
@@ -28,7 +31,7 @@ func TestVaultsTenant(t *testing.T) {
 		"no credential of ours":      {goodChallenge, "", unauthorized, "401 AKV10032; the vault's tenant is " + tenantGUID},
 		"the same":                   {strings.Replace(goodChallenge, tenantGUID, strings.ToUpper(tenantGUID), 1), tenantGUID, unauthorized, "401 AKV10032"},
 		"not a GUID":                 {strings.Replace(goodChallenge, tenantGUID, canary, 1), other, unauthorized, "401 AKV10032"},
-		"another refusal":            {goodChallenge, other, refusal(403, "ForbiddenByRbac", ""), "403 ForbiddenByRbac"},
+		"another refusal":            {goodChallenge, other, forbidden, "403 ForbiddenByRbac"},
 		"no challenge, but a tenant": {"", other, tenant, "the credential is for another tenant than the vault's"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -40,7 +43,7 @@ func TestVaultsTenant(t *testing.T) {
 			if c.tenant != "" {
 				s.entra = &clientSecret{tenant: c.tenant, secret: func() string { return "secret" }, wire: newWire(nil, new(policy.RetryOptions))}
 			}
-			if d := s.Diagnose(t.Context(), StepGet, c.err); d.Reason != c.want {
+			if d := s.Diagnose(t.Context(), StepGet, c.err()); d.Reason != c.want {
 				t.Errorf("got  %s\nwant %s", d.Reason, c.want)
 			}
 		})

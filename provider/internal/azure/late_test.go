@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -73,6 +75,56 @@ func TestWhoseTimeEnded(t *testing.T) {
 	if d := s.Diagnose(loads, StepList, errNoList); d.Step != StepList {
 		t.Errorf("another error while the credential was asked: got %+v, want the step %s", d, StepList)
 	}
+}
+
+// A late load tells of the request that it waited for longest, and not of one that was
+// answered or that failed before.
+func TestPhaseOfALateLoad(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		s := open(t, &credential{}, transporter(func(r *http.Request) (*http.Response, error) {
+			trace := httptrace.ContextClientTrace(r.Context())
+			switch tries++; {
+			case strings.Contains(r.URL.Path, "/Hangs/"):
+				trace.WroteRequest(httptrace.WroteRequestInfo{})
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			case strings.Contains(r.URL.Path, "/HangsToo/"):
+				trace.TLSHandshakeStart()
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			case tries == 1:
+				trace.TLSHandshakeStart()
+				return nil, syscall.ECONNRESET
+			}
+			trace.GotFirstResponseByte()
+			return answer(200, `{"value":"x"}`), nil
+		}))
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, &LateError{time.Second})
+		defer cancel()
+		if _, err := s.Get(ctx, "A", ""); err != nil {
+			t.Fatal(err)
+		}
+		hung := make(chan error, 2)
+		for _, name := range []string{"Hangs", "HangsToo"} {
+			go func() {
+				_, err := s.Get(ctx, name, "")
+				hung <- err
+			}()
+			synctest.Wait()
+		}
+		if _, err := s.Get(ctx, "B", ""); err != nil {
+			t.Fatal(err)
+		}
+		if d := s.Diagnose(ctx, StepGet, <-hung); d.Reason != "no result within the Timeout of 1s while waiting for the answer" {
+			t.Errorf("got %s, want what hung", d.Reason)
+		}
+		<-hung
+		if len(s.wire.open) != 2 {
+			t.Errorf("got %d requests under way, want the two that hung", len(s.wire.open))
+		}
+	})
 }
 
 // A load that ends names what its last try met, unless that was its own end.

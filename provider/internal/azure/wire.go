@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,10 +31,10 @@ type wire struct {
 	mu      sync.Mutex
 	busy    map[string]int // by request: a last answer that puts it off
 	tries   map[string]tries
-	unknown int             // how often a host did not resolve
-	last    *netcause.Error // why the last request got no answer; nil if it got one
-	watch   *netcause.Watch // of the last request
-	tenant  string          // that the vault's challenge names; "" if unknown
+	unknown int               // how often a host did not resolve
+	last    *netcause.Error   // why the last request got no answer; nil if it got one
+	open    []*netcause.Watch // of requests under way, and of those that their context ended
+	tenant  string            // that the vault's challenge names; "" if unknown
 }
 
 func newWire(next policy.Transporter, retry *policy.RetryOptions) *wire {
@@ -45,13 +46,13 @@ func newWire(next policy.Transporter, retry *policy.RetryOptions) *wire {
 // Do sends one request.
 func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	sent, watch := netcause.Follow(req, w.next)
-	w.follows(watch)
+	w.begun(watch)
 	resp, err := w.next.Do(sent)
 	if err == nil && resp == nil {
 		err = errNothing
 	}
 	if err != nil {
-		return nil, w.failed(req, watch.Read(err))
+		return nil, w.failed(req, watch, watch.Read(err))
 	}
 	w.answered(req, resp.StatusCode)
 	if resp.Request == nil {
@@ -64,6 +65,7 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 		resp.Body = http.NoBody
 	}
 	if tenant, sound := readChallenge(resp); w.vault && !sound {
+		w.ended(req, watch)
 		_ = resp.Body.Close()
 		return nil, finalError{errChallenge}
 	} else if w.vault && tenant != "" {
@@ -74,7 +76,7 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	start, _ := body.Peek(pageStart)
 	if page := netcause.PageOf(resp.StatusCode, resp.Header, start); page != nil {
 		_ = resp.Body.Close()
-		return nil, w.failed(req, page)
+		return nil, w.failed(req, watch, page)
 	}
 	return resp, nil
 }
@@ -101,11 +103,14 @@ func (w *wire) lost() *netcause.Error {
 	return w.last
 }
 
-// phase is how far the last request came; "" if unknown.
+// phase is how far the request came that has been under way for longest; "" if none is.
 func (w *wire) phase() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.watch.Phase()
+	if len(w.open) == 0 {
+		return ""
+	}
+	return w.open[0].Phase()
 }
 
 // belongsTo notes the vault's tenant.
@@ -122,10 +127,20 @@ func (w *wire) vaultTenant() string {
 	return w.tenant
 }
 
-func (w *wire) follows(watch *netcause.Watch) {
+func (w *wire) begun(watch *netcause.Watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.watch = watch
+	w.open = append(w.open, watch)
+}
+
+// ended forgets a request, unless its context ended: it is what a late load waited for.
+func (w *wire) ended(req *http.Request, watch *netcause.Watch) {
+	if req.Context().Err() != nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open = slices.DeleteFunc(w.open, func(other *netcause.Watch) bool { return other == watch })
 }
 
 func (w *wire) answered(req *http.Request, status int) {
@@ -150,7 +165,8 @@ func (w *wire) done(resp *http.Response) {
 }
 
 // failed notes why a request got no whole answer, and whether to try again.
-func (w *wire) failed(req *http.Request, cause *netcause.Error) error {
+func (w *wire) failed(req *http.Request, watch *netcause.Watch, cause *netcause.Error) error {
+	w.ended(req, watch)
 	again := w.mayPass(cause) && w.another(req)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -171,11 +187,11 @@ func (finalError) NonRetriable() {}
 
 // watchedBody reads an answer's body within the bound.
 type watchedBody struct {
-	io.Reader
-	io.Closer
-	resp  *http.Response
-	of    *wire
-	watch *netcause.Watch
+	io.Reader // buffers body
+	body      io.Closer
+	resp      *http.Response
+	of        *wire
+	watch     *netcause.Watch
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
@@ -190,5 +206,10 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	case errors.As(err, &tooLarge):
 		return n, finalError{errTooLarge}
 	}
-	return n, b.of.failed(b.resp.Request, b.watch.Read(err))
+	return n, b.of.failed(b.resp.Request, b.watch, b.watch.Read(err))
+}
+
+func (b *watchedBody) Close() error {
+	b.of.ended(b.resp.Request, b.watch)
+	return b.body.Close()
 }
