@@ -91,36 +91,40 @@ func refusing(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, 
 func TestCredentialFromTheGraph(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change func(*provider.ConnectConfig)
-		graph  func(w *world) (azcore.TokenCredential, error)
-		fails  bool
+		option, graph func(*world) (azcore.TokenCredential, error)
+		want          error
 	}{
-		"it is used": {graph: func(w *world) (azcore.TokenCredential, error) { return w.vault.Credential() }},
-		"the option's wins": {
-			change: func(c *provider.ConnectConfig) { c.Credential = refusing }, fails: true,
-			graph: func(w *world) (azcore.TokenCredential, error) { return w.vault.Credential() },
-		},
-		"a nil pointer is none": {graph: func(*world) (azcore.TokenCredential, error) { return (*azidentity.ClientSecretCredential)(nil), nil }, fails: true},
-		"a nil is none":         {graph: func(*world) (azcore.TokenCredential, error) { return nil, nil }, fails: true},
+		"it is used":            {graph: theVaults},
+		"the option's wins":     {option: theVaults, graph: func(*world) (azcore.TokenCredential, error) { return provider.Credential(refusing), nil }},
+		"a nil pointer is none": {graph: func(*world) (azcore.TokenCredential, error) { return (*azidentity.ClientSecretCredential)(nil), nil }, want: httpclient.ErrMissing},
+		"a nil is none":         {graph: func(*world) (azcore.TokenCredential, error) { return nil, nil }, want: httpclient.ErrMissing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.file(t, "appsettings.Production.json", map[string]any{"kvSetting": map[string]any{"SecretUri": w.vault.VaultURL()}})
+			graph := fx.Options()
 			config := w.config(func(kv *provider.ConnectConfig) {
 				kv.CredentialOptions = azidentity.ClientSecretCredentialOptions{}
-				if c.change != nil {
-					c.change(kv)
+				if c.option != nil {
+					credential, err := c.option(w)
+					if err != nil {
+						t.Fatal(err)
+					}
+					kv.Credential = credential.GetToken
+					graph = fx.Supply(provider.ConnectConfig{CredentialOptions: w.vault.CredentialOptions()})
 				}
 			})
-			err := fx.New(w.app(config, fxmodule.Module("altinn", w.servers()), fx.Invoke(func(altinn) {}),
+			err := fx.New(w.app(config, graph, fxmodule.Module("altinn", w.servers()), fx.Invoke(func(altinn) {}),
 				fx.Provide(func() (azcore.TokenCredential, error) { return c.graph(w) }))...).Err()
-			if (err != nil) != c.fails {
-				t.Errorf("got %v, want an error: %v", err, c.fails)
+			if !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
 			}
 		})
 	}
 }
+
+func theVaults(w *world) (azcore.TokenCredential, error) { return w.vault.Credential() }
 
 type tracers struct {
 	tracenoop.TracerProvider

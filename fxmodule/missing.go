@@ -33,6 +33,8 @@ func (r roster) missing(err error) error {
 	who := fmt.Sprintf("%s.%s (%s:%s)", pkg, function, filepath.Base(file), line)
 	if client := buildsClient.FindStringSubmatch(text); client != nil {
 		who = "client " + client[1]
+	} else if pkg == "reflect" {
+		who = "the application" // fx.Populate, or a function that fx.Annotate wraps
 	}
 	var found []error
 	for _, entry := range missingType.FindAllStringSubmatch(list, -1) {

@@ -75,6 +75,16 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// A module that is wrong is told, not what is missing because of it.
+func TestNamesComeFirst(t *testing.T) {
+	t.Parallel()
+	var log logtest.Buffer
+	err := fx.New(fx.NopLogger, fx.Supply(log.Logger()), fx.Module("mine", fx.Invoke(func(altinn) {})), fxmodule.Module("")).Err()
+	if got := errorsOf(t, log.String()); err == nil || len(got) != 1 || !strings.HasPrefix(got[0], "fxmodule: Module needs a name") {
+		t.Errorf("got %v and the records %q, want one of the name", err, got)
+	}
+}
+
 // Names of any kind.
 func TestOddName(t *testing.T) {
 	t.Parallel()
@@ -129,8 +139,8 @@ func TestNil(t *testing.T) {
 	}
 	// An edit makes up for a missing section: nil does not.
 	err := fx.New(fx.NopLogger, fx.Supply(koanf.New(":"), w.log.Logger()), fxmodule.Module("altinn", fxmodule.EditSettings(nil)), fx.Invoke(func(altinn) {})).Err()
-	if !errors.Is(err, provider.ErrNoSection) {
-		t.Errorf("got %v, want the section missing", err)
+	if !errors.Is(err, provider.ErrNoSection) || !strings.HasSuffix(err.Error(), "\nfxmodule: client \"altinn\", section MaskinportenSettings") {
+		t.Errorf("got %v, want the section missing, and nothing of where: no Origins know", err)
 	}
 }
 
