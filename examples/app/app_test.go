@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -39,7 +41,9 @@ func launch(t *testing.T, in invocation) (code int, out, errs string) {
 	if in.dir == "" {
 		in.dir = t.TempDir()
 	}
-	code = start(t.Context(), in)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	code = start(ctx, in)
 	return code, outBuffer.String(), errBuffer.String()
 }
 
@@ -146,9 +150,9 @@ func TestNoDemoWithAnyConfiguration(t *testing.T) {
 			if c.want == "" {
 				c.want = missing
 			}
-			code, out, errs := launch(t, c.in)
+			code, out, errs := launch(t, c.in) // it would serve if it did not fail
 			first, rest, _ := strings.Cut(errs, "\n")
-			if code != 1 || !strings.Contains(first, ` level=ERROR msg="`+c.want) || strings.Contains(rest, "level=ERROR") {
+			if code != 1 || !strings.Contains(first, ` level=ERROR msg="`+c.want) || strings.Contains(rest, "level=ERROR") || strings.Count("\n"+errs, "\napp: ") != min(1, len(c.signs)) {
 				t.Errorf("got %d and\n%s\nwant 1 and the cause %q in the first line only", code, errs, c.want)
 			}
 			if out != "" || strings.Contains(errs, "127.0.0.1") {
@@ -219,6 +223,7 @@ func TestArguments(t *testing.T) {
 		"--MaskinportenSettings:EncodedJwk=CANARY": "app: flag provided but not defined: -MaskinportenSettings:EncodedJwk (app -h lists the flags); " + after,
 		"CANARY":                        "app: argument 1 is unexpected: flags begin with a dash, and " + after,
 		"-serve CANARY -x":              "app: argument 2 is unexpected: flags begin with a dash, and " + after,
+		"-serve A:B=CANARY":             "app: argument 2 is unexpected: flags begin with a dash, and " + after,
 		"A:B=CANARY":                    "app: argument 1 is unexpected: flags begin with a dash, and " + after,
 		"-- CANARY":                     "app: argument 2 is unexpected: flags begin with a dash, and " + after,
 		"-- --A:B CANARY --C:D":         "app: argument 4 is unexpected: flags begin with a dash, and " + after,
