@@ -325,3 +325,19 @@ func TestTokenRefused(t *testing.T) {
 		t.Errorf("a request's error is its caller's to log:\n%s", diff)
 	}
 }
+
+// A section that is not there is told with what to do, near names included.
+func TestNoSection(t *testing.T) {
+	t.Parallel()
+	for section, want := range map[string]string{
+		"Maskinporten":        `provider: section "Maskinporten": perhaps MaskinportenSettings is meant: rename it, or name it with fxmodule.Section - no such section`,
+		"maskinportensetings": `provider: section "maskinportensetings": perhaps MaskinportenSettings is meant: rename it, or name it with fxmodule.Section - no such section`,
+		"Other":               `provider: section "Other": add it to the settings, or name another with fxmodule.Section - no such section`,
+	} {
+		w := newWorld(t)
+		err := fx.New(w.app(w.config(), fxmodule.Module("altinn", fxmodule.Section(section)), fx.Invoke(func(altinn) {}))...).Err()
+		if first, _, _ := strings.Cut(dig.RootCause(err).Error(), "\n"); first != want || !errors.Is(err, provider.ErrNoSection) {
+			t.Errorf("%s: got %s\nwant %s", section, first, want)
+		}
+	}
+}

@@ -124,7 +124,7 @@ func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error
 	section, err := provider.Section(p.Koanf, m.section)
 	switch {
 	case errors.Is(err, provider.ErrNoSection) && len(m.edits) == 0:
-		return httpclient.MaskinportenSettings{}, fmt.Errorf("%w: add it to the settings, or name another with fxmodule.Section", err)
+		return httpclient.MaskinportenSettings{}, noSection(err)
 	case err != nil && !errors.Is(err, provider.ErrNoSection):
 		return httpclient.MaskinportenSettings{}, err
 	}
@@ -143,6 +143,15 @@ func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error
 		edit(&settings)
 	}
 	return settings, nil
+}
+
+// noSection says what to do about a section that is not there, before that it is not.
+func noSection(err error) error {
+	text := strings.TrimSuffix(err.Error(), provider.ErrNoSection.Error())
+	if near, ok := strings.CutSuffix(text, " - "); ok {
+		return fmt.Errorf("%s: rename it, or name it with fxmodule.Section - %w", near, provider.ErrNoSection)
+	}
+	return fmt.Errorf("%s: add it to the settings, or name another with fxmodule.Section - %w", strings.TrimSuffix(text, ": "), provider.ErrNoSection)
 }
 
 // explain adds which client and section an error is about and, if settings are

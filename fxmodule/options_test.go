@@ -191,7 +191,7 @@ func TestWhatIsNotASection(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := fx.New(fx.NopLogger, fx.Supply(k), fxmodule.Module("altinn", fxmodule.EditSettings(complete)), fx.Invoke(func(altinn) {})).Err()
-	if err == nil || !strings.Contains(err.Error(), "a single value is there, not a section") {
+	if err == nil || !strings.Contains(err.Error(), "set keys below it - a single value is there") {
 		t.Errorf("got %v, want that a single value is there", err)
 	}
 }

@@ -20,7 +20,7 @@ func TestAPIAddress(t *testing.T) {
 	for setting, want := range map[string]string{
 		``:                                      "ExampleApp:ApiUrl is missing: set it to the API to call",
 		`, "ExampleApp": {"ApiUrl": ""}`:        "ExampleApp:ApiUrl (appsettings.json) is missing: set it to the API to call",
-		`, "ExampleApp": 1`:                     `provider: section "ExampleApp": a single value is there, not a section`,
+		`, "ExampleApp": 1`:                     `provider: section "ExampleApp": set keys below it - a single value is there`,
 		`, "exampleapp": {"APIURL": 5}`:         wrong,
 		`, "ExampleApp": {"ApiUrl": "a.no/x"}`:  wrong,
 		`, "ExampleApp": {"ApiUrl": "ftp://a"}`: wrong,
