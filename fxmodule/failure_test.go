@@ -122,8 +122,8 @@ func TestBadInput(t *testing.T) {
 		{
 			name: "an unreachable vault", is: context.DeadlineExceeded,
 			change: func(_ *testing.T, w *world) { w.vault.Faults.Add(faulttest.Fault{Hang: true, Times: -1}) },
-			vault:  func(c *provider.ConnectConfig) { c.Timeout = 50 * time.Millisecond },
-			begin:  "provider: ", says: "50ms",
+			vault:  func(c *provider.ConnectConfig) { c.Timeout = 500 * time.Millisecond },
+			begin:  "provider: ", says: "500ms",
 		},
 	}
 	for _, c := range cases {
@@ -305,7 +305,7 @@ func TestOptionsOfSeveralApplications(t *testing.T) {
 	}
 }
 
-// The zero Logger panics, so that it counts as none.
+// The zero Logger panics: it counts as nil.
 func TestZeroLogger(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

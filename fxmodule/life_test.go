@@ -165,7 +165,7 @@ func TestWarmUpIsBounded(t *testing.T) {
 	w.porten.Faults.Add(faulttest.Fault{Hang: true, Times: -1})
 	var got altinn
 	app := fx.New(w.app(w.config(), fxmodule.Module("altinn", w.servers(), fxmodule.WarmUp()), fx.Populate(&got))...)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	if err := app.Start(ctx); !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 		t.Errorf("got %v with the context's error %v, want the deadline a little earlier", err, ctx.Err())
