@@ -94,8 +94,8 @@ func TestCredentialFromTheGraph(t *testing.T) {
 		option, graph func(*world) (azcore.TokenCredential, error)
 		want          error
 	}{
-		"it is used":            {graph: theVaults},
-		"the option's wins":     {option: theVaults, graph: func(*world) (azcore.TokenCredential, error) { return provider.Credential(refusing), nil }},
+		"it is used":               {graph: theVaults},
+		"the option's wins":        {option: theVaults, graph: func(*world) (azcore.TokenCredential, error) { return provider.Credential(refusing), nil }},
 		"a nil pointer is not one": {graph: func(*world) (azcore.TokenCredential, error) { return (*azidentity.ClientSecretCredential)(nil), nil }, want: httpclient.ErrMissing},
 		"a nil is not one":         {graph: func(*world) (azcore.TokenCredential, error) { return nil, nil }, want: httpclient.ErrMissing},
 	} {

@@ -43,8 +43,8 @@ func (r roster) missing(err error) error {
 	return problems.Join(found...)
 }
 
-// advice is what to do about one type that is missing. name is quoted, and "" if there
-// is none.
+// advice is what to do about one type that is missing. name is quoted; it is "" if the
+// type is asked for without a name.
 func (r roster) advice(kind, name, who string) error {
 	names := make([]string, 0, len(r.Members))
 	for _, n := range r.names() {
