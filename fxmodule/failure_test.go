@@ -272,37 +272,34 @@ func TestForeignFailuresAreNotLogged(t *testing.T) {
 	}
 }
 
-// Options may be used by several applications at the same time: each has its own record,
-// of a constructor's failure and of what fx does not find.
+// Options may be used by several applications, of which each has a record of its own.
+// What a constructor finds may be recorded at the same time.
 func TestOptionsOfSeveralApplications(t *testing.T) {
 	t.Parallel()
 	config := fxmodule.Config(fxmodule.AppConfig(provider.AppConfig{FS: fstest.MapFS{}, Environ: func() []string { return nil }, MountedFile: "none"}))
 	options := fx.Options(fx.NopLogger, config, fxmodule.Module("altinn"), fxmodule.Module("ks"))
-	for name, ask := range map[string]fx.Option{
-		"provider: section ": fx.Invoke(func(altinn) {}),
-		"fxmodule: ask for ": fx.Invoke(func(named) { t.Error("there is no such client") }),
-	} {
-		var met, done sync.WaitGroup
-		met.Add(8)
-		for i := range 8 {
-			done.Go(func() {
-				var log logtest.Buffer
-				// All of them have met when the first fails.
-				logger := fx.Module("last", fx.WithLogger(func() fxevent.Logger { met.Done(); met.Wait(); return fxevent.NopLogger }))
-				more := fx.Options()
-				if i%2 == 1 {
-					more = fxmodule.Module("another", fxmodule.Section("Another")) // is the first of its application
-				}
-				if err := fx.New(options, more, logger, fx.Supply(log.Logger()), ask).Err(); err == nil {
-					t.Error("got no error, want one")
-				}
-				if got := errorsOf(t, log.String()); len(got) != 1 || !strings.HasPrefix(got[0], name) || strings.Contains(name, "ask") && strings.Contains(got[0], `"another"`) != (i%2 == 1) {
-					t.Errorf("got the records %q, want one that begins with %q", got, name)
-				}
-			})
+	start := func(i int, ask fx.Option, begin string) {
+		var log logtest.Buffer
+		more := fx.Options()
+		if i%2 == 1 {
+			more = fxmodule.Module("another", fxmodule.Section("Another")) // is the first of its application
 		}
-		done.Wait()
+		if err := fx.New(options, more, fx.Supply(log.Logger()), ask).Err(); err == nil {
+			t.Error("got no error, want one")
+		}
+		got := errorsOf(t, log.String())
+		if len(got) != 1 || !strings.HasPrefix(got[0], begin) || strings.Contains(begin, "ask") && strings.Contains(got[0], `"another"`) != (i%2 == 1) {
+			t.Errorf("got the records %q, want one that begins with %q", got, begin)
+		}
 	}
+	for i := range 4 {
+		start(i, fx.Invoke(func(named) { t.Error("there is no such client") }), "fxmodule: ask for ")
+	}
+	var done sync.WaitGroup
+	for i := range 8 {
+		done.Go(func() { start(i, fx.Invoke(func(altinn) {}), "provider: section ") })
+	}
+	done.Wait()
 }
 
 // The zero Logger panics: it counts as nil.

@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
-	"strings"
-	"sync"
 	"sync/atomic"
-	"weak"
 
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxevent"
@@ -28,7 +24,6 @@ type member struct {
 type enrolled struct {
 	member
 	recorded atomic.Bool
-	roster   *roster // once its application's graph is complete
 }
 
 // roster is what an application's graph knows about its modules.
@@ -60,29 +55,21 @@ func enrol(self member) fx.Option {
 	return fx.Options(opts...)
 }
 
-// hook is called by fx if an invoked function fails.
-//
-// An Option, and so its hook, may be used by several applications at the same time. fx
-// does not tell the hook which of them failed. But it makes an application, from its
-// loggers to its hooks, in one goroutine.
+// hook is called by fx if an invoked function fails. fx does not tell it which
+// application that is: it is the last one that was made with the Option. Of several that
+// are made at the same time with the same Option, one may be told in another's log.
 type hook struct {
 	client string
-	apps   sync.Map // goroutine() to weak.Pointer[enrolled]
+	last   atomic.Pointer[roster]
 }
 
 // meet is called when an application's graph is complete.
 func (h *hook) meet(r roster) fxevent.Logger {
 	if err := r.problem(); err != nil {
 		_ = r.failed(&startError{cause: err})
-		return fxevent.NopLogger
-	}
-	for _, m := range r.Members {
-		if m.client == h.client {
-			m.roster = &r
-			key, value := goroutine(), weak.Make(m) // the graph keeps m for as long as it lives
-			h.apps.Store(key, value)
-			runtime.AddCleanup(m, func(struct{}) { h.apps.CompareAndDelete(key, value) }, struct{}{})
-		}
+		h.last.Store(nil)
+	} else {
+		h.last.Store(&r)
 	}
 	return fxevent.NopLogger
 }
@@ -90,27 +77,16 @@ func (h *hook) meet(r roster) fxevent.Logger {
 // HandleError logs what fx does not find, once for all modules of an application: the
 // error is handed to each.
 func (h *hook) HandleError(err error) {
-	found, ok := h.apps.Load(goroutine())
-	if !ok {
-		return
-	}
-	self := found.(weak.Pointer[enrolled]).Value()
-	if self == nil || self.roster.sorted()[0] != self {
+	r := h.last.Load()
+	if r == nil || r.sorted()[0].client != h.client {
 		return
 	}
 	if _, notOfFx := fx.VisualizeError(err); notOfFx != nil {
 		return
 	}
-	if missing := self.roster.missing(err); missing != nil {
-		record(self.roster.Logger, missing)
+	if missing := r.missing(err); missing != nil {
+		record(r.Logger, missing)
 	}
-}
-
-// goroutine is the number of the goroutine that calls it.
-func goroutine() string {
-	var text [64]byte // "goroutine 7 [running]:..."
-	fields := strings.Fields(string(text[:runtime.Stack(text[:], false)]))
-	return fields[1]
 }
 
 // failed logs an error that a module's constructor is about to return, unless another
