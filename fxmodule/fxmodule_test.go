@@ -468,19 +468,19 @@ func TestBadInput(t *testing.T) {
 		{
 			name:   "EncodedJwk is not base64",
 			change: func(_ *testing.T, w *world) { w.vault.Set("MaskinportenSettings--EncodedJwk", "%CANARY%") },
-			want:   `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: settings: EncodedJwk (secret MaskinportenSettings--EncodedJwk of %V) is not base64: set it to the base64 of the client's private JWK`,
+			want:   `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: EncodedJwk (secret MaskinportenSettings--EncodedJwk of %V) is not base64: set it to the base64 of the client's private JWK`,
 		},
 		{
 			name:   "EncodedJwk is not JSON",
 			change: func(_ *testing.T, w *world) { w.vault.Set("MaskinportenSettings--EncodedJwk", "Q0FOQVJZ") },
-			want:   `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: settings: EncodedJwk (secret MaskinportenSettings--EncodedJwk of %V) is base64, but not of JSON: set it to the base64 of the client's private JWK`,
+			want:   `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: EncodedJwk (secret MaskinportenSettings--EncodedJwk of %V) is base64, but not of JSON: set it to the base64 of the client's private JWK`,
 		},
 		{
 			name: "EncodedJwk is public only",
 			change: func(_ *testing.T, w *world) {
 				w.vault.Set("MaskinportenSettings--EncodedJwk", `{"kty":"RSA","kid":"CANARY","e":"AQAB","n":"CANARY"}`)
 			},
-			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: settings: EncodedJwk (secret MaskinportenSettings--EncodedJwk of %V) is a public key (member "d" is missing): export the private key`,
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: EncodedJwk (secret MaskinportenSettings--EncodedJwk of %V) is a public key (member "d" is missing): export the private key`,
 		},
 		{
 			name: "the vault was not connected",
@@ -489,8 +489,8 @@ func TestBadInput(t *testing.T) {
 				kv["ClientSecret"], kv["TenantId"] = "", nil
 				w.file(t, "appsettings.Production.json", map[string]any{"kvSetting": kv})
 			},
-			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: settings: ClientId (appsettings.json) is missing: set it to the client's id in Maskinporten` + "\n" +
-				"EncodedJwk (appsettings.json) is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)\n" +
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: ClientId (appsettings.json) is missing: set it to the client's id in Maskinporten` + "\n" +
+				"httpclient: EncodedJwk (appsettings.json) is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)\n" +
 				looked + "\nno Key Vault connected: kvSetting lacks TenantId, ClientSecret",
 		},
 		{
@@ -517,7 +517,7 @@ func TestBadInput(t *testing.T) {
 			change: func(t *testing.T, w *world) {
 				w.file(t, "appsettings.Production.json", map[string]any{"kvSetting": w.vault.KVSetting(), "MaskinportenSettings": map[string]any{"UseAltinnTestOrg": "CANARY"}})
 			},
-			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: settings: UseAltinnTestOrg (appsettings.Production.json) is neither "true" nor "false"`,
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: UseAltinnTestOrg (appsettings.Production.json) is neither "true" nor "false"`,
 		},
 	}
 	for _, c := range cases {
@@ -557,9 +557,10 @@ func TestTokenRefused(t *testing.T) {
 	app.RequireStart()
 	defer app.RequireStop()
 	_, err := got.Client.Get("https://platform.tt02.altinn.no/storage/api/v1/instances")
-	const want = `Get "https://platform.tt02.altinn.no/storage/api/v1/instances": httpclient: token request of client misspelt at https://ver2.maskinporten.no/token: 401 Unauthorized: invalid_client: `
-	if !errors.Is(err, httpclient.ErrUnknownClient) || !strings.HasPrefix(err.Error(), want) ||
-		!strings.Contains(err.Error(), ": check ClientId (secret MaskinportenSettings--ClientId of "+w.vault.VaultURL()+"): it is misspelt, or the client belongs to another environment than Environment (appsettings.json)") {
+	want := `Get "https://platform.tt02.altinn.no/storage/api/v1/instances": httpclient: check ClientId (secret MaskinportenSettings--ClientId of ` + w.vault.VaultURL() +
+		"): it is misspelt, or the client belongs to another environment than Environment (appsettings.json) - " +
+		"token request of client misspelt at https://ver2.maskinporten.no/token: 401 invalid_client: "
+	if !errors.Is(err, httpclient.ErrUnknownClient) || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got %v, want the sources of ClientId and Environment", err)
 	}
 }

@@ -52,9 +52,9 @@ func TestPastedSecrets(t *testing.T) {
 				printed++
 				t.Errorf("%s in %s: got it printed, want it hidden:\n%s", name, setting, out)
 			}
-			want := "httpclient: settings: " + setting + " (appsettings.json) looks like "
+			want := "httpclient: " + setting + " (appsettings.json) looks like "
 			if name == password {
-				want = "httpclient: settings: " + setting + " (appsettings.json) "
+				want = "httpclient: " + setting + " (appsettings.json) "
 			}
 			if sent || !strings.Contains(out, want) {
 				t.Errorf("%s in %s: got sent: %t, want it refused by name and source:\n%s", name, setting, sent, out)
@@ -138,7 +138,7 @@ func TestPastedInCode(t *testing.T) {
 			t.Parallel()
 			s := settingsOf(t, newDouble(t), nil)
 			c.change(&s)
-			if err := s.Validate(); !strings.Contains(message(err), "httpclient: settings: "+c.want) {
+			if err := s.Validate(); !strings.Contains(message(err), "httpclient: "+c.want) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 			if source, err := httpclient.NewTokenSource(s); err == nil || source != nil {
@@ -155,11 +155,11 @@ func TestMisplacedHidesNothing(t *testing.T) {
 	s.ClientID, s.EncodedJWK = s.EncodedJWK.Reveal(), httpclient.NewSecret(`"`+s.EncodedJWK.Reveal()+`"`)
 	s.ConsumerOrgNo, s.Resource = "5", "a b"
 	s.ExchangeToAltinnToken, s.TokenExchangeEnvironment, s.EnterpriseUserName = true, "tt2", httpclient.NewSecret("u")
-	const want = "httpclient: settings: ClientId looks like base64 of a private key (JWK): it belongs in EncodedJwk\n" +
-		"EncodedJwk is in quotation marks: remove them\n" +
-		"httpclient: settings: Resource is not a text of at most 2,000 printable characters\n" +
-		"ConsumerOrgNo is not an organisation number: nine digits\n" +
-		`TokenExchangeEnvironment is "tt2": use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL`
+	const want = "httpclient: ClientId looks like base64 of a private key (JWK): it belongs in EncodedJwk\n" +
+		"httpclient: EncodedJwk is in quotation marks: remove them\n" +
+		"httpclient: Resource is not a text of at most 2,000 printable characters\n" +
+		"httpclient: ConsumerOrgNo is not an organisation number: nine digits\n" +
+		`httpclient: TokenExchangeEnvironment is "tt2": use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL`
 	if err := s.Validate(); message(err) != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

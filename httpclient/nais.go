@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/portnokkel/portnokkel/internal/paste"
 )
 
 // tokenEndpointSetting is what errors call the endpoint that FromNAIS found.
@@ -43,7 +45,7 @@ func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 	}
 	issuer, ok := strings.CutSuffix(wellKnown, metadataPath)
 	if !ok {
-		return s, fmt.Errorf("httpclient: settings: %s does not end with %s", variable, metadataPath)
+		return s, fmt.Errorf("httpclient: %s must end with %s", variable, metadataPath)
 	}
 	if s.Authority == "" {
 		s.Authority = issuer
@@ -51,7 +53,22 @@ func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 		s.spelt["Authority"] = variable
 	}
 	if issuerOf(s.Authority) != issuerOf(issuer) {
-		return s, errors.New("httpclient: settings: MASKINPORTEN_ISSUER and MASKINPORTEN_WELL_KNOWN_URL name different issuers")
+		return s, errors.New("httpclient: MASKINPORTEN_ISSUER and MASKINPORTEN_WELL_KNOWN_URL name different issuers: keep one of them")
 	}
 	return s, nil
+}
+
+// useTokenEndpoint takes the endpoint that FromNAIS found, for its own issuer.
+func (s *MaskinportenSettings) useTokenEndpoint(env *environment) error {
+	if s.tokenEndpoint == "" || s.Authority == "" || issuerOf(s.Authority) != s.tokenIssuer {
+		return nil
+	}
+	env.tokenEndpoint = s.tokenEndpoint
+	if what := paste.Problem(s.tokenEndpoint, maxAddress); what != "" {
+		return fmt.Errorf("%s %s", s.name(tokenEndpointSetting), what)
+	}
+	if err := checkURL(s.tokenEndpoint); err != nil {
+		return fmt.Errorf("%s %w", s.name(tokenEndpointSetting), err)
+	}
+	return nil
 }
