@@ -98,7 +98,8 @@ type TokenError struct {
 	date time.Time
 }
 
-// Error tells it in one line: what to do, and after a dash what happened.
+// Error tells it in one line: what to do, and after a dash what happened. It has as many
+// of the server's words as a line of a log has room for.
 func (e *TokenError) Error() string {
 	if e == nil {
 		return "httpclient: no error"
@@ -116,7 +117,8 @@ func (e *TokenError) Error() string {
 		b.WriteString(" at " + e.URL)
 	}
 	b.WriteString(": ")
-	b.WriteString(e.cause())
+	status, words := e.cause()
+	b.WriteString(status + cut(printable(words), max(minWords, maxLine-b.Len()-len(status))))
 	if !e.Since.IsZero() {
 		fmt.Fprintf(&b, " (failing since %s, next try at %s UTC)", e.Since.UTC().Format(time.TimeOnly), e.RetryAt.UTC().Format(time.TimeOnly))
 	}
@@ -124,22 +126,21 @@ func (e *TokenError) Error() string {
 }
 
 // cause is what the server answered, or what lies below.
-func (e *TokenError) cause() string {
+func (e *TokenError) cause() (status, words string) {
 	if e.StatusCode == 0 {
-		return cut(printable(problems.OneLine(e.Err)), maxWords)
+		return "", problems.OneLine(e.Err)
 	}
-	status := strconv.Itoa(e.StatusCode) + " "
+	status = strconv.Itoa(e.StatusCode) + " " + cut(e.Code, minWords)
 	if e.Code == "" {
 		status += http.StatusText(e.StatusCode)
 	}
-	status += cut(e.Code, maxWords)
 	switch {
 	case e.Description != "":
-		return status + ": " + cut(e.Description, maxWords)
+		return status + ": ", e.Description
 	case e.Code == "" && e.Err != nil && !isSentinel(e.Err):
-		return status + ": " + e.Err.Error()
+		return status + ": ", e.Err.Error()
 	}
-	return status
+	return status, ""
 }
 
 // Unwrap gives [errors.Is] the cause, and [ErrTemporary] if it applies.

@@ -42,7 +42,7 @@ func TestRefusals(t *testing.T) {
 		{"audience", "invalid_grant", "Invalid JWT claim aud (MP-110)", "MP-110", nil, "check Environment: the assertion was made for another environment's issuer"},
 		{"certificate of another environment", "invalid_grant", "MP-120: signed with an invalid certificate", "MP-120", nil, keyID + "a test certificate does not work in production, nor the reverse"},
 		{"expired key", "invalid_grant", "Expired key", "", httpclient.ErrExpiredKey, keyID + "the registration of key for-tests-only (RSA 2048) ended; register it again or make a new key"},
-		{"unknown key", "invalid_grant", "Invalid assertion. Client authentication failed. Unknown key identifier (kid) for client", "", httpclient.ErrUnknownKey, keyID + "key for-tests-only (RSA 2048) is not registered on the client; a new key takes up to 2 minutes to work"},
+		{"unknown key", "invalid_grant", "Invalid assertion. Client authentication failed. Unknown key identifier (kid) for client", "", httpclient.ErrUnknownKey, keyID + "key for-tests-only (RSA 2048) is not registered on the client; a new one takes up to 2 minutes to work"},
 		{"parameter", "invalid_request", "MP-011 Invalid parameter value", "MP-011", nil, "check Resource and ConsumerOrgNo: a value is malformed"},
 		{"used grant", "invalid_grant", "Grant is used before", "", nil, "report this as a bug: the assertion was used before"},
 		{"organisation number", "invalid_grant", "MP-122 organization number", "MP-122", nil, keyID + "use an enterprise certificate of the organisation that owns the client"},

@@ -50,3 +50,6 @@ const DefaultCacheSize = defaultCacheSize
 func ExchangeThrough(s *TokenSource, transport http.RoundTripper) {
 	s.open().exchanger.endpoint.transport = transport
 }
+
+// Refusing is how many hosts are remembered that refuse tokens.
+func Refusing(s *TokenSource) int { return int(s.open().refusals.remembered.Load()) }

@@ -22,7 +22,7 @@ type knownRefusal struct {
 var knownRefusals = []knownRefusal{
 	{
 		texts: []string{"unknown key identifier", "unknown kid"}, kind: ErrUnknownKey, clientWide: true, identity: true,
-		cure: "check {kid}: {keyid} is not registered on the client; a new key takes up to 2 minutes to work",
+		cure: "check {kid}: {keyid} is not registered on the client; a new one takes up to 2 minutes to work",
 	},
 	{
 		code: "MP-110", texts: []string{"invalid jwt claim aud", "claim aud"}, clientWide: true,

@@ -84,9 +84,13 @@ const (
 	maxAnswer = 1 << 20
 	// maxQuote is how much of an error's field is kept, in characters.
 	maxQuote = 1000
-	// maxWords is how much of a server's words an error's text has, in characters. A text
-	// is for a line of a log; the error's fields have more.
-	maxWords = 200
+	// maxLine is how long an error's text grows by a server's words, in characters: it is
+	// for a line of a log. The error's fields have more. minWords of them are there in any
+	// case.
+	maxLine  = 380
+	minWords = 80
+	// maxWords is how much is shown of a list of scopes, and of an API's words.
+	maxWords = 120
 	// redactFrom is the length from which a run of a secret's characters is redacted
 	// in a server's words.
 	redactFrom = 16

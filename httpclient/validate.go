@@ -56,7 +56,8 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	p, wrong := rest.check(now, keys)
 	if len(misplaced) > 0 {
 		// What is missing now is not missing, and was reported.
-		wrong = append(misplaced, slices.DeleteFunc(wrong, func(err error) bool { return errors.Is(err, ErrMissing) })...)
+		others := slices.DeleteFunc(wrong, func(err error) bool { return errors.Is(err, ErrMissing) })
+		wrong = slices.Concat(misplaced, others)
 	}
 	if len(wrong) > 0 {
 		return plan{}, prefixed(wrong)

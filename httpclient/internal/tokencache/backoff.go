@@ -8,10 +8,10 @@ import (
 // backoff remembers that fetching one key failed, so that callers do not each ask
 // again.
 type backoff struct {
-	err      error // nil: the last fetch succeeded
-	count    int   // how often the pause has grown
-	failures int   // fetches that failed in a row, since since
-	since    Instant
+	err      error    // nil: the last fetch succeeded
+	count    int      // how often the pause has grown
+	failures int      // fetches that failed in a row
+	since    Instant  // when the first of them failed
 	until    Instant  // no fetch before this moment
 	end      *Instant // of the value that was in use at the failure; nil without one
 }
