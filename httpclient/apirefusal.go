@@ -98,16 +98,15 @@ func (r *apiRefusals) remember(host string) *apiHost {
 	return h
 }
 
-// noteAnswer looks at an API's answer to a token of ours. replaced tells that the token
-// was got because the one before it was rejected.
-func (s *source) noteAnswer(req *http.Request, resp *http.Response, request *tokenRequest, token *Token, replaced bool) {
+// noteAnswer looks at an API's answer to a token of ours.
+func (s *source) noteAnswer(req *http.Request, resp *http.Response, request *tokenRequest, token *Token) {
 	clock := s.maskinporten.clock
 	if !isRefusal(resp.StatusCode) {
 		s.refusals.accepted(req.URL.Host, resp.StatusCode, clock)
 		return
 	}
 	now := clock()
-	if !replaced && now.Since(token.issued) > freshToken {
+	if now.Since(token.issued) > freshToken {
 		return
 	}
 	if s.refusals.refused(req.URL.Host, resp.StatusCode, now) {

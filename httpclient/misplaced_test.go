@@ -107,6 +107,7 @@ func pasteInto(t *testing.T, setting, secret string) (out string, sent bool) {
 func TestPastedElsewhere(t *testing.T) {
 	t.Parallel()
 	secrets := pastetest.Secrets(t, "../testdata/keys")
+	secrets["base64url of a short JWK"] = encodedURL(`{"kty":"oct","k":"CANARY-0123456789"}`)
 	inputs := map[string]func(context.Context, string) context.Context{
 		"ContextWithScope":       func(ctx context.Context, s string) context.Context { return httpclient.ContextWithScope(ctx, s) },
 		"ContextWithResource":    httpclient.ContextWithResource,

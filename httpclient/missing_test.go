@@ -108,7 +108,7 @@ func TestUnknownKeyThatIsASecret(t *testing.T) {
 	t.Parallel()
 	var out logs
 	s := settingsOf(t, newDouble(t), nil)
-	s.Origin = from(map[string]string{})
+	s.Origin = func(key string) httpclient.Origin { return httpclient.Origin{Source: "argument --" + key} }
 	if err := s.Parse(map[string]any{keyFile(t, "client.jwk.json"): "x", strings.Repeat("k", 101): "y"}); err != nil {
 		t.Fatal(err)
 	}

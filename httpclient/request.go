@@ -183,10 +183,10 @@ func ContextWithSystemUser(ctx context.Context, user SystemUser) context.Context
 		if !isOrgNo(orgNo) {
 			o.problem("ContextWithSystemUser", "OrgNo is not an organisation number: nine digits")
 		}
-		if what := paste.Kind(user.ExternalRef); what != "" {
-			o.problem("ContextWithSystemUser", "ExternalRef looks like "+what)
-		} else if !externalRef.MatchString(user.ExternalRef) {
+		if !externalRef.MatchString(user.ExternalRef) {
 			o.problem("ContextWithSystemUser", "ExternalRef has another character than letters, digits, _ and -, or more than 255")
+		} else if user.ExternalRef != "" && paste.Kind(user.ExternalRef) != "" {
+			o.problem("ContextWithSystemUser", "ExternalRef looks like "+paste.Kind(user.ExternalRef))
 		}
 		o.setDetails("ContextWithSystemUser", systemUserDetails{
 			Type:        typeSystemUser,

@@ -77,7 +77,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.noteAnswer(req, resp, request, token, false)
+	s.noteAnswer(req, resp, request, token)
 	if resp.StatusCode != http.StatusUnauthorized {
 		return resp, nil
 	}
@@ -266,7 +266,7 @@ func (s *source) again(base http.RoundTripper, req *http.Request, first *http.Re
 	_ = first.Body.Close()
 	resp, err := s.send(base, replay, req)
 	if err == nil {
-		s.noteAnswer(req, resp, request, newer, true)
+		s.noteAnswer(req, resp, request, newer)
 	}
 	return resp, err
 }
