@@ -489,8 +489,8 @@ func TestBadInput(t *testing.T) {
 				kv["ClientSecret"], kv["TenantId"] = "", nil
 				w.file(t, "appsettings.Production.json", map[string]any{"kvSetting": kv})
 			},
-			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: ClientId (appsettings.json) is missing: set it to the client's id in Maskinporten` + "\n" +
-				"httpclient: EncodedJwk (appsettings.json) is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)\n" +
+			want: `fxmodule: client "altinn" from section MaskinportenSettings: httpclient: ClientId (appsettings.json) is missing: set it to the client's id in Maskinporten - looked for variable MaskinportenSettings__ClientId, key MaskinportenSettings:ClientId and, with a vault, secret MaskinportenSettings--ClientId` + "\n" +
+				"httpclient: EncodedJwk (appsettings.json) is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path) - looked for variable MaskinportenSettings__EncodedJwk, key MaskinportenSettings:EncodedJwk and, with a vault, secret MaskinportenSettings--EncodedJwk\n" +
 				looked + "\nno Key Vault connected: kvSetting lacks TenantId, ClientSecret",
 		},
 		{

@@ -20,6 +20,8 @@ func (missingError) Is(target error) bool { return target == ErrMissing }
 func (s *MaskinportenSettings) missing(canonical []string, cure string) error {
 	told := s.instead(canonical)
 	for _, key := range s.meant(canonical) {
+		// The provider may have found it as well.
+		told = slices.DeleteFunc(told, func(clause string) bool { return strings.Contains(clause, key) })
 		switch name, distance := nearest(key); {
 		case distance == 0:
 			cure = "rename " + s.from(key) + " to " + name
@@ -34,15 +36,35 @@ func (s *MaskinportenSettings) missing(canonical []string, cure string) error {
 	return missingError(text)
 }
 
+// lookedFor begins the clause of an Instead that tells the exact names.
+const lookedFor = "looked for "
+
 // instead tells what is there in the place of a missing setting, by any of its names.
+// What is there is told once each. Which names were looked for is told of one setting:
+// the first that has something in its place, or else the usual one.
 func (s *MaskinportenSettings) instead(canonical []string) (told []string) {
 	if s.Origin == nil {
 		return nil
 	}
-	for _, name := range canonical {
-		if instead := s.Origin(name).Instead; instead != "" && !slices.Contains(told, instead) {
-			told = append(told, instead)
+	looked, hasNear := "", false
+	for i, name := range canonical {
+		near, names := "", s.Origin(name).Instead
+		if at := strings.LastIndex(names, lookedFor); at >= 0 {
+			near, names = strings.TrimSuffix(names[:at], "; "), names[at:]
+		} else {
+			near, names = names, ""
 		}
+		if i == 0 || near != "" && !hasNear {
+			looked, hasNear = names, near != ""
+		}
+		for clause := range strings.SplitSeq(near, "; ") {
+			if clause != "" && !slices.Contains(told, clause) {
+				told = append(told, clause)
+			}
+		}
+	}
+	if looked != "" {
+		told = append(told, looked)
 	}
 	return told
 }

@@ -37,11 +37,21 @@ func TestMissingSettings(t *testing.T) {
 		"what the provider knows":    {map[string]any{"ClientId": nil}, lacking(map[string]string{"ClientId": "the secret X is disabled"}), "ClientId is missing: set it to the client's id in Maskinporten - the secret X is disabled"},
 		"both":                       {map[string]any{"ClientId": nil, "Clientd": 1}, lacking(map[string]string{"ClientId": "the secret X is disabled"}), "ClientId is missing: set it to the client's id in Maskinporten - Clientd is not a setting; the secret X is disabled"},
 		"renamed, and more is known": {map[string]any{"ClientId": nil, "Client-Id": 1}, lacking(map[string]string{"ClientId": "the secret X is disabled"}), "ClientId is missing: rename Client-Id (appsettings.json) to ClientId - the secret X is disabled"},
+		"found by both":              {map[string]any{"ClientId": nil, "Client-Id": 1}, lacking(map[string]string{"ClientId": "the secret A--Client-Id is there; looked for a"}), "ClientId is missing: rename Client-Id (appsettings.json) to ClientId - looked for a"},
 		"a key of another kind":      {map[string]any{"EncodedJwk": nil, "Encoded-X509": "x"}, lacking(nil), "EncodedJwk is missing: rename Encoded-X509 (appsettings.json) to EncodedX509"},
 		"a key by its other name":    {map[string]any{"EncodedJwk": nil, "jwk_base64": "x"}, lacking(nil), "EncodedJwk is missing: rename jwk_base64 (appsettings.json) to JwkBase64"},
 		"keys of all kinds": {
 			map[string]any{"EncodedJwk": nil},
 			lacking(map[string]string{"EncodedJwk": "a", "Jwk": "b", "EncodedX509": "a", "CertificatePkcs12Path": "c"}), key + " - a; b; c",
+		},
+		"the names of one of the keys": {
+			map[string]any{"EncodedJwk": nil},
+			lacking(map[string]string{"EncodedJwk": "looked for a", "Jwk": "looked for b", "EncodedX509": "looked for c"}), key + " - looked for a",
+		},
+		"the names of the one that is near": {
+			map[string]any{"EncodedJwk": nil},
+			lacking(map[string]string{"EncodedJwk": "looked for a", "Jwk": "the secret B is disabled; looked for b", "EncodedX509": "the secret B is disabled; and C; looked for c"}),
+			key + " - the secret B is disabled; and C; looked for b",
 		},
 		"the environment": {
 			map[string]any{"Environment": nil, "Env-ironment": "test"},

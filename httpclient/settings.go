@@ -115,7 +115,8 @@ type Origin struct {
 	// zero if it is from elsewhere or the vault does not say.
 	Created, Expires time.Time
 	// Instead tells, of a setting that is missing, what is there in its place. Errors
-	// about the missing setting end with it.
+	// about the missing setting end with it. Several clauses are joined by "; ". The last
+	// one may begin with "looked for" and tell the exact names.
 	Instead string
 }
 
