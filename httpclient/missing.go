@@ -48,11 +48,9 @@ func (s *MaskinportenSettings) instead(canonical []string) (told []string) {
 	}
 	looked, hasNear := "", false
 	for i, name := range canonical {
-		near, names := "", s.Origin(name).Instead
-		if at := strings.LastIndex(names, lookedFor); at >= 0 {
-			near, names = strings.TrimSuffix(names[:at], "; "), names[at:]
-		} else {
-			near, names = names, ""
+		near, names := s.Origin(name).Instead, ""
+		if at := strings.LastIndex(near, lookedFor); at >= 0 {
+			near, names = strings.TrimSuffix(near[:at], "; "), near[at:]
 		}
 		if i == 0 || near != "" && !hasNear {
 			looked, hasNear = names, near != ""
