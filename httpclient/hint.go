@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // knownRefusal is one way in which Maskinporten says no. Its code is often absent
@@ -118,6 +119,7 @@ var knownRefusals = []knownRefusal{
 // hints is what is known of a request, for the cure of a refusal.
 type hints struct {
 	key     *Key
+	now     time.Time
 	scope   string                      // asked for
 	details string                      // asked for: authorization_details
 	name    func(setting string) string // what to call a setting
@@ -141,7 +143,7 @@ func (h hints) fill(cure, clock string, others bool) string {
 		case "{keyalg}":
 			return h.key.named(true)
 		case "{end}":
-			return h.key.ended()
+			return h.key.ended(h.now)
 		case "{behind}", "{ahead}":
 			if clock == "" {
 				clock = map[string]string{"{behind}": "behind", "{ahead}": "ahead of"}[p] + " Maskinporten's"

@@ -34,7 +34,7 @@ type Key struct {
 	kidSetting          string    // the source of its id, if that is another one
 	bits                int       // of the RSA modulus
 	notBefore, notAfter time.Time // of the leaf certificate
-	end                 time.Time // of the registration, as the JWK says; zero without it
+	end                 time.Time // of the registration, as far as is known; zero if it is not
 }
 
 // KeyID is the id that the key is registered under. It is empty if a certificate
@@ -86,15 +86,12 @@ func (k *Key) named(algorithm bool) string {
 
 const day = "2006-01-02"
 
-// ended tells when the key came to its end, if that is known.
-func (k *Key) ended() string {
-	switch {
-	case !k.end.IsZero():
-		return " on " + k.end.Format(day)
-	case !k.notAfter.IsZero():
-		return " on " + k.notAfter.Format(day)
+// ended tells when the key came to its end, if that is known and not still to come.
+func (k *Key) ended(now time.Time) string {
+	if k.end.IsZero() || !k.end.Before(now) {
+		return ""
 	}
-	return ""
+	return " on " + k.end.Format(day)
 }
 
 // check refuses a certificate outside of its time. The cure follows the setting.
@@ -206,6 +203,9 @@ func (s *MaskinportenSettings) jwkKey() (*Key, error) {
 		return nil, fmt.Errorf("%s %w", setting, err)
 	}
 	key.setting = setting
+	if key.end.IsZero() {
+		key.end = s.origin(s.keysGiven()[0]).Expires
+	}
 	if s.KeyID != "" {
 		key.kidSetting = s.name("Kid")
 	}

@@ -24,7 +24,7 @@ func refuses(code, words string) faulttest.Fault {
 // What is known of the key, the scope and the request stands in the error.
 func TestKnownFacts(t *testing.T) {
 	t.Parallel()
-	ends := time.Date(2027, 3, 4, 5, 6, 7, 0, time.UTC)
+	ends := epoch.Add(-time.Hour)
 	jwk := func(member string, value any) map[string]any {
 		return map[string]any{"EncodedJwk": encoded(jwkWith(t, map[string]any{member: value}))}
 	}
@@ -34,7 +34,8 @@ func TestKnownFacts(t *testing.T) {
 		want        string
 	}{
 		"the algorithm":                   {jwk("alg", "RS512"), "invalid_grant", "Invalid signature", "registered as key for-tests-only (RSA 2048, RS512)"},
-		"the end of the registration":     {jwk("exp", ends.Unix()), "invalid_grant", "Expired key", "the registration of key for-tests-only (RSA 2048) ended on 2027-03-04;"},
+		"the end of the registration":     {jwk("exp", ends.Unix()), "invalid_grant", "Expired key", "the registration of key for-tests-only (RSA 2048) ended on 1999-12-31;"},
+		"an end that is to come":          {jwk("exp", epoch.Add(time.Hour).Unix()), "invalid_grant", "Expired key", "the registration of key for-tests-only (RSA 2048) ended;"},
 		"an end that is not a number":     {jwk("exp", "soon"), "invalid_grant", "Expired key", "the registration of key for-tests-only (RSA 2048) ended;"},
 		"an end of 0":                     {jwk("exp", 0), "invalid_grant", "Expired key", "the registration of key for-tests-only (RSA 2048) ended;"},
 		"several scopes":                  {map[string]any{"Scope": "b:c a:b"}, "invalid_scope", "no", "check Scope: one of a:b, b:c is misspelt"},
@@ -51,15 +52,26 @@ func TestKnownFacts(t *testing.T) {
 	}
 }
 
-// The end of a certificate is told as well, and which function asked for the details.
+// The end of a secret is told as well, and which function asked for the details.
 func TestKnownFactsOfRequests(t *testing.T) {
 	t.Parallel()
 	leaf, authorities := enterprise(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
 	srv := newDouble(t)
 	srv.Faults.Add(refuses("invalid_grant", "Expired key"))
 	_, err := sourceOf(t, srv, map[string]any{"EncodedJwk": "", "EncodedX509": certificateSetting(t, leaf, authorities)}).Token(t.Context())
-	if want := "the registration of the certificate's key (RSA 2048) ended on " + leaf.cert.NotAfter.Format("2006-01-02") + ";"; !strings.Contains(message(err), want) {
+	if want := "the registration of the certificate's key (RSA 2048) ended;"; !strings.Contains(message(err), want) {
 		t.Errorf("got %v, want %s", err, want)
+	}
+	srv.Faults.Add(refuses("invalid_grant", "Expired key"))
+	s := settingsOf(t, srv, nil)
+	s.Origin = func(string) httpclient.Origin { return httpclient.Origin{Expires: epoch} } // of the secret
+	expired, err := httpclient.NewTokenSource(s, httpclient.WithTokenTransport(srv.Transport()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer expired.Close()
+	if _, err := expired.Token(t.Context()); !strings.Contains(message(err), "the registration of key for-tests-only (RSA 2048) ended on 2000-01-01;") {
+		t.Errorf("got %v, want the end that the secret has", err)
 	}
 	source := sourceOf(t, srv, nil)
 	user := httpclient.ContextWithSystemUser(t.Context(), httpclient.SystemUser{OrgNo: "991825827"})

@@ -142,7 +142,7 @@ func (m *maskinporten) attempt(ctx context.Context, request tokenRequest, key *K
 	m.log.step(ctx, "asking for a Maskinporten token", slog.String("url", endpoints.token), slog.String("issuer", endpoints.issuer),
 		slog.String("client_id", m.clientID), slog.String("key", key.String()), slog.String("scope", showScope(request.scope)))
 	err = m.endpoint.call(ctx, tokenPost(endpoints.token, signed, request, func(r refused) verdict {
-		return explain(r, hints{key: key, scope: request.scope, details: request.details, name: m.naming(request), mixed: m.mixed})
+		return explain(r, hints{key: key, now: at.start.Time(), scope: request.scope, details: request.details, name: m.naming(request), mixed: m.mixed})
 	}), func(a *answer) error {
 		token, err = parseToken(a, request.scope)
 		return err
