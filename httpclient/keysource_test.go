@@ -185,12 +185,13 @@ func TestKeySourcesThatFail(t *testing.T) {
 		is     error
 		want   string
 	}{
-		"none":    {keys(), httpclient.ErrTemporary, "httpclient: check what WithKeySource was given - signing key of client maskinportentest-client: it gave no key"},
-		"nil":     {keys(nil), nil, "httpclient: check what WithKeySource was given - signing key of client maskinportentest-client: it gave a key that is nil or zero"},
-		"zero":    {keys(new(httpclient.Key)), nil, "it gave a key that is nil or zero"},
-		"failing": {httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return nil, broken }), broken, "the device is locked"},
-		"expired": {keys(expired), httpclient.ErrExpiredKey, "httpclient: check the key source: order a new certificate - signing key of client maskinportentest-client: the certificate expired on " + old.cert.NotAfter.Format("2006-01-02")},
-		"locked":  {keys(locked), broken, "key for-tests-only (RS256) does not sign: failed "},
+		"none":     {keys(), httpclient.ErrTemporary, "httpclient: check what WithKeySource was given - signing key of client maskinportentest-client: it gave no key"},
+		"nil":      {keys(nil), nil, "httpclient: check what WithKeySource was given - signing key of client maskinportentest-client: it gave a key that is nil or zero"},
+		"zero":     {keys(new(httpclient.Key)), nil, "it gave a key that is nil or zero"},
+		"failing":  {httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return nil, broken }), broken, "the device is locked"},
+		"in lines": {httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return nil, errors.New("one\n\ttwo\x00") }), nil, "httpclient: check what WithKeySource was given - signing key of client maskinportentest-client: one; two "},
+		"expired":  {keys(expired), httpclient.ErrExpiredKey, "httpclient: check the key source: order a new certificate - signing key of client maskinportentest-client: the certificate expired on " + old.cert.NotAfter.Format("2006-01-02")},
+		"locked":   {keys(locked), broken, "key for-tests-only (RS256) does not sign: failed "},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
