@@ -24,8 +24,6 @@ type endpoint struct {
 	transport http.RoundTripper
 	clock     tokencache.Clock
 	guards    *guards
-	// unfit is what to do about an answer that is not the documented one.
-	unfit string
 	// address is the setting that says where the endpoint is.
 	address string
 }
@@ -91,10 +89,10 @@ func (e *endpoint) call(ctx context.Context, r request, parse func(*answer) erro
 		return refusal(at, a, r)
 	}
 	if page := netcause.PageOf(a.status, a.header, a.body); page != nil {
-		return badAnswer(at, a, page, page.Cure(at.setting()))
+		return badAnswer(at, a, page)
 	}
 	if err := parse(a); err != nil {
-		return badAnswer(at, a, err, e.unfit)
+		return badAnswer(at, a, err)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (s *MaskinportenSettings) environment() (environment, error) {
 		setting, value = s.name("Authority"), s.Authority
 	}
 	if value == "" {
-		return environment{}, missing(`%s is missing: set it to "test" or "prod", or to the URL of an issuer`, setting)
+		return environment{}, s.missing([]string{"Environment", "Authority"}, `set it to "test" or "prod", or to the URL of an issuer`)
 	}
 	env, err := lookupEnvironment(value)
 	if err != nil {
@@ -100,8 +100,8 @@ func (s *MaskinportenSettings) platform(env environment) (string, error) {
 	setting, value := s.name("TokenExchangeEnvironment"), s.TokenExchangeEnvironment
 	if value == "" {
 		if env.platform == "" {
-			return "", missing(`%s is missing: %s exchanges tokens and the issuer is not Maskinporten's own; `+
-				`set it to "tt02", "prod" or the platform's base URL`, setting, s.name("ExhangeToAltinnToken"))
+			return "", s.missing([]string{"TokenExchangeEnvironment"}, fmt.Sprintf(`set it to "tt02", "prod" or the platform's base URL, or turn off %s: `+
+				`the issuer is not Maskinporten's own`, s.name("ExhangeToAltinnToken")))
 		}
 		return env.platform, nil
 	}

@@ -95,7 +95,7 @@ func TestQuote(t *testing.T) {
 func TestErrorsOfTheCache(t *testing.T) {
 	t.Parallel()
 	err := tokencache.ErrNoResult
-	if got := dated(err, time.Now(), time.Now()); got != err { //nolint:errorlint // the error itself
+	if got := dated(err, 2, time.Now(), time.Now()); got != err { //nolint:errorlint // the error itself
 		t.Errorf("dated: got %v, want %v", got, err)
 	}
 	if got := shared(err); got != err { //nolint:errorlint // the error itself

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
+	"github.com/portnokkel/portnokkel/internal/problems"
 )
 
 // fetch gets a token from the servers, for the cache. The result of the request's last
@@ -77,7 +78,7 @@ func (s *source) fromAltinn(ctx context.Context, request tokenRequest, from *Tok
 // kept tells that a token could not be refreshed ahead of its end.
 func (s *source) kept(_ tokenRequest, token *Token, err error) {
 	s.log.warn(context.Background(), "could not refresh the token; the one in use is kept", slog.String("client_id", s.clientID),
-		slog.Any("token", token), slog.String("error", explained(err).Error()))
+		slog.Any("token", token), slog.String("error", problems.OneLine(explained(err))))
 }
 
 // explained puts the cache's own errors into this package's words.
