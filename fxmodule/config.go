@@ -2,16 +2,17 @@ package fxmodule
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
+	"reflect"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/knadh/koanf/v2"
 	"go.uber.org/fx"
 
 	"github.com/portnokkel/portnokkel/provider"
 )
 
-// ConfigOption changes what [Config] reads.
+// ConfigOption changes what [Config] reads. A nil ConfigOption changes nothing.
 type ConfigOption func(*config)
 
 type config struct {
@@ -36,6 +37,15 @@ func KeyVault(vault provider.ConnectConfig) ConfigOption {
 // Config provides a [*koanf.Koanf] with the application's settings, read as
 // [provider.Load] does, and a [*provider.Origins] that tells where each setting
 // came from. It reads when the first of them is asked for, and only then.
+//
+// The graph may say more. What the options say wins over it, field by field.
+//
+//   - A [*slog.Logger] gets the warnings, and why the application cannot start.
+//   - A [provider.AppConfig] and a [provider.ConnectConfig] fill the fields that
+//     [AppConfig] and [KeyVault] leave zero. A test adds them with [fx.Supply] to point
+//     a whole application to its files and its test servers.
+//   - An [azcore.TokenCredential] reads the vault, unless one of the two above has a
+//     Credential or CredentialOptions.
 func Config(opts ...ConfigOption) fx.Option {
 	var c config
 	for _, opt := range opts {
@@ -43,14 +53,17 @@ func Config(opts ...ConfigOption) fx.Option {
 			opt(&c)
 		}
 	}
-	return fx.Module("portnokkel.config", fx.Supply(c, fx.Private), fx.Provide(newKoanf))
+	return fx.Module("portnokkel.config", enrol(member{}), fx.Supply(c, fx.Private), fx.Provide(newKoanf))
 }
 
 type configParams struct {
 	fx.In
 
-	Config config
-	Logger *slog.Logger `optional:"true"`
+	Config     config
+	Roster     roster
+	App        provider.AppConfig     `optional:"true"`
+	Vault      provider.ConnectConfig `optional:"true"`
+	Credential azcore.TokenCredential `optional:"true"`
 }
 
 type configResult struct {
@@ -61,12 +74,15 @@ type configResult struct {
 }
 
 func newKoanf(p configParams) (configResult, error) {
-	app, vault := p.Config.app, p.Config.vault
+	app, vault := p.settings()
+	if vault.Credential == nil && isZero(vault.CredentialOptions) && !isNil(p.Credential) {
+		vault.Credential = p.Credential.GetToken
+	}
 	if app.Logger == nil {
-		app.Logger = p.Logger
+		app.Logger = p.Roster.Logger
 	}
 	if vault.Logger == nil {
-		vault.Logger = p.Logger
+		vault.Logger = p.Roster.Logger
 	}
 	if app.Origins == nil {
 		app.Origins = vault.Origins
@@ -76,7 +92,37 @@ func newKoanf(p configParams) (configResult, error) {
 	}
 	k, err := provider.Load(context.Background(), app, vault)
 	if err != nil {
-		return configResult{}, fmt.Errorf("fxmodule: configuration: %w", err)
+		return configResult{}, p.Roster.failed(&startError{cause: err})
 	}
 	return configResult{Koanf: k, Origins: app.Origins}, nil
+}
+
+// settings are the options' with what the graph adds. Of two fields that exclude one
+// another, the graph's is left out.
+func (p configParams) settings() (provider.AppConfig, provider.ConnectConfig) {
+	app, vault := p.Config.app, p.Config.vault
+	if app.FS != nil || app.Dir != "" {
+		p.App.FS, p.App.Dir = nil, ""
+	}
+	if vault.Credential != nil {
+		p.Vault.CredentialOptions = azidentity.ClientSecretCredentialOptions{}
+	}
+	if !isZero(vault.CredentialOptions) {
+		p.Vault.Credential = nil
+	}
+	vault.Config = filled(vault.Config, p.Vault.Config)
+	return filled(app, p.App), filled(vault, p.Vault)
+}
+
+func isZero(v any) bool { return reflect.ValueOf(v).IsZero() }
+
+// filled is a struct whose zero fields are those of another.
+func filled[T any](first, second T) T {
+	to, from := reflect.ValueOf(&first).Elem(), reflect.ValueOf(second)
+	for i := range to.NumField() {
+		if to.Field(i).IsZero() {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	return first
 }

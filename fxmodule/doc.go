@@ -2,6 +2,7 @@
 // [go.uber.org/fx], by name.
 //
 //	fx.New(
+//		fxmodule.Quiet(),          // fx says why a start failed, once, and no more
 //		fxmodule.Config(),         // *koanf.Koanf: settings files, then Key Vault
 //		fxmodule.Module("altinn"), // *http.Client name:"altinn"
 //		fx.Invoke(func(p struct {
@@ -29,7 +30,23 @@
 //
 // Constructors make no call to Maskinporten. Config's does call the vault. fx bounds
 // hooks and not constructors, so the Timeout of [provider.Config] bounds that call.
-// Stopping the application closes the token sources.
+// Stopping the application closes the token sources. An application that was stopped
+// does not start again: make it anew.
 //
-// A [*slog.Logger] in the graph is used if there is one, else [slog.Default].
+// # When it does not start
+//
+// One record at level Error says why, in one line: the setting and what to do first,
+// the circumstances after it. It is there with every logger of fx, and before fx's own
+// lines. It goes to the graph's [*slog.Logger] if there is one, else to [slog.Default].
+// The error that fx returns wraps the same one, with one problem a line.
+//
+// A client that no module provides, or that is asked for without a name, has such a
+// record too. It lists the names there are. Failures that are not of this package are
+// not logged, except by [Quiet].
+//
+// # In tests
+//
+// A test of one's own code replaces the client. A test of the whole application adds to
+// the graph where the settings are and how the test servers are reached: see [Config],
+// [Module] and the example.
 package fxmodule

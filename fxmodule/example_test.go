@@ -2,6 +2,7 @@ package fxmodule_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 	"github.com/portnokkel/portnokkel/provider"
+	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
 
 // report is an application's own code: it asks for the client by name.
@@ -64,6 +66,59 @@ func Example() {
 	if err := app.Start(context.Background()); err != nil {
 		fmt.Println(err)
 		return
+	}
+	if err := app.Stop(context.Background()); err != nil {
+		fmt.Println(err)
+	}
+	// Output: 200 3 instances
+}
+
+// newApp is a whole application, as main runs it. Its options say nothing of tests.
+func newApp(more ...fx.Option) *fx.App {
+	return fx.New(
+		fxmodule.Quiet(),
+		fxmodule.Config(),
+		fxmodule.Module("altinn", fxmodule.WarmUp()),
+		fx.Invoke(report),
+		fx.Options(more...), // what a test adds
+	)
+}
+
+// A test runs the whole application against both test servers: it only adds to the graph
+// where its settings are, and how the servers are reached.
+func Example_test() {
+	vault := vaulttest.NewServer()
+	defer vault.Close()
+	porten := maskinportentest.NewServer(
+		maskinportentest.WithIssuer("https://test.maskinporten.no/"),
+		maskinportentest.WithPlatform("https://platform.tt02.altinn.no"))
+	defer porten.Close()
+	porten.Handle("/storage/api/v1/instances", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "3 instances")
+	}))
+	vault.Set("MaskinportenSettings--ClientId", porten.ClientID())
+	vault.Set("MaskinportenSettings--EncodedJwk", porten.EncodedJWK())
+	settings, err := json.Marshal(map[string]any{
+		"kvSetting":            vault.KVSetting(),
+		"MaskinportenSettings": map[string]any{"Environment": "test", "Scope": "altinn:serviceowner/instances.read"},
+	})
+	if err != nil {
+		panic(err)
+	}
+
+	app := newApp(
+		fx.Supply(provider.AppConfig{FS: fstest.MapFS{"appsettings.json": {Data: settings}}}),
+		fx.Supply(provider.ConnectConfig{
+			Config:            provider.Config{ClientOptions: vault.ClientOptions()},
+			CredentialOptions: vault.CredentialOptions(),
+		}),
+		fx.Supply(
+			fx.Annotate(httpclient.WithTokenTransport(porten.Transport()), fx.ResultTags(`group:"portnokkel"`)),
+			fx.Annotate(httpclient.WithBaseTransport(porten.Transport()), fx.ResultTags(`group:"portnokkel"`)),
+		),
+	)
+	if err := app.Start(context.Background()); err != nil {
+		fmt.Println(err)
 	}
 	if err := app.Stop(context.Background()); err != nil {
 		fmt.Println(err)

@@ -4,57 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/knadh/koanf/v2"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/fx"
 
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/provider"
 )
-
-// DefaultSection is the section that [Module] reads unless [Section] names another.
-const DefaultSection = "MaskinportenSettings"
-
-// Option changes the client that [Module] provides.
-type Option func(*module)
-
-type module struct {
-	name    string
-	section string
-	client  []httpclient.Option
-	edits   []func(*httpclient.MaskinportenSettings)
-	warmUp  bool
-}
-
-// Section names the section of the configuration to read, in any case. A path in
-// the koanf's own delimiter reaches further down. It must not be empty.
-func Section(name string) Option { return func(m *module) { m.section = name } }
-
-// ClientOptions are passed on to [httpclient.NewTokenSource], such as
-// [httpclient.WithBaseTransport] or [httpclient.WithAllowedHosts]. Given more
-// than once, they add up.
-func ClientOptions(opts ...httpclient.Option) Option {
-	return func(m *module) { m.client = append(m.client, opts...) }
-}
-
-// EditSettings lets the program change the settings after they are read and
-// before they are checked. With it, the section may be missing altogether. Given
-// more than once, all are applied, in their order.
-func EditSettings(edit func(*httpclient.MaskinportenSettings)) Option {
-	return func(m *module) { m.edits = append(m.edits, edit) }
-}
-
-// WarmUp fetches the first token when the application starts, so that a refusal
-// stops the start instead of the first request. It does so for a client that
-// something in the graph asks for: another one is not made.
-//
-// The context given to the start bounds it (for fx.App's Run that is fx's start
-// timeout), and so do the source's own 20 seconds. By default Maskinporten is first
-// asked when a request needs a token.
-func WarmUp() Option { return func(m *module) { m.warmUp = true } }
 
 // Module provides an [*http.Client] and a [*httpclient.TokenSource], both under
 // the given name, made from a section of the graph's [*koanf.Koanf]. A parameter
@@ -66,28 +28,38 @@ func WarmUp() Option { return func(m *module) { m.warmUp = true } }
 // every *http.Client that the graph asks for without a name. It does not start if two
 // modules have the same name either.
 //
-// A [*provider.Origins] in the graph, such as [Config] provides, makes errors
-// about missing settings tell where they were looked for.
+// The graph may have more of what a client is made of. Options that Module is given
+// win over it.
+//
+//   - A [*slog.Logger] gets the warnings, and why the application cannot start.
+//
+//   - A [trace.TracerProvider] and a [metric.MeterProvider] record what the client does.
+//
+//   - Each [httpclient.Option] in the value group "portnokkel" is for every module's
+//     client. The graph does not keep their order. A test reaches its servers so:
+//
+//     fx.Supply(fx.Annotate(httpclient.WithTokenTransport(transport), fx.ResultTags(`group:"portnokkel"`)))
+//
+//   - A [*provider.Origins], such as [Config] provides, makes errors about settings tell
+//     where each came from, and where a missing one was looked for.
 //
 // [fx.Replace] and [fx.Decorate] of the named client change what the graph gets for
 // it. Those of the named token source do not reach the client.
+//
+// Stopping the application closes the token source. To start again, make the
+// application anew: a second start of the same one is an error.
 func Module(name string, opts ...Option) fx.Option {
-	switch {
-	case strings.TrimSpace(name) == "":
-		return fx.Error(errors.New(`fxmodule: Module needs a name, such as "altinn", under which it provides its client`))
-	case strings.Contains(name, "`"):
-		return fx.Error(fmt.Errorf("fxmodule: the name %q holds a backquote, which a field tag cannot", name))
-	}
 	m := module{name: name, section: DefaultSection}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&m)
 		}
 	}
-	if strings.TrimSpace(m.section) == "" {
-		return fx.Error(fmt.Errorf("fxmodule: client %q: Section needs a name, such as %q", name, DefaultSection))
+	if err := m.check(); err != nil {
+		return fx.Module("portnokkel.client", enrol(member{problem: err}))
 	}
 	return fx.Module(fmt.Sprintf("portnokkel.client(%q)", name),
+		enrol(member{client: name}),
 		fx.Supply(m, fx.Private),
 		fx.Provide(newInstance, fx.Private),
 		fx.Provide(
@@ -101,15 +73,21 @@ type moduleParams struct {
 	fx.In
 
 	Module    module
+	Roster    roster
 	Lifecycle fx.Lifecycle
 	Koanf     *koanf.Koanf
-	Origins   *provider.Origins `optional:"true"`
-	Logger    *slog.Logger      `optional:"true"`
+	Origins   *provider.Origins    `optional:"true"`
+	Tracers   trace.TracerProvider `optional:"true"`
+	Meters    metric.MeterProvider `optional:"true"`
+	Options   []httpclient.Option  `group:"portnokkel"`
 }
 
 // instance is what a module's named values share. It has a type of its own so
 // that it meets nothing in the graph.
-type instance struct{ source *httpclient.TokenSource }
+type instance struct {
+	source  *httpclient.TokenSource
+	timeout time.Duration // 0: none
+}
 
 // newInstance appends the hooks itself, so that a client that is not asked for has
 // no hooks.
@@ -117,27 +95,28 @@ func newInstance(p moduleParams) (instance, error) {
 	m := p.Module
 	settings, err := m.settings(p)
 	if err != nil {
-		return instance{}, m.failed(p, err)
+		return instance{}, p.Roster.failed(m.explain(p, err))
 	}
-	opts := append([]httpclient.Option{httpclient.WithLogger(p.Logger)}, m.client...) // nil is the default
-	source, err := httpclient.NewTokenSource(settings, opts...)
+	opts := []httpclient.Option{ // nil is the default
+		httpclient.WithLogger(p.Roster.Logger), httpclient.WithTracerProvider(p.Tracers), httpclient.WithMeterProvider(p.Meters),
+	}
+	source, err := httpclient.NewTokenSource(settings, append(append(opts, p.Options...), m.client...)...)
 	if err != nil {
-		return instance{}, m.failed(p, err)
+		return instance{}, p.Roster.failed(m.explain(p, err))
 	}
-	hook := fx.StopHook(source.Close)
-	if m.warmUp {
-		hook.OnStart = func(ctx context.Context) error {
-			if _, err := source.Token(ctx); err != nil {
-				return fmt.Errorf("fxmodule: client %q: first token: %w", m.name, err)
-			}
-			return nil
-		}
+	p.Lifecycle.Append(m.hook(p.Roster, source))
+	i := instance{source: source}
+	if m.timeout != nil {
+		i.timeout = *m.timeout
 	}
-	p.Lifecycle.Append(hook)
-	return instance{source}, nil
+	return i, nil
 }
 
-func newClient(i instance) *http.Client { return i.source.Client() }
+func newClient(i instance) *http.Client {
+	client := i.source.Client()
+	client.Timeout = i.timeout
+	return client
+}
 
 func newTokenSource(i instance) *httpclient.TokenSource { return i.source }
 
@@ -145,7 +124,7 @@ func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error
 	section, err := provider.Section(p.Koanf, m.section)
 	switch {
 	case errors.Is(err, provider.ErrNoSection) && len(m.edits) == 0:
-		return httpclient.MaskinportenSettings{}, fmt.Errorf("%w: add it to the settings, or name another with fxmodule.Section", err)
+		return httpclient.MaskinportenSettings{}, noSection(err)
 	case err != nil && !errors.Is(err, provider.ErrNoSection):
 		return httpclient.MaskinportenSettings{}, err
 	}
@@ -166,13 +145,58 @@ func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error
 	return settings, nil
 }
 
-// failed says which client and section an error is about and, if settings are
-// missing, where they were looked for.
-func (m module) failed(p moduleParams, err error) error {
-	isMissing := errors.Is(err, httpclient.ErrMissing) || errors.Is(err, provider.ErrNoSection)
-	err = fmt.Errorf("fxmodule: client %q from section %s: %w", m.name, m.section, err)
-	if where := p.Origins.Summary(); isMissing && where != "" {
-		err = fmt.Errorf("%w\n%s", err, where)
+// noSection says what to do about a section that is not there, before that it is not.
+func noSection(err error) error {
+	text := strings.TrimSuffix(err.Error(), provider.ErrNoSection.Error())
+	if near, ok := strings.CutSuffix(text, " - "); ok {
+		return fmt.Errorf("%s: rename it, or name it with fxmodule.Section - %w", near, provider.ErrNoSection)
 	}
-	return err
+	return fmt.Errorf("%s: add it to the settings, or name another with fxmodule.Section - %w", strings.TrimSuffix(text, ": "), provider.ErrNoSection)
+}
+
+// explain adds which client and section an error is about and, if settings are
+// missing, where they were looked for.
+func (m module) explain(p moduleParams, err error) *startError {
+	circumstances := fmt.Sprintf("fxmodule: client %q, section %s", m.name, m.section)
+	if where := p.Origins.Summary(); where != "" && (errors.Is(err, httpclient.ErrMissing) || errors.Is(err, provider.ErrNoSection)) {
+		circumstances += ": " + strings.ReplaceAll(where, "\n", "; ")
+	}
+	return &startError{cause: err, circumstances: circumstances}
+}
+
+// hook begins and ends a source's life with the application's.
+func (m module) hook(r roster, source *httpclient.TokenSource) fx.Hook {
+	var stopped atomic.Bool
+	return fx.Hook{
+		OnStart: func(ctx context.Context) error {
+			if stopped.Load() {
+				return r.failedAgain(&startError{cause: fmt.Errorf("fxmodule: make the application anew with fx.New - client %q was closed when the application stopped", m.name)})
+			}
+			if !m.warmUp {
+				return nil
+			}
+			ctx, cancel := endEarlier(ctx)
+			defer cancel()
+			if _, err := source.Token(ctx); err != nil {
+				return r.failedAgain(&startError{cause: err, circumstances: fmt.Sprintf("fxmodule: client %q: first token", m.name)})
+			}
+			return nil
+		},
+		OnStop: func(context.Context) error {
+			stopped.Store(true)
+			source.Close()
+			return nil
+		},
+	}
+}
+
+// endEarlier is ctx with its deadline moved up a little. fx waits no longer than ctx
+// for a hook: one that ends with it could not tell any more what it waited for.
+func endEarlier(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	early := min(time.Until(deadline)/10, 500*time.Millisecond)
+	return context.WithDeadline(ctx, deadline.Add(-early))
 }

@@ -321,8 +321,8 @@ func TestTransportThatMisbehaves(t *testing.T) {
 		do   func()
 		want string
 	}{
-		"panics":             {func() { panic("CANARY") }, "the transport for token requests panicked: the log has its stack: check what WithTokenTransport was given"},
-		"ends its goroutine": {runtime.Goexit, "the transport for token requests ended its goroutine: check what WithTokenTransport was given"},
+		"panics":             {func() { panic("CANARY") }, "check what WithTokenTransport was given - token request of client id at https://test.maskinporten.no/token: the transport for token requests panicked: the log has its stack"},
+		"ends its goroutine": {runtime.Goexit, "check what WithTokenTransport was given - token request of client id at https://test.maskinporten.no/token: the transport for token requests ended its goroutine"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

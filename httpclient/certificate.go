@@ -33,16 +33,18 @@ func (s *MaskinportenSettings) certificateKey(now time.Time) (*Key, error) {
 	}
 	key, err := parsePKCS12(archive, password)
 	switch {
-	case errors.Is(err, errPassword) && s.CertificatePKCS12Path != "":
-		return nil, fmt.Errorf("%s does not open with %s", setting, s.name("CertificatePkcs12Password"))
-	case errors.Is(err, errPassword):
+	case errors.Is(err, errPassword) && s.CertificatePKCS12Path == "":
 		return nil, fmt.Errorf("%s has a password: export it without one, or use CertificatePkcs12Path and CertificatePkcs12Password", setting)
+	case errors.Is(err, errPassword) && password == "":
+		return nil, s.missing([]string{"CertificatePkcs12Password"}, "set it to the password of "+setting)
+	case errors.Is(err, errPassword):
+		return nil, fmt.Errorf("%s is not the password of %s: correct one of them", s.name("CertificatePkcs12Password"), setting)
 	case err != nil:
 		return nil, fmt.Errorf("%s %w", setting, err)
 	}
 	key.setting = setting
-	if err := key.check(now); err != nil {
-		return nil, fmt.Errorf("%s: %w", setting, err)
+	if cure, err := key.check(now); err != nil {
+		return nil, fmt.Errorf("%s: %s - %w", setting, cure, err)
 	}
 	return key, nil
 }
@@ -101,7 +103,7 @@ func parsePKCS12(archive []byte, password string) (*Key, error) {
 	}
 	leaf := all[i]
 	return &Key{
-		signer: func() crypto.Signer { return signer }, alg: jose.DefaultAlgorithm,
+		signer: func() crypto.Signer { return signer }, alg: jose.DefaultAlgorithm, bits: signer.N.BitLen(),
 		chain: chainFrom(leaf, slices.Delete(all, i, i+1)), notBefore: leaf.NotBefore, notAfter: leaf.NotAfter,
 	}, nil
 }
@@ -123,7 +125,11 @@ func (s *MaskinportenSettings) archive() (setting string, archive []byte, err er
 	var failed *fs.PathError
 	if errors.As(err, &failed) {
 		// The path is not quoted: it may be a secret in the wrong place.
-		err = fmt.Errorf("cannot be read: %w: a relative path begins in the working directory, or where the settings file is", failed.Err)
+		cure := "let this program read the file"
+		if errors.Is(err, fs.ErrNotExist) {
+			cure = "correct the path, which begins in the working directory or beside the settings file"
+		}
+		err = fmt.Errorf("cannot be read: %s - %w", cure, failed.Err)
 	}
 	return s.name("CertificatePkcs12Path"), archive, err
 }

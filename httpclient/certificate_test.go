@@ -129,10 +129,11 @@ func TestRefusedCertificates(t *testing.T) {
 		{"not base64", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret("%CANARY%")}, "EncodedX509 is not base64: set it to the base64 of a PKCS#12 archive (.p12, .pfx)"},
 		{"not an archive", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(encoded("CANARY"))}, "EncodedX509 is not a PKCS#12 archive (.p12, .pfx) of one certificate and its key"},
 		{"a password that cannot be given", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(b64(archive(t, pkcs12.Modern, leaf.key, leaf.cert, nil, "pw")))}, "EncodedX509 has a password: export it without one, or use CertificatePkcs12Path and CertificatePkcs12Password"},
-		{"a wrong password", httpclient.MaskinportenSettings{CertificatePKCS12Path: path, CertificatePKCS12Password: httpclient.NewSecret("CANARY")}, "CertificatePkcs12Path does not open with CertificatePkcs12Password"},
-		{"no file", httpclient.MaskinportenSettings{CertificatePKCS12Path: filepath.Join("no", "such.p12")}, "CertificatePkcs12Path cannot be read: no such file or directory: a relative path begins in the working directory, or where the settings file is"},
-		{"expired", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(b64(archive(t, pkcs12.Modern, old.key, old.cert, nil, "")))}, "EncodedX509: the certificate expired on " + old.cert.NotAfter.Format(day) + ": order a new one"},
-		{"not yet valid", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(b64(archive(t, pkcs12.Modern, coming.key, coming.cert, nil, "")))}, "EncodedX509: the certificate is not valid before " + coming.cert.NotBefore.Format(day)},
+		{"a wrong password", httpclient.MaskinportenSettings{CertificatePKCS12Path: path, CertificatePKCS12Password: httpclient.NewSecret("CANARY")}, "CertificatePkcs12Password is not the password of CertificatePkcs12Path: correct one of them"},
+		{"no password", httpclient.MaskinportenSettings{CertificatePKCS12Path: path}, "CertificatePkcs12Password is missing: set it to the password of CertificatePkcs12Path"},
+		{"no file", httpclient.MaskinportenSettings{CertificatePKCS12Path: filepath.Join("no", "such.p12")}, "CertificatePkcs12Path cannot be read: correct the path, which begins in the working directory or beside the settings file - no such file or directory"},
+		{"expired", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(b64(archive(t, pkcs12.Modern, old.key, old.cert, nil, "")))}, "EncodedX509: order a new certificate - the certificate expired on " + old.cert.NotAfter.Format(day)},
+		{"not yet valid", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(b64(archive(t, pkcs12.Modern, coming.key, coming.cert, nil, "")))}, "EncodedX509: wait, or use another certificate - the certificate is not valid before " + coming.cert.NotBefore.Format(day)},
 		{"an elliptic curve", httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(b64(archive(t, pkcs12.Modern, ec.key, ec.cert, nil, "")))}, "EncodedX509 holds a key that is not an RSA key: Maskinporten takes RSA keys only"},
 	}
 	for _, c := range cases {
@@ -140,7 +141,7 @@ func TestRefusedCertificates(t *testing.T) {
 			t.Parallel()
 			c.settings.Environment, c.settings.ClientID, c.settings.Scope = "test", "id", "s"
 			err := c.settings.Validate()
-			if want := "httpclient: settings: " + c.want; message(err) != want {
+			if want := "httpclient: " + c.want; message(err) != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 			if strings.Contains(prints(err), "CANARY") {
@@ -221,7 +222,7 @@ func TestArchivesTooLarge(t *testing.T) {
 	if _, err := os.Stat(s.CertificatePKCS12Path); err != nil {
 		t.Skip("this system has no endless file: ", err)
 	}
-	if err := s.Validate(); message(err) != "httpclient: settings: CertificatePkcs12Path "+tooLong {
+	if err := s.Validate(); message(err) != "httpclient: CertificatePkcs12Path "+tooLong {
 		t.Errorf("got %v, want %s", err, tooLong)
 	}
 }

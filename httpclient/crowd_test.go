@@ -196,7 +196,7 @@ func TestMetadataInACrowd(t *testing.T) {
 			var callers sync.WaitGroup
 			for i := range 40 {
 				callers.Go(func() {
-					if _, err := source.Token(customer(t, 100_000_000+i)); !strings.Contains(message(err), "the metadata is of another issuer: set Environment") {
+					if _, err := source.Token(customer(t, 100_000_000+i)); !strings.Contains(message(err), "the metadata is of another issuer") {
 						t.Errorf("got %v, want an error about another issuer", err)
 					}
 				})
@@ -297,7 +297,7 @@ func TestKeysThatMisbehave(t *testing.T) {
 	t.Run("a panic does not crash", func(t *testing.T) {
 		t.Parallel()
 		_, err := withoutKey(t, newDouble(t), httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { panic("CANARY") })).Token(t.Context())
-		if !strings.Contains(message(err), "signing key of client maskinportentest-client: the key source panicked: the log has its stack: check what WithKeySource was given") || strings.Contains(message(err), "CANARY") {
+		if !strings.Contains(message(err), "check what WithKeySource was given - signing key of client maskinportentest-client: the key source panicked: the log has its stack") || strings.Contains(message(err), "CANARY") {
 			t.Errorf("got %v, want an error without the panic's value", err)
 		}
 	})

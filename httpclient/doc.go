@@ -51,12 +51,14 @@
 //   - An invalid_grant whose Date differs from this machine's clock by 2 s to an hour
 //     is tried again once, with the clock corrected.
 //
-// # An API's 401
+// # An API's 401 and 403
 //
 //   - The request is sent once more with a newer token, if its body can be.
 //   - A token is replaced once, however many requests bring it, and again after 10 s
 //     at the earliest.
 //   - Without a newer token the caller gets the API's own answer.
+//   - An API that refuses two fresh tokens in a row, with 401 or 403, is warned about.
+//     The warning says which settings to check.
 //
 // # Where a token may go
 //
@@ -70,7 +72,8 @@
 //   - Token requests follow no redirects, keep no cookies and use TLS 1.2 or later.
 //     Texas may be asked over plain http, on this machine only.
 //
-// Errors, logs and printers show no token, assertion, key or other secret.
+// Errors begin with the setting to look at and what to do. Errors, logs and printers
+// show no token, assertion, key or other secret.
 //
 // # Concurrency
 //

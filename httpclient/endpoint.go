@@ -8,12 +8,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
+	"github.com/portnokkel/portnokkel/internal/netcause"
 )
 
 // endpoint asks one kind of server: Maskinporten for tokens, Altinn for the exchange,
@@ -24,8 +24,8 @@ type endpoint struct {
 	transport http.RoundTripper
 	clock     tokencache.Clock
 	guards    *guards
-	// unfit is what to do about an answer that is not the documented one.
-	unfit string
+	// address is the setting that says where the endpoint is.
+	address string
 	// absent is what to do if nothing listens at the address; empty for the usual.
 	absent string
 }
@@ -78,27 +78,32 @@ func (a *answer) retryAfter() time.Duration {
 func (e *endpoint) call(ctx context.Context, r request, parse func(*answer) error) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	at := asked{step: e.step, url: r.url, clientID: e.clientID, absent: e.absent}
-	a, err := guard(ctx, e.guards, "the transport for token requests", func() (*answer, error) { return e.send(ctx, r) })
+	at := asked{step: e.step, url: r.url, clientID: e.clientID, address: e.address, absent: e.absent}
+	req, watch, err := e.request(ctx, r)
 	if err != nil {
-		return noAnswer(at, err)
+		return noAnswer(at, watch, err)
+	}
+	a, err := guard(ctx, e.guards, "the transport for token requests", func() (*answer, error) { return e.send(req) })
+	if err != nil {
+		return noAnswer(at, watch, err)
 	}
 	if a.status != http.StatusOK {
 		return refusal(at, a, r)
 	}
+	if page := netcause.PageOf(a.status, a.header, a.body); page != nil {
+		return badAnswer(at, a, page)
+	}
 	if err := parse(a); err != nil {
-		return badAnswer(at, a, err, e.unfit)
+		return badAnswer(at, a, err)
 	}
 	return nil
 }
 
-// send sends the request and reads the whole answer. It asks the transport directly:
-// redirects are not followed, since 307 and 308 replay the assertion, and there are no
-// cookies.
-func (e *endpoint) send(ctx context.Context, r request) (*answer, error) {
+// request makes the HTTP request, and what follows how far it comes.
+func (e *endpoint) request(ctx context.Context, r request) (*http.Request, *netcause.Watch, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url, strings.NewReader(r.body))
 	if err != nil {
-		return nil, errBadURL // it was checked
+		return nil, nil, errBadURL // it was checked
 	}
 	if r.body == "" {
 		req.Body = http.NoBody
@@ -106,6 +111,14 @@ func (e *endpoint) send(ctx context.Context, r request) (*answer, error) {
 	for name, values := range r.header {
 		req.Header[name] = values
 	}
+	req, watch := netcause.Follow(req, e.transport)
+	return req, watch, nil
+}
+
+// send sends the request and reads the whole answer. It asks the transport directly:
+// redirects are not followed, since 307 and 308 replay the assertion, and there are no
+// cookies.
+func (e *endpoint) send(req *http.Request) (*answer, error) {
 	start := e.clock()
 	resp, err := e.transport.RoundTrip(req)
 	if err != nil {
@@ -146,11 +159,7 @@ func newTokenTransport() *http.Transport {
 		HTTP2:                 &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		TLSHandshakeTimeout:   connectTimeout,
 		ResponseHeaderTimeout: attemptTimeout,
-		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
-			if resp.StatusCode != http.StatusOK {
-				return &proxyError{proxy.Host, resp.StatusCode}
-			}
-			return nil
-		},
+
+		OnProxyConnectResponse: netcause.RefusedByProxy,
 	}
 }

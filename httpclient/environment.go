@@ -62,7 +62,7 @@ func (s *MaskinportenSettings) environment() (environment, error) {
 		if s.texas != "" {
 			return environment{}, nil // Texas knows the issuer
 		}
-		return environment{}, missing(`%s is missing: set it to "test" or "prod", or to the URL of an issuer`, setting)
+		return environment{}, s.missing([]string{"Environment", "Authority"}, `set it to "test" or "prod", or to the URL of an issuer`)
 	}
 	env, err := lookupEnvironment(value)
 	if err != nil {
@@ -107,8 +107,8 @@ func (s *MaskinportenSettings) platform(env environment) (string, error) {
 			if env.issuer == "" {
 				why = "the issuer is not named"
 			}
-			return "", missing(`%s is missing: %s exchanges tokens and %s; `+
-				`set it to "tt02", "prod" or the platform's base URL`, setting, s.name("ExhangeToAltinnToken"), why)
+			return "", s.missing([]string{"TokenExchangeEnvironment"}, fmt.Sprintf(`set it to "tt02", "prod" or the platform's base URL, or turn off %s: %s`,
+				s.name("ExhangeToAltinnToken"), why))
 		}
 		return env.platform, nil
 	}

@@ -97,7 +97,7 @@ func TestRefusedURLs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, want := message(s.Validate()), "httpclient: settings: "+c.want; got != want {
+			if got, want := message(s.Validate()), "httpclient: "+c.want; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/portnokkel/portnokkel/internal/problems"
 )
 
 // What a program may want to branch on. Test for them with [errors.Is]. If Maskinporten
@@ -42,9 +45,9 @@ var (
 	ErrHostNotAllowed = errors.New("httpclient: host not allowed")
 )
 
-// TokenError says why there is no token. Its text names what happened, the
-// setting concerned and what to do. It never holds a token, an assertion, a key
-// or more of an answer's body than the fields below.
+// TokenError says why there is no token. Its text begins with the setting concerned and
+// what to do. What happened follows. It never holds a token, an assertion, a key or more
+// of an answer's body than the fields below.
 type TokenError struct {
 	// Step is what failed: "token request", "token exchange", "issuer metadata"
 	// or "signing key".
@@ -74,10 +77,11 @@ type TokenError struct {
 	Temporary bool
 	// RetryAfter is how long the server asked to wait; 0 if it did not.
 	RetryAfter time.Duration
-	// Since is when requests began to fail, and RetryAt when the next one is
-	// due; requests before that get this error without asking again. Both are
-	// zero in an error that was not remembered.
-	Since, RetryAt time.Time
+	// RetryAt is when the next request is due. Requests before that get this error
+	// without asking again. It is zero in an error that was not remembered.
+	RetryAt time.Time
+	// Since is when requests began to fail. It is zero if only one has failed.
+	Since time.Time
 
 	// Hint is what to do, with the setting to look at.
 	Hint string
@@ -87,17 +91,25 @@ type TokenError struct {
 
 	// clientWide is set if no other token of the client could be had either.
 	clientWide bool
+	// sharedHint is Hint as the callers of other tokens may see it; empty if it is the
+	// same.
+	sharedHint string
 	// date is the server's clock at the answer; zero without one.
 	date time.Time
 }
 
-// Error tells it in one line: step, client, endpoint, answer, what to do.
+// Error tells it in one line: what to do, and after a dash what happened. It has as many
+// of the server's words as a line of a log has room for.
 func (e *TokenError) Error() string {
 	if e == nil {
 		return "httpclient: no error"
 	}
 	var b strings.Builder
-	b.WriteString("httpclient: " + e.Step)
+	b.WriteString("httpclient: ")
+	if e.Hint != "" {
+		b.WriteString(e.Hint + " - ")
+	}
+	b.WriteString(e.Step)
 	if e.ClientID != "" {
 		b.WriteString(" of client " + e.ClientID)
 	}
@@ -105,31 +117,30 @@ func (e *TokenError) Error() string {
 		b.WriteString(" at " + e.URL)
 	}
 	b.WriteString(": ")
-	b.WriteString(e.cause())
-	if e.Hint != "" {
-		b.WriteString(": " + e.Hint)
-	}
-	if !e.RetryAt.IsZero() {
+	status, words := e.cause()
+	b.WriteString(status + cut(printable(words), max(minWords, maxLine-b.Len()-len(status))))
+	if !e.Since.IsZero() {
 		fmt.Fprintf(&b, " (failing since %s, next try at %s UTC)", e.Since.UTC().Format(time.TimeOnly), e.RetryAt.UTC().Format(time.TimeOnly))
 	}
 	return b.String()
 }
 
-func (e *TokenError) cause() string {
+// cause is what the server answered, or what lies below.
+func (e *TokenError) cause() (status, words string) {
 	if e.StatusCode == 0 {
-		return fmt.Sprint(e.Err)
+		return "", problems.OneLine(e.Err)
 	}
-	parts := []string{fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode))}
-	if e.Code != "" {
-		parts = append(parts, e.Code)
+	status = strconv.Itoa(e.StatusCode) + " " + cut(e.Code, minWords)
+	if e.Code == "" {
+		status += http.StatusText(e.StatusCode)
 	}
 	switch {
 	case e.Description != "":
-		parts = append(parts, e.Description)
+		return status + ": ", e.Description
 	case e.Code == "" && e.Err != nil && !isSentinel(e.Err):
-		parts = append(parts, e.Err.Error())
+		return status + ": ", e.Err.Error()
 	}
-	return strings.Join(parts, ": ")
+	return status, ""
 }
 
 // Unwrap gives [errors.Is] the cause, and [ErrTemporary] if it applies.
@@ -146,16 +157,6 @@ func (e *TokenError) Unwrap() []error {
 	}
 	return errs
 }
-
-// missingError is the text of an error that is ErrMissing.
-type missingError string
-
-func missing(format string, args ...any) error { return missingError(fmt.Sprintf(format, args...)) }
-
-func (e missingError) Error() string { return string(e) }
-
-// Is makes it one with [ErrMissing].
-func (missingError) Is(target error) bool { return target == ErrMissing }
 
 func isSentinel(err error) bool {
 	return slices.Contains([]error{

@@ -2,7 +2,6 @@ package httpclient_test
 
 import (
 	"context"
-	"crypto"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -108,7 +107,7 @@ func ExampleWithKeySource() {
 	srv := maskinportentest.NewServer(maskinportentest.WithKey(registered))
 	defer srv.Close()
 
-	var device crypto.Signer = registered.Signer() // such as an HSM's
+	device := registered.Signer() // such as an HSM's
 	key, err := httpclient.NewKey(device, "a-key-for-tests", "RS256")
 	if err != nil {
 		fmt.Println(err)

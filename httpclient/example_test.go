@@ -86,8 +86,8 @@ func ExampleMaskinportenSettings_Validate() {
 	settings := httpclient.MaskinportenSettings{Environment: "tset", ClientID: "a-client", EncodedJWK: httpclient.NewSecret("eyJhbGciOiJSUzI1NiJ9.e30.c2ln")}
 	fmt.Println(settings.Validate())
 	// Output:
-	// httpclient: settings: Environment is "tset": use "test" or "prod", or the URL of an issuer
-	// EncodedJwk is a token (JWT), not a key: set it to the base64 of the client's private JWK
+	// httpclient: Environment is "tset": use "test" or "prod", or the URL of an issuer
+	// httpclient: EncodedJwk is a token (JWT), not a key: set it to the base64 of the client's private JWK
 }
 
 // Keys are found in any case and in every spelling.
@@ -124,7 +124,7 @@ func ExampleTokenError() {
 	}
 	// Output:
 	// 400 invalid_scope
-	// check Scope: it is misspelt, or not registered on the client
+	// check Scope: altinn:serviceowner/instances.write is misspelt, or not registered on the client
 }
 
 // A chain of RoundTrippers, and what each of them sees.
@@ -191,5 +191,5 @@ func ExampleMaskinportenSettings_Parse() {
 	err := settings.Parse(map[string]any{"ClientId": "a-client", "UseAltinnTestOrg": "perhaps"})
 	fmt.Println(err)
 	// Output:
-	// httpclient: settings: UseAltinnTestOrg (appsettings.json) is neither "true" nor "false"
+	// httpclient: UseAltinnTestOrg (appsettings.json) is neither "true" nor "false"
 }

@@ -34,8 +34,8 @@ func newExchanger(s *source, settings *MaskinportenSettings, plan *exchangePlan,
 	names := settings.names("TokenExchangeEnvironment", "Environment", "EnterpriseUserName", "EnterpriseUserPassword")
 	return &exchanger{
 		endpoint: endpoint{
-			step: "token exchange", clientID: s.clientID, transport: s.transport, clock: clock, guards: &s.guards,
-			unfit: "something between here and Altinn answers in its place, or " + names["TokenExchangeEnvironment"] + " names another server",
+			step: "token exchange", clientID: s.clientID, address: names["TokenExchangeEnvironment"],
+			transport: s.transport, clock: clock, guards: &s.guards,
 		},
 		plan: plan, clientID: s.clientID, names: names, log: s.log, skew: &s.skew,
 	}
@@ -78,10 +78,10 @@ func (x *exchanger) attempt(ctx context.Context, from *Token, secrets []string) 
 func (x *exchanger) explain(r refused) verdict {
 	switch r.status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return verdict{cure: "Altinn does not take this Maskinporten token: check that " + x.names["TokenExchangeEnvironment"] + " belongs to " + x.names["Environment"]}
+		return verdict{cure: "check that " + x.names["TokenExchangeEnvironment"] + " belongs to " + x.names["Environment"] + ": Altinn does not take this Maskinporten token"}
 	case http.StatusGone:
 		return verdict{
-			cure:       "Altinn abolished enterprise users in 2026: remove " + x.names["EnterpriseUserName"] + " and " + x.names["EnterpriseUserPassword"] + ", and use a system user",
+			cure:       "remove " + x.names["EnterpriseUserName"] + " and " + x.names["EnterpriseUserPassword"] + ", and use a system user: Altinn abolished enterprise users in 2026",
 			clientWide: true,
 		}
 	}

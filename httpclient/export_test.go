@@ -41,7 +41,15 @@ func TokenTransport() *http.Transport { return newTokenTransport() }
 
 // Warnings are about the keys that a section of these settings had and that mean
 // nothing.
-func Warnings(s MaskinportenSettings) []string { return s.warnings }
+func Warnings(s MaskinportenSettings) []string { return s.unknownWarnings() }
 
 // DefaultCacheSize is the number that WithCacheSize documents.
 const DefaultCacheSize = defaultCacheSize
+
+// ExchangeThrough sends the exchange's requests, and no others, through a transport.
+func ExchangeThrough(s *TokenSource, transport http.RoundTripper) {
+	s.open().exchanger.endpoint.transport = transport
+}
+
+// Refusing is how many hosts are remembered that refuse tokens.
+func Refusing(s *TokenSource) int { return int(s.open().refusals.remembered.Load()) }

@@ -1,26 +1,34 @@
 package httpclient
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"regexp"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
+	"github.com/portnokkel/portnokkel/internal/netcause"
 )
 
-// asked is what every error about an endpoint begins with, and what to do if nothing
-// listens there.
-type asked struct{ step, url, clientID, absent string }
+// asked is what every error about an endpoint tells.
+type asked struct {
+	step, url, clientID string
+	address             string // the setting that says where the endpoint is
+	absent              string // what to do if nothing listens there; empty for the usual
+}
 
-// noAnswer is the error of a request that got no whole answer.
-func noAnswer(at asked, err error) *TokenError {
-	n := readNetwork(err)
-	if at.absent != "" && errors.Is(err, syscall.ECONNREFUSED) {
+// setting is what to look at if something else answers there.
+func (at asked) setting() string { return cmp.Or(at.address, "the URL in the settings") }
+
+// noAnswer is the error of a request that got no whole answer. watch may be nil.
+func noAnswer(at asked, watch *netcause.Watch, err error) *TokenError {
+	n := readNetwork(watch, err, at.setting())
+	var cause *netcause.Error
+	if at.absent != "" && errors.As(n.err, &cause) && cause.Kind == netcause.Refused {
 		n.cure = at.absent
 	}
 	return &TokenError{
@@ -31,19 +39,25 @@ func noAnswer(at asked, err error) *TokenError {
 
 // badAnswer is the error of an answer with the right status that is not the
 // documented one. err never quotes it.
-func badAnswer(at asked, a *answer, err error, cure string) *TokenError {
+func badAnswer(at asked, a *answer, err error) *TokenError {
 	failed := &TokenError{
 		Step: at.step, URL: at.url, ClientID: at.clientID,
-		StatusCode: a.status, Err: err, Hint: cure, Temporary: true,
+		StatusCode: a.status, Err: err, Temporary: true,
+		Hint: "check " + at.setting() + " and the proxy: something else answers in the server's place",
 	}
 	var wrong *wrongAnswerError
-	if errors.As(err, &wrong) {
-		failed.Hint, failed.Temporary, failed.clientWide = wrong.cure, false, true
+	var page *netcause.Error
+	switch {
+	case errors.As(err, &page):
+		failed.Hint = page.Cure(at.setting())
+	case errors.As(err, &wrong):
+		failed.Hint, failed.Temporary, failed.clientWide = "check "+at.setting()+": "+wrong.cure, false, true
 	}
 	return failed
 }
 
-// wrongAnswerError is what parse found in an answer that trying again does not mend.
+// wrongAnswerError is what parse found in an answer that trying again does not mend. The
+// cure follows the setting that names the server.
 type wrongAnswerError struct{ what, cure string }
 
 func (e *wrongAnswerError) Error() string { return e.what }
@@ -54,6 +68,7 @@ type refused struct {
 	code        string // error
 	mpCode      string
 	description string // error_description, cleaned and redacted
+	clock       string // how this machine's clock differs by the answer's Date; empty if it does not
 }
 
 // verdict is what a refusal means.
@@ -61,6 +76,7 @@ type verdict struct {
 	kind       error // one of this package's Err values, or nil
 	clientWide bool
 	cure       string
+	shared     string // the cure without what the request asked for; empty if it is the same
 }
 
 // refusal is the error of an answer with another status than 200.
@@ -69,7 +85,7 @@ func refusal(at asked, a *answer, r request) *TokenError {
 		Step: at.step, URL: at.url, ClientID: at.clientID,
 		StatusCode: a.status, Temporary: isTemporary(a.status), RetryAfter: a.retryAfter(),
 		clientWide: a.status >= 300 && a.status < 400 || a.status == http.StatusNotFound || a.status == http.StatusGone,
-		Hint:       statusCure(a.status),
+		Hint:       statusCure(a.status, at.setting()),
 	}
 	failed.date, _ = a.date()
 	var fields struct {
@@ -85,14 +101,17 @@ func refusal(at asked, a *answer, r request) *TokenError {
 		}
 	}
 	if failed.Code+failed.Description == "" && failed.Hint == "" {
-		failed.Hint = "it gives no reason: something between here and the server may answer in its place"
+		failed.Hint = "check " + at.setting() + " and the proxy: something else may answer in the server's place, without a reason"
 	}
 	if r.explain != nil {
-		v := r.explain(refused{a.status, failed.Code, failed.MPCode, failed.Description})
+		v := r.explain(refused{a.status, failed.Code, failed.MPCode, failed.Description, a.clock()})
 		failed.Err = v.kind
 		if v.cure != "" {
-			failed.Hint, failed.clientWide = v.cure, v.clientWide
+			failed.Hint, failed.sharedHint, failed.clientWide = v.cure, v.shared, v.clientWide
 		}
+	}
+	if page := netcause.PageOf(a.status, a.header, a.body); page != nil {
+		failed.Err, failed.Hint, failed.sharedHint = page, page.Cure(at.setting()), ""
 	}
 	return failed
 }
@@ -107,17 +126,15 @@ func isTemporary(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= http.StatusInternalServerError
 }
 
-// statusCure is what to do if only the status is known.
-func statusCure(status int) string {
+// statusCure is what to do if only the status is known. setting names the server.
+func statusCure(status int, setting string) string {
 	switch {
-	case status == http.StatusTooManyRequests:
-		return "too many requests: the request is tried again later"
-	case status >= 500:
-		return "the server fails: the request is tried again later"
+	case isTemporary(status):
+		return "wait: the request is tried again later"
 	case status >= 300 && status < 400:
-		return "redirects of token requests are not followed: check the URL in the settings"
+		return "check " + setting + ": it leads to a redirect, which token requests do not follow"
 	case status == http.StatusNotFound:
-		return "the endpoint does not exist: check the URL in the settings"
+		return "check " + setting + ": there is no such endpoint"
 	}
 	return ""
 }
@@ -125,15 +142,19 @@ func statusCure(status int) string {
 // quote makes a server's words fit for a log line: printable, short, and without what
 // the request kept secret.
 func quote(text string, secrets []string) string {
-	text = strings.Map(func(r rune) rune {
+	// Cut before it is searched, and again: redacting makes it shorter or longer.
+	text = redact(cut(printable(text), 4*maxQuote), secrets)
+	return cut(text, maxQuote)
+}
+
+// printable puts a space in place of each character that is not printed.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(text, "?"))
-	// Cut before it is searched, and again: redacting makes it shorter or longer.
-	text = redact(cut(text, 4*maxQuote), secrets)
-	return cut(text, maxQuote)
 }
 
 func cut(text string, most int) string {
@@ -197,19 +218,24 @@ func classify(err error) tokencache.Failure {
 	return tokencache.Failure{Temporary: failed.Temporary, ClientWide: failed.clientWide, RetryAfter: failed.RetryAfter}
 }
 
-// dated is a remembered error with since when requests fail and when the next is due.
-func dated(err error, since, retryAt time.Time) error {
+// dated is a remembered error with when the next request is due and, if more than one
+// failed, since when they fail.
+func dated(err error, failures int, since, retryAt time.Time) error {
 	var failed *TokenError
 	if !errors.As(err, &failed) {
 		return err
 	}
 	remembered := *failed
-	remembered.Since, remembered.RetryAt = since, retryAt
+	remembered.RetryAt = retryAt
+	if failures > 1 {
+		remembered.Since = since
+	}
 	return &remembered
 }
 
-// shared is an error as the callers of other tokens see it, without the server's words.
-// Those may name the organisation, the person or the scope of the request that failed.
+// shared is an error as the callers of other tokens see it, without the server's words
+// and without what was asked for. Those may name the organisation, the person or the
+// scope of the request that failed.
 func shared(err error) error {
 	var failed *TokenError
 	if !errors.As(err, &failed) {
@@ -217,5 +243,8 @@ func shared(err error) error {
 	}
 	other := *failed
 	other.Description, other.URI = "", ""
+	if other.sharedHint != "" {
+		other.Hint = other.sharedHint
+	}
 	return &other
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
+	"github.com/portnokkel/portnokkel/internal/netcause"
 )
 
 // Retries are spread, so that many machines do not come back together.
@@ -38,11 +40,13 @@ func TestRetriesAreSpread(t *testing.T) {
 // A permanent failure of the network concerns every token.
 func TestPermanentNetworkFailuresAreClientWide(t *testing.T) {
 	t.Parallel()
+	proxy := func(status int) error {
+		return netcause.RefusedByProxy(t.Context(), &url.URL{Host: "p"}, nil, &http.Response{StatusCode: status})
+	}
 	for err, want := range map[error]bool{
-		http.ErrSchemeMismatch: true, &proxyError{"p", 407}: true, &proxyError{"p", 503}: false,
-		&proxyError{"p", 429}: false, &proxyError{"p", 408}: false, io.EOF: false,
+		http.ErrSchemeMismatch: true, proxy(407): true, proxy(503): false, proxy(429): false, proxy(408): false, io.EOF: false,
 	} {
-		if got := classify(noAnswer(asked{}, err)); got.ClientWide != want || got.Temporary == want {
+		if got := classify(noAnswer(asked{}, nil, err)); got.ClientWide != want || got.Temporary == want {
 			t.Errorf("%v: got %+v, want client-wide %t", err, got, want)
 		}
 	}
@@ -91,7 +95,7 @@ func TestQuote(t *testing.T) {
 func TestErrorsOfTheCache(t *testing.T) {
 	t.Parallel()
 	err := tokencache.ErrNoResult
-	if got := dated(err, time.Now(), time.Now()); got != err { //nolint:errorlint // the error itself
+	if got := dated(err, 2, time.Now(), time.Now()); got != err { //nolint:errorlint // the error itself
 		t.Errorf("dated: got %v, want %v", got, err)
 	}
 	if got := shared(err); got != err { //nolint:errorlint // the error itself

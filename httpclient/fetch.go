@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
+	"github.com/portnokkel/portnokkel/internal/problems"
 )
 
 // upstream gives Maskinporten tokens: Maskinporten itself, or Texas.
@@ -19,6 +20,8 @@ type upstream interface {
 	token(ctx context.Context, request tokenRequest, old *Token, renew bool) (token *Token, isNew bool, err error)
 	// check refuses a request that the upstream cannot make. It asks no server.
 	check(request tokenRequest) error
+	// naming is what to call a setting in an error about a request.
+	naming(request tokenRequest) func(setting string) string
 	// keyEnd is when the certificate in use ends; zero without one.
 	keyEnd() time.Time
 	close()
@@ -100,7 +103,7 @@ func (s *source) fromAltinn(ctx context.Context, request tokenRequest, from *Tok
 // kept tells that a token could not be refreshed ahead of its end.
 func (s *source) kept(_ tokenRequest, token *Token, err error) {
 	s.log.warn(context.Background(), "could not refresh the token; the one in use is kept", slog.String("client_id", s.clientID),
-		slog.Any("token", token), slog.String("error", explained(err).Error()))
+		slog.Any("token", token), slog.String("error", problems.OneLine(explained(err))))
 }
 
 // explained puts the cache's own errors into this package's words.

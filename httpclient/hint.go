@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // knownRefusal is one way in which Maskinporten says no. Its code is often absent
@@ -14,14 +15,15 @@ type knownRefusal struct {
 	oauth      string   // error, if neither code nor text says more; may be empty
 	texts      []string // parts of error_description, lower case
 	kind       error
-	clientWide bool // it concerns the client, whatever token it asks for
-	cure       string
+	clientWide bool   // it concerns the client, whatever token it asks for
+	identity   bool   // client and key may not belong together
+	cure       string // with the placeholders of hints
 }
 
 var knownRefusals = []knownRefusal{
 	{
-		texts: []string{"unknown key identifier", "unknown kid"}, kind: ErrUnknownKey, clientWide: true,
-		cure: "check {kid}: its key id is not registered on the client; a new key takes up to 2 minutes to work",
+		texts: []string{"unknown key identifier", "unknown kid"}, kind: ErrUnknownKey, clientWide: true, identity: true,
+		cure: "check {kid}: {keyid} is not registered on the client; a new one takes up to 2 minutes to work",
 	},
 	{
 		code: "MP-110", texts: []string{"invalid jwt claim aud", "claim aud"}, clientWide: true,
@@ -33,51 +35,51 @@ var knownRefusals = []knownRefusal{
 	},
 	{
 		code: "MP-121", texts: []string{"expired key", "key is expired", "key has expired"}, kind: ErrExpiredKey, clientWide: true,
-		cure: "check {key}: keys live for a year; register it again or make a new one",
+		cure: "check {key}: the registration of {keyid} ended{end}; register it again or make a new key",
 	},
 	{
 		code: "MP-130", texts: []string{"jwt is expired", "jwt has expired"}, kind: ErrClockSkew, clientWide: true,
-		cure: "this machine's clock is behind: synchronise it",
+		cure: "this machine's clock is {behind}: synchronise it",
 	},
 	{
 		texts: []string{"issue time is after now", "issued in the future", "issue time is in the future"}, kind: ErrClockSkew, clientWide: true,
-		cure: "this machine's clock is ahead: synchronise it",
+		cure: "this machine's clock is {ahead}: synchronise it",
 	},
 	{
 		texts: []string{"too long lifetime"}, clientWide: true,
-		cure: "the assertion lives longer than the server allows: report this as a bug",
+		cure: "report this as a bug: the assertion lives longer than the server allows",
 	},
 	{
 		code: "MP-123", texts: []string{"x5c"}, clientWide: true,
 		cure: "check {key}: the certificate chain is malformed; export it again with its chain",
 	},
 	{
-		code: "MP-124", texts: []string{"invalid jwt signature", "invalid signature", "signature is invalid"}, kind: ErrUnknownKey, clientWide: true,
-		cure: "check {key}: the private key is not the one registered under this key id",
+		code: "MP-124", texts: []string{"invalid jwt signature", "invalid signature", "signature is invalid"}, kind: ErrUnknownKey, clientWide: true, identity: true,
+		cure: "check {key}: the private key is not the one registered as {keyalg}",
 	},
 	{
 		code: "MP-012", texts: []string{"grant is used before"},
-		cure: "the assertion was used before: report this as a bug",
+		cure: "report this as a bug: the assertion was used before",
 	},
 	{
 		code: "MP-011", texts: []string{"invalid parameter value"},
-		cure: "the request was malformed: check {Resource} and {ConsumerOrgNo}",
+		cure: "check {Resource} and {ConsumerOrgNo}: a value is malformed",
 	},
 	{
 		code: "MP-200", oauth: "invalid_scope", texts: []string{"invalid scope"}, kind: ErrScopeNotGranted,
-		cure: "check {Scope}: it is misspelt, or not registered on the client",
+		cure: "check {Scope}: {scope} is misspelt, or not registered on the client",
 	},
 	{
 		code: "MP-201", kind: ErrScopeNotGranted,
-		cure: "check {Scope}: a client of this type may not have it",
+		cure: "check {Scope}: a client of this type may not have {scope}",
 	},
 	{
 		code: "MP-250", texts: []string{"has not been granted access"}, kind: ErrScopeNotGranted,
-		cure: "check {Scope}: ask the API's owner to grant your organisation access",
+		cure: "check {Scope}: ask the API's owner to grant your organisation {scope}",
 	},
 	{
 		code: "MP-251", texts: []string{"has not delegated"}, kind: ErrNotDelegated,
-		cure: "ask the organisation in {ConsumerOrgNo} to delegate the access in Altinn; a delegation in production does not hold in test",
+		cure: "check {ConsumerOrgNo}: ask that organisation to delegate {scope} in Altinn; delegations in production do not hold in test",
 	},
 	{
 		code: "MP-122", texts: []string{"invalid organization number"}, clientWide: true,
@@ -89,38 +91,81 @@ var knownRefusals = []knownRefusal{
 	},
 	{
 		code: "MP-301", texts: []string{"unknown authorization details type", "authorization_details type"},
-		cure: "check ContextWithSystemUser or ContextWithConsent: the issuer does not know this type of authorization details",
+		cure: "check {details}: the issuer does not know this type of authorization details",
 	},
 	{
 		code: "MP-302", texts: []string{"unknown authorization details field", "authorization_details field"},
-		cure: "check ContextWithSystemUser or ContextWithConsent: the issuer does not know a field of the authorization details",
+		cure: "check {details}: the issuer does not know a field of the authorization details",
 	},
 	{
 		code: "MP-303", oauth: "invalid_authorization_details", texts: []string{"invalid authorization details", "authorization_details value", "authorization details"},
-		cure: "check ContextWithSystemUser or ContextWithConsent: the system user or consent does not exist, or is not for this client",
+		cure: "check {details}: the system user or consent does not exist, or is not for this client",
 	},
 	// Last, because Maskinporten opens many a refusal's text with these words.
 	{
-		code: "MP-100", texts: []string{"client authentication failed", "client not found"}, kind: ErrUnknownClient, clientWide: true,
+		code: "MP-100", texts: []string{"client authentication failed", "client not found"}, kind: ErrUnknownClient, clientWide: true, identity: true,
 		cure: "check {ClientId}: it is misspelt, or the client belongs to another environment than {Environment}",
 	},
 	{
-		oauth: "invalid_client", clientWide: true,
+		oauth: "invalid_client", clientWide: true, identity: true,
 		cure: "check {ClientId}, {Environment} and {key}: they must belong together",
 	},
 	{
-		oauth: "invalid_grant",
-		cure:  "check {Environment} and {key}: the client, its key and the environment must belong together",
+		oauth: "invalid_grant", identity: true,
+		cure: "check {ClientId}, {Environment} and {key}: they must belong together",
 	},
 }
 
-// placeholder stands in a cure for a setting, or for the key's source.
+// hints is what is known of a request, for the cure of a refusal.
+type hints struct {
+	key     *Key
+	now     time.Time
+	scope   string                      // asked for
+	details string                      // asked for: authorization_details
+	name    func(setting string) string // what to call a setting
+	mixed   string                      // what to say if client and key may not belong together
+}
+
+// placeholder stands in a cure for a setting, or for what is known.
 var placeholder = regexp.MustCompile(`\{\w+\}`)
+
+// fill puts what is known in a cure's placeholders. If it is for the callers of other
+// tokens, nothing of what the request asked for is in it.
+func (h hints) fill(cure, clock string, others bool) string {
+	return placeholder.ReplaceAllStringFunc(cure, func(p string) string {
+		switch p {
+		case "{key}":
+			return h.key.setting
+		case "{kid}":
+			return h.key.namedBy()
+		case "{keyid}", "{keyalg}":
+			if h.key.bits == 0 {
+				return "this key" // Texas's, of which nothing is known
+			}
+			return h.key.named(p == "{keyalg}")
+		case "{end}":
+			return h.key.ended(h.now)
+		case "{behind}", "{ahead}":
+			if clock == "" {
+				clock = map[string]string{"{behind}": "behind", "{ahead}": "ahead of"}[p] + " Maskinporten's"
+			}
+			return clock
+		case "{scope}":
+			if others {
+				return "a scope"
+			}
+			return briefScope(h.scope)
+		case "{details}":
+			return detailsBy(h.details)
+		}
+		return h.name(strings.Trim(p, "{}"))
+	})
+}
 
 // explain finds what a refusal of Maskinporten's means: by its code if it gave one,
 // else by its text, else by OAuth's error. The code MP-100 stands for many a failed
-// authentication, of which the text tells more. name is what to call a setting.
-func explain(r refused, key *Key, name func(setting string) string) verdict {
+// authentication, of which the text tells more.
+func explain(r refused, h hints) verdict {
 	description := strings.ToLower(r.description)
 	for _, matches := range []func(knownRefusal) bool{
 		func(k knownRefusal) bool { return k.code != "" && k.code == r.mpCode && k.code != "MP-100" },
@@ -134,16 +179,22 @@ func explain(r refused, key *Key, name func(setting string) string) verdict {
 		if i < 0 {
 			continue
 		}
-		cure := placeholder.ReplaceAllStringFunc(knownRefusals[i].cure, func(p string) string {
-			switch p {
-			case "{key}":
-				return key.setting
-			case "{kid}":
-				return key.namedBy()
-			}
-			return name(strings.Trim(p, "{}"))
-		})
-		return verdict{knownRefusals[i].kind, knownRefusals[i].clientWide, cure}
+		known := knownRefusals[i]
+		if known.identity && h.mixed != "" {
+			return verdict{kind: known.kind, clientWide: known.clientWide, cure: "check " + h.mixed}
+		}
+		return verdict{known.kind, known.clientWide, h.fill(known.cure, r.clock, false), h.fill(known.cure, r.clock, true)}
 	}
 	return verdict{}
+}
+
+// detailsBy is the function that asked for these authorization details.
+func detailsBy(details string) string {
+	switch {
+	case strings.Contains(details, typeSystemUser):
+		return "ContextWithSystemUser"
+	case strings.Contains(details, typeConsent):
+		return "ContextWithConsent"
+	}
+	return "ContextWithSystemUser or ContextWithConsent"
 }

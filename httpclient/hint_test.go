@@ -30,16 +30,16 @@ func TestHintsNameTheSetting(t *testing.T) {
 		fault   faulttest.Fault
 		want    string
 	}{
-		"the key's own id":    {map[string]any{}, refuse("invalid_grant", unknownKid), "check EncodedJwk: its key id is not registered"},
-		"another id":          {map[string]any{"kid": "mine"}, refuse("invalid_grant", unknownKid), "check kid: its key id is not registered"},
-		"MP-100 for a key":    {map[string]any{}, refuse("invalid_client", "MP-100: Client authentication failed. "+unknownKid), "check EncodedJwk: its key id is not registered"},
+		"the key's own id":    {map[string]any{}, refuse("invalid_grant", unknownKid), "check EncodedJwk: key for-tests-only (RSA 2048) is not registered"},
+		"another id":          {map[string]any{"kid": "mine"}, refuse("invalid_grant", unknownKid), "check kid: key mine (RSA 2048) is not registered"},
+		"MP-100 for a key":    {map[string]any{}, refuse("invalid_client", "MP-100: Client authentication failed. "+unknownKid), "check EncodedJwk: key for-tests-only (RSA 2048) is not registered"},
 		"only MP-100":         {map[string]any{}, refuse("invalid_client", "MP-100"), "check ClientId: it is misspelt, or the client belongs to another environment than Environment"},
 		"authority":           {map[string]any{"Environment": "", "authority": "https://test.maskinporten.no/"}, refuse("invalid_grant", "MP-110"), "check authority: the assertion was made for another environment's issuer"},
 		"a client, unsaid":    {map[string]any{"Environment": "", "authority": "https://test.maskinporten.no/"}, refuse("invalid_client", "no"), "check ClientId, authority and EncodedJwk: they must belong together"},
-		"a grant, unsaid":     {map[string]any{}, refuse("invalid_grant", "no"), "check Environment and EncodedJwk: the client, its key and the environment must belong together"},
+		"a grant, unsaid":     {map[string]any{}, refuse("invalid_grant", "no"), "check ClientId, Environment and EncodedJwk: they must belong together"},
 		"the exchange's":      {map[string]any{"ExchangeToAltinnToken": true, "tokenExchangeEnvironment": "https://pipe.invalid"}, faulttest.Fault{Match: toExchange, Status: 401}, "check that tokenExchangeEnvironment belongs to Environment"},
 		"an enterprise user":  {map[string]any{"ExchangeToAltinnToken": true, "enterpriseUserName": "u", "enterpriseUserPassword": "p"}, faulttest.Fault{}, "remove enterpriseUserName and enterpriseUserPassword, and use"},
-		"not from the server": {map[string]any{"ExchangeToAltinnToken": true, "tokenExchangeEnvironment": "https://pipe.invalid"}, faulttest.Fault{Match: toExchange, Status: 200, Body: "<x>"}, "or tokenExchangeEnvironment names another server"},
+		"not from the server": {map[string]any{"ExchangeToAltinnToken": true, "tokenExchangeEnvironment": "https://pipe.invalid"}, faulttest.Fault{Match: toExchange, Status: 200, Body: "x"}, "check tokenExchangeEnvironment and the proxy: something else answers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -54,16 +54,16 @@ func TestHintsNameTheSetting(t *testing.T) {
 func TestRefusalsInOtherWords(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"Unknown kid":                                "its key id is not registered",
+		"Unknown kid":                                "key for-tests-only (RSA 2048) is not registered",
 		"Wrong claim aud":                            "made for another environment's issuer",
-		"The key is expired":                         "keys live for a year",
-		"The key has expired":                        "keys live for a year",
-		"The JWT has expired":                        "this machine's clock is behind",
-		"Issued in the future":                       "this machine's clock is ahead",
-		"Issue time is in the future":                "this machine's clock is ahead",
-		"Invalid JWT signature":                      "is not the one registered under this key id",
-		"Invalid signature":                          "is not the one registered under this key id",
-		"The signature is invalid":                   "is not the one registered under this key id",
+		"The key is expired":                         "the registration of key for-tests-only (RSA 2048) ended;",
+		"The key has expired":                        "the registration of key for-tests-only (RSA 2048) ended;",
+		"The JWT has expired":                        "this machine's clock is behind Maskinporten's",
+		"Issued in the future":                       "this machine's clock is ahead of Maskinporten's",
+		"Issue time is in the future":                "this machine's clock is ahead of Maskinporten's",
+		"Invalid JWT signature":                      "is not the one registered as key for-tests-only (RSA 2048, RS256)",
+		"Invalid signature":                          "is not the one registered as key for-tests-only (RSA 2048, RS256)",
+		"The signature is invalid":                   "is not the one registered as key for-tests-only (RSA 2048, RS256)",
 		"Unknown authorization_details type":         "does not know this type of authorization details",
 		"Unknown authorization details field":        "does not know a field of the authorization details",
 		"Unknown authorization_details field":        "does not know a field of the authorization details",
@@ -97,7 +97,7 @@ func TestURLsThatGoAstray(t *testing.T) {
 		"tt02":    `is "tt02": use "test" or "prod", or the URL of an issuer; for Altinn's TT02 it is "test"`,
 	} {
 		s := httpclient.MaskinportenSettings{Environment: value, ClientID: "id", Scope: "s", JWK: httpclient.NewSecret(keyFile(t, "client.jwk.json"))}
-		if err := s.Validate(); message(err) != "httpclient: settings: Environment "+want {
+		if err := s.Validate(); message(err) != "httpclient: Environment "+want {
 			t.Errorf("%s: got %v, want %s", value, err, want)
 		}
 	}
@@ -133,11 +133,11 @@ func TestOtherTypes(t *testing.T) {
 	_, err = httpclient.ParseSettings(map[string]any{
 		"ClientId": []byte("x"), "Kid": map[any]any{}, "Resource": map[string]string{}, "UseAltinnTestOrg": uint8(1), "Scope": []any{true},
 	})
-	const want = "httpclient: settings: ClientId is a []uint8, not a text\n" +
-		"Kid is a map[interface {}]interface {}, not a text\n" +
-		"Resource is a map[string]string, not a text\n" +
-		"Scope has a boolean as element 0, not a text\n" +
-		"UseAltinnTestOrg is a number: write true or false"
+	const want = "httpclient: ClientId is a []uint8, not a text\n" +
+		"httpclient: Kid is a map[interface {}]interface {}, not a text\n" +
+		"httpclient: Resource is a map[string]string, not a text\n" +
+		"httpclient: Scope has a boolean as element 0, not a text\n" +
+		"httpclient: UseAltinnTestOrg is a number: write true or false"
 	if message(err) != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
@@ -294,7 +294,7 @@ func TestKeySourceBesideAKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = httpclient.NewTokenSource(s, httpclient.WithKeySource(httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return nil, nil })))
-		if message(err) != "httpclient: settings: a key source is given beside a key in the settings: keep one of them" {
+		if message(err) != "httpclient: "+setting+": a key source is given beside this key: keep one of them" {
 			t.Errorf("%s: got %v, want an error about two keys", setting, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
+	"github.com/portnokkel/portnokkel/internal/problems"
 )
 
 // issuer knows where an issuer's token endpoint is. Maskinporten's own need no
@@ -48,7 +49,7 @@ func newIssuer(env environment, metadata endpoint, log stepLog) *issuer {
 		Fetch: i.fetch, Classify: classify, Dated: dated, Clock: metadata.clock, Size: 1,
 		Kept: func(_ string, known endpoints, err error) {
 			i.log.warn(context.Background(), "the issuer's metadata must not be used; using what was known before",
-				slog.String("issuer", known.issuer), slog.String("token_endpoint", known.token), slog.String("error", err.Error()))
+				slog.String("issuer", known.issuer), slog.String("token_endpoint", known.token), slog.String("error", problems.OneLine(err)))
 		},
 	})
 	return i
@@ -83,7 +84,7 @@ func (i *issuer) fetch(ctx context.Context, _ string, _ endpoints, _ bool) (endp
 	// There is no metadata, or it could not be read. The guess lives shortly, so that it
 	// does not replace metadata that is known.
 	i.log.step(ctx, "no metadata from the issuer; using what is known",
-		slog.String("issuer", i.guess.issuer), slog.String("token_endpoint", i.guess.token), slog.String("error", err.Error()))
+		slog.String("issuer", i.guess.issuer), slog.String("token_endpoint", i.guess.token), slog.String("error", problems.OneLine(err)))
 	return i.guess, tokencache.Life{Refresh: start.Add(metadataRetry), End: start.Add(metadataLife)}, nil
 }
 
@@ -140,14 +141,14 @@ func parseMetadata(body []byte, issuer string) (endpoints, error) {
 	if issuerOf(fields.Issuer) != issuerOf(issuer) {
 		return endpoints{}, &wrongAnswerError{
 			"the metadata is of another issuer",
-			"set Environment or Authority to the issuer exactly as its metadata spells it",
+			"it must be the issuer exactly as its metadata spells it",
 		}
 	}
 	// Plain http is for an issuer that itself is one on this machine.
 	if checkURL(fields.TokenEndpoint) != nil || isHTTPS(issuer) && !isHTTPS(fields.TokenEndpoint) {
 		return endpoints{}, &wrongAnswerError{
 			"its token_endpoint is not an https URL without a query",
-			"ask the issuer's owner to correct the metadata",
+			"ask the issuer's owner to correct its metadata",
 		}
 	}
 	return endpoints{issuer: fields.Issuer, token: fields.TokenEndpoint}, nil

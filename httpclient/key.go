@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
+	"github.com/portnokkel/portnokkel/internal/paste"
 )
 
 // Key is a private key, with its id or certificate and its algorithm. It does not
@@ -31,7 +32,9 @@ type Key struct {
 	chain               []string  // x5c, leaf first; empty if kid identifies the key
 	setting             string    // the source of the key, for hints
 	kidSetting          string    // the source of its id, if that is another one
+	bits                int       // of the RSA modulus
 	notBefore, notAfter time.Time // of the leaf certificate
+	end                 time.Time // of the registration, as far as is known; zero if it is not
 }
 
 // KeyID is the id that the key is registered under. It is empty if a certificate
@@ -69,17 +72,38 @@ func (k *Key) namedBy() string {
 	return k.setting
 }
 
-// check refuses a certificate outside of its time.
-func (k *Key) check(now time.Time) error {
-	const day = "2006-01-02"
+// named tells a key from others within a sentence, if asked with its algorithm.
+func (k *Key) named(algorithm bool) string {
+	what := fmt.Sprintf("RSA %d", k.bits)
+	if algorithm {
+		what += ", " + k.alg
+	}
+	if len(k.chain) > 0 {
+		return "the certificate's key (" + what + ")"
+	}
+	return "key " + k.kid + " (" + what + ")"
+}
+
+const day = "2006-01-02"
+
+// ended tells when the key came to its end, if that is known and not still to come.
+func (k *Key) ended(now time.Time) string {
+	if k.end.IsZero() || !k.end.Before(now) {
+		return ""
+	}
+	return " on " + k.end.Format(day)
+}
+
+// check refuses a certificate outside of its time. The cure follows the setting.
+func (k *Key) check(now time.Time) (cure string, err error) {
 	switch {
 	case k.notAfter.IsZero():
 	case now.Before(k.notBefore):
-		return fmt.Errorf("the certificate is not valid before %s", k.notBefore.Format(day))
+		return "wait, or use another certificate", fmt.Errorf("the certificate is not valid before %s", k.notBefore.Format(day))
 	case now.After(k.notAfter):
-		return fmt.Errorf("the certificate expired on %s: order a new one%w", k.notAfter.Format(day), quietly{ErrExpiredKey})
+		return "order a new certificate", fmt.Errorf("the certificate expired on %s%w", k.notAfter.Format(day), quietly{ErrExpiredKey})
 	}
-	return nil
+	return "", nil
 }
 
 // warning tells that the certificate is about to expire, "" if it is not.
@@ -88,7 +112,7 @@ func (k *Key) warning(now time.Time) string {
 	if k.notAfter.IsZero() || left >= certificateWarning {
 		return ""
 	}
-	return fmt.Sprintf("%s: the certificate expires on %s, in %d days: order a new one", k.setting, k.notAfter.Format("2006-01-02"), int(left.Hours()/24))
+	return fmt.Sprintf("%s: the certificate expires on %s, in %d days: order a new one", k.setting, k.notAfter.Format(day), int(left.Hours()/24))
 }
 
 // quietly is an error that adds nothing to a text.
@@ -97,53 +121,60 @@ type quietly struct{ error }
 func (quietly) Error() string   { return "" }
 func (q quietly) Unwrap() error { return q.error }
 
-// hasKey reports whether the settings hold a key of any kind.
-func (s *MaskinportenSettings) hasKey() bool { return len(s.keySettings()) > 0 }
+// keySettings are the canonical names of the settings that hold a key, those that win
+// over others first.
+var keySettings = []string{"EncodedJwk", "Jwk", "EncodedX509", "CertificatePkcs12Path"}
 
-// keySettings names the settings that hold a key.
-func (s *MaskinportenSettings) keySettings() []string {
-	var given []string
-	if !s.EncodedJWK.IsZero() || !s.JWK.IsZero() {
-		given = append(given, s.jwkSetting())
+// keysGiven is which of the keySettings are used. A Jwk gives way to EncodedJwk.
+func (s *MaskinportenSettings) keysGiven() (given []string) {
+	switch {
+	case !s.EncodedJWK.IsZero():
+		given = append(given, "EncodedJwk")
+	case !s.JWK.IsZero():
+		given = append(given, "Jwk")
 	}
 	if !s.EncodedX509.IsZero() {
-		given = append(given, s.name("EncodedX509"))
+		given = append(given, "EncodedX509")
 	}
 	if s.CertificatePKCS12Path != "" {
-		given = append(given, s.name("CertificatePkcs12Path"))
+		given = append(given, "CertificatePkcs12Path")
 	}
 	return given
 }
 
 // key makes the signing key that the settings hold.
-func (s *MaskinportenSettings) key(now time.Time) (*Key, error) {
-	thumbprint := s.checkThumbprint()
-	hasJWK := !s.EncodedJWK.IsZero() || !s.JWK.IsZero()
-	given := s.keySettings()
-	switch {
-	case len(given) == 0 && thumbprint != nil:
-		return nil, thumbprint
-	case len(given) == 0:
-		return nil, missing("%s is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)",
-			s.name("EncodedJwk"))
+func (s *MaskinportenSettings) key(now time.Time) (key *Key, wrong []error) {
+	given := s.keysGiven()
+	if err := s.checkThumbprint(); err != nil {
+		wrong = append(wrong, err)
+	} else if len(given) == 0 {
+		wrong = append(wrong, s.missing(keySettings, "set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)"))
 	}
-	problems := []error{thumbprint}
 	if len(given) > 1 {
-		problems = append(problems, fmt.Errorf("%s each hold a key: keep one of them", strings.Join(given, " and ")))
+		wrong = append(wrong, fmt.Errorf("%s each hold a key: keep one of them", s.all(given)))
 	}
-	var key *Key
-	if hasJWK {
-		jwk, err := s.jwkKey()
-		key, problems = jwk, append(problems, err)
+	for _, setting := range given {
+		var err error
+		switch {
+		case setting == "EncodedJwk" || setting == "Jwk":
+			key, err = s.jwkKey()
+		case setting == "EncodedX509" || s.EncodedX509.IsZero(): // one of the two is read
+			key, err = s.certificateKey(now)
+		}
+		if err != nil {
+			wrong = append(wrong, err)
+		}
 	}
-	if !s.EncodedX509.IsZero() || s.CertificatePKCS12Path != "" {
-		certificate, err := s.certificateKey(now)
-		key, problems = certificate, append(problems, err)
+	return key, wrong
+}
+
+// all are the names of settings, joined for a sentence.
+func (s *MaskinportenSettings) all(canonical []string) string {
+	var names []string
+	for _, c := range canonical {
+		names = append(names, s.name(c))
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, err
-	}
-	return key, nil
+	return strings.Join(names, " and ")
 }
 
 func (s *MaskinportenSettings) checkThumbprint() error {
@@ -172,6 +203,9 @@ func (s *MaskinportenSettings) jwkKey() (*Key, error) {
 		return nil, fmt.Errorf("%s %w", setting, err)
 	}
 	key.setting = setting
+	if key.end.IsZero() {
+		key.end = s.origin(s.keysGiven()[0]).Expires
+	}
 	if s.KeyID != "" {
 		key.kidSetting = s.name("Kid")
 	}
@@ -194,7 +228,25 @@ func parseJWK(encoded, keyID string) (*Key, error) {
 	if keyID == "" {
 		return nil, errors.New(`has no key id (member "kid"): set Kid to the id that the key is registered under`)
 	}
-	return &Key{signer: func() crypto.Signer { return parsed.Key }, alg: parsed.Algorithm, kid: keyID}, nil
+	if what := misplacedKeyID(keyID); what != "" {
+		return nil, errors.New("has a key id that " + what)
+	}
+	return &Key{
+		signer: func() crypto.Signer { return parsed.Key }, alg: parsed.Algorithm, kid: keyID,
+		bits: parsed.Key.N.BitLen(), end: parsed.Expires,
+	}, nil
+}
+
+// misplacedKeyID says why a text cannot be a key's id. It is empty if the text may be
+// one.
+func misplacedKeyID(id string) string {
+	if what := paste.Problem(id, maxName); what != "" {
+		return what
+	}
+	if printable(id) != id {
+		return "has a character that is not printed"
+	}
+	return ""
 }
 
 var utf8BOM = []byte("\xef\xbb\xbf")

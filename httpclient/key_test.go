@@ -124,7 +124,7 @@ func TestRefusedKeys(t *testing.T) {
 			t.Parallel()
 			s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", EncodedJWK: httpclient.NewSecret(c.value)}
 			_, err := httpclient.NewTokenSource(s)
-			if want := "httpclient: settings: EncodedJwk " + c.want; message(err) != want {
+			if want := "httpclient: EncodedJwk " + c.want; message(err) != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 			if quote := quotes(message(err), c.value, c.want); quote != "" {
@@ -156,25 +156,25 @@ func TestQuotes(t *testing.T) {
 
 // keyTexts are all that an error may say about EncodedJwk.
 var keyTexts = []string{
-	"httpclient: settings: EncodedJwk is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)",
-	"httpclient: settings: EncodedJwk is not base64: set it to the base64 of the client's private JWK",
-	"httpclient: settings: EncodedJwk is base64, but not of JSON: set it to the base64 of the client's private JWK",
-	"httpclient: settings: EncodedJwk is a token (JWT), not a key: set it to the base64 of the client's private JWK",
-	"httpclient: settings: EncodedJwk is a key in PEM or DER form: convert it to a JWK",
-	"httpclient: settings: EncodedJwk is base64 twice: encode the JWK once",
-	`httpclient: settings: EncodedJwk has no key id (member "kid"): set Kid to the id that the key is registered under`,
-	"httpclient: settings: EncodedJwk " + jose.ErrNotJSON.Error(),
-	"httpclient: settings: EncodedJwk " + jose.ErrMember.Error(),
-	"httpclient: settings: EncodedJwk " + jose.ErrNoKey.Error(),
-	"httpclient: settings: EncodedJwk " + jose.ErrPublicOnly.Error(),
-	"httpclient: settings: EncodedJwk " + jose.ErrSeveralKeys.Error(),
-	"httpclient: settings: EncodedJwk " + jose.ErrNotRSA.Error(),
-	"httpclient: settings: EncodedJwk " + jose.ErrTooSmall.Error(),
-	"httpclient: settings: EncodedJwk " + jose.ErrTooLarge.Error(),
-	"httpclient: settings: EncodedJwk " + jose.ErrExponent.Error(),
-	"httpclient: settings: EncodedJwk " + jose.ErrNumbers.Error(),
-	"httpclient: settings: EncodedJwk " + jose.ErrPrimes.Error(),
-	"httpclient: settings: EncodedJwk " + jose.ErrAlgorithm.Error(),
+	"httpclient: EncodedJwk is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)",
+	"httpclient: EncodedJwk is not base64: set it to the base64 of the client's private JWK",
+	"httpclient: EncodedJwk is base64, but not of JSON: set it to the base64 of the client's private JWK",
+	"httpclient: EncodedJwk is a token (JWT), not a key: set it to the base64 of the client's private JWK",
+	"httpclient: EncodedJwk is a key in PEM or DER form: convert it to a JWK",
+	"httpclient: EncodedJwk is base64 twice: encode the JWK once",
+	`httpclient: EncodedJwk has no key id (member "kid"): set Kid to the id that the key is registered under`,
+	"httpclient: EncodedJwk " + jose.ErrNotJSON.Error(),
+	"httpclient: EncodedJwk " + jose.ErrMember.Error(),
+	"httpclient: EncodedJwk " + jose.ErrNoKey.Error(),
+	"httpclient: EncodedJwk " + jose.ErrPublicOnly.Error(),
+	"httpclient: EncodedJwk " + jose.ErrSeveralKeys.Error(),
+	"httpclient: EncodedJwk " + jose.ErrNotRSA.Error(),
+	"httpclient: EncodedJwk " + jose.ErrTooSmall.Error(),
+	"httpclient: EncodedJwk " + jose.ErrTooLarge.Error(),
+	"httpclient: EncodedJwk " + jose.ErrExponent.Error(),
+	"httpclient: EncodedJwk " + jose.ErrNumbers.Error(),
+	"httpclient: EncodedJwk " + jose.ErrPrimes.Error(),
+	"httpclient: EncodedJwk " + jose.ErrAlgorithm.Error(),
 }
 
 // Whatever stands in EncodedJwk, there is an error or there are sound settings, and

@@ -46,6 +46,9 @@ func NewKey(signer crypto.Signer, keyID, algorithm string) (*Key, error) {
 	if keyID == "" {
 		return nil, errors.New("httpclient: key: the key id is empty")
 	}
+	if what := misplacedKeyID(keyID); what != "" {
+		return nil, errors.New("httpclient: key: the key id " + what)
+	}
 	key, err := newKey(signer, algorithm)
 	if err != nil {
 		return nil, err
@@ -92,7 +95,7 @@ func newKey(signer crypto.Signer, algorithm string) (*Key, error) {
 	if err := jose.CheckAlgorithm(algorithm); err != nil {
 		return nil, fmt.Errorf("httpclient: key: it %w", err)
 	}
-	key := &Key{signer: func() crypto.Signer { return signer }, alg: algorithm, setting: "the key source"}
+	key := &Key{signer: func() crypto.Signer { return signer }, alg: algorithm, bits: public.N.BitLen(), setting: "the key source"}
 	if _, own := signer.(*rsa.PrivateKey); !own {
 		key.verify = public
 	}

@@ -149,7 +149,7 @@ func TestHintAboutAKeyFromASource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := withoutKey(t, newDouble(t), keys(key)).Token(t.Context()); !strings.Contains(message(err), ": check the key source: its key id is not registered on the client") {
+	if _, err := withoutKey(t, newDouble(t), keys(key)).Token(t.Context()); !strings.Contains(message(err), "httpclient: check the key source: key other-for-tests-only (RSA 2048) is not registered on the client") {
 		t.Errorf("got %v, want a hint to the key source", err)
 	}
 	s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", CertificateStoreThumbprint: "t"}
@@ -185,12 +185,13 @@ func TestKeySourcesThatFail(t *testing.T) {
 		is     error
 		want   string
 	}{
-		"none":    {keys(), httpclient.ErrTemporary, "httpclient: signing key of client maskinportentest-client: it gave no key"},
-		"nil":     {keys(nil), nil, "httpclient: signing key of client maskinportentest-client: it gave a key that is nil or zero"},
-		"zero":    {keys(new(httpclient.Key)), nil, "it gave a key that is nil or zero"},
-		"failing": {httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return nil, broken }), broken, "the device is locked"},
-		"expired": {keys(expired), httpclient.ErrExpiredKey, "httpclient: signing key of client maskinportentest-client: the key source: the certificate expired on " + old.cert.NotAfter.Format("2006-01-02") + ": order a new one"},
-		"locked":  {keys(locked), broken, "key for-tests-only (RS256) does not sign: failed "},
+		"none":     {keys(), httpclient.ErrTemporary, "httpclient: check what WithKeySource was given - signing key of client maskinportentest-client: it gave no key"},
+		"nil":      {keys(nil), nil, "httpclient: check what WithKeySource was given - signing key of client maskinportentest-client: it gave a key that is nil or zero"},
+		"zero":     {keys(new(httpclient.Key)), nil, "it gave a key that is nil or zero"},
+		"failing":  {httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return nil, broken }), broken, "the device is locked"},
+		"in lines": {httpclient.KeySourceFunc(func(context.Context) ([]*httpclient.Key, error) { return nil, errors.New("one\n\ttwo\x00") }), nil, "httpclient: check what WithKeySource was given - signing key of client maskinportentest-client: one; two "},
+		"expired":  {keys(expired), httpclient.ErrExpiredKey, "httpclient: check the key source: order a new certificate - signing key of client maskinportentest-client: the certificate expired on " + old.cert.NotAfter.Format("2006-01-02")},
+		"locked":   {keys(locked), broken, "key for-tests-only (RS256) does not sign: failed "},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -203,7 +204,7 @@ func TestKeySourcesThatFail(t *testing.T) {
 		})
 	}
 	srv := newDouble(t)
-	if _, err := httpclient.NewTokenSource(settingsOf(t, srv, nil), httpclient.WithKeySource(keys())); !strings.Contains(message(err), "a key source is given beside a key in the settings: keep one of them") {
+	if _, err := httpclient.NewTokenSource(settingsOf(t, srv, nil), httpclient.WithKeySource(keys())); !strings.Contains(message(err), "httpclient: EncodedJwk: a key source is given beside this key: keep one of them") {
 		t.Errorf("got %v, want an error about two keys", err)
 	}
 	if _, err := httpclient.NewTokenSource(settingsOf(t, srv, nil), httpclient.WithKeySource(nil)); !strings.Contains(message(err), "WithKeySource: the source is nil") {

@@ -42,9 +42,10 @@ const (
 	// minUserName is the shortest user name that is redacted in a server's words. A
 	// shorter one may be a word of the answer.
 	minUserName = 8
-	// How long settings can be, in characters: names and ids, addresses, resources and
-	// paths, lists of scopes. A longer text may be a secret in the wrong place.
+	// How long settings can be, in characters: names and ids, the settings' own names,
+	// addresses, resources and paths, lists of scopes. A longer text may be a secret in the wrong place.
 	maxName    = 200
+	maxKey     = 100
 	maxAddress = 400
 	maxText    = 2000
 	maxScopes  = 8000
@@ -83,9 +84,25 @@ const (
 	maxAnswer = 1 << 20
 	// maxQuote is how much of an error's field is kept, in characters.
 	maxQuote = 1000
+	// maxLine is how long an error's text grows by a server's words, in characters: it is
+	// for a line of a log. The error's fields have more. minWords of them are there in any
+	// case.
+	maxLine  = 380
+	minWords = 80
+	// maxWords is how much is shown of a list of scopes, and of an API's words.
+	maxWords = 120
 	// redactFrom is the length from which a run of a secret's characters is redacted
 	// in a server's words.
 	redactFrom = 16
+
+	// freshToken is how old a token is at most that an API cannot refuse for its age.
+	freshToken = time.Minute
+	// refusalWarning is the time between two warnings about an API that refuses tokens.
+	refusalWarning = time.Hour
+	// maxRefusing is how many refusing hosts are remembered: a program calls few APIs.
+	maxRefusing = 64
+	// maxChallenge is how much of an API's header WWW-Authenticate is read, in bytes.
+	maxChallenge = 4096
 
 	// maxHops is more redirects than anybody follows: a base that gives the same
 	// response twice makes a ring of them.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -26,6 +25,7 @@ type maskinporten struct {
 	keys     KeySource
 	own      tokenRequest      // the settings' own
 	names    map[string]string // of settings, for errors
+	mixed    string            // see plan
 	clock    tokencache.Clock
 	log      stepLog
 	guards   *guards
@@ -34,16 +34,17 @@ type maskinporten struct {
 }
 
 func newMaskinporten(s *source, settings *MaskinportenSettings, p plan, clock tokencache.Clock) *maskinporten {
+	names := settings.names("ClientId", "Environment", "Scope", "Resource", "ConsumerOrgNo")
 	at := endpoint{
-		step: "token request", clientID: p.clientID, transport: s.transport, clock: clock, guards: &s.guards,
-		unfit: "something between here and Maskinporten answers in its place, or the settings name another server",
+		step: "token request", clientID: p.clientID, address: names["Environment"],
+		transport: s.transport, clock: clock, guards: &s.guards,
 	}
 	metadata := at
 	metadata.step, metadata.clientID = "issuer metadata", ""
 	m := &maskinporten{
 		endpoint: at, issuer: newIssuer(p.environment, metadata, s.log),
-		clientID: p.clientID, keys: p.keys, clock: clock, log: s.log, guards: &s.guards, own: p.request, skew: &s.skew,
-		names: settings.names("ClientId", "Environment", "Scope", "Resource", "ConsumerOrgNo"),
+		clientID: p.clientID, keys: p.keys, clock: clock, log: s.log, guards: &s.guards, own: p.request, mixed: p.mixed,
+		names: names, skew: &s.skew,
 	}
 	if !p.notAfter.IsZero() {
 		m.expiry.end.Store(p.notAfter.UnixNano())
@@ -116,8 +117,8 @@ func (m *maskinporten) withKey(ctx context.Context, request tokenRequest, key *K
 	if key == nil || key.signer == nil {
 		return nil, m.keyError(errors.New("it gave a key that is nil or zero"))
 	}
-	if err := key.check(m.clock().Time()); err != nil {
-		return nil, &TokenError{Step: stepKey, ClientID: m.clientID, Err: fmt.Errorf("%s: %w", key.setting, err), clientWide: true}
+	if cure, err := key.check(m.clock().Time()); err != nil {
+		return nil, &TokenError{Step: stepKey, ClientID: m.clientID, Hint: "check " + key.setting + ": " + cure, Err: err, clientWide: true}
 	}
 	m.expiry.note(ctx, m.log, key, m.clock().Time())
 	token, at, err := m.attempt(ctx, request, key)
@@ -149,9 +150,9 @@ func (m *maskinporten) attempt(ctx context.Context, request tokenRequest, key *K
 		return nil, at, m.keyError(err)
 	}
 	m.log.step(ctx, "asking for a Maskinporten token", slog.String("url", endpoints.token), slog.String("issuer", endpoints.issuer),
-		slog.String("client_id", m.clientID), slog.String("key", key.String()), slog.String("scope", request.scope))
+		slog.String("client_id", m.clientID), slog.String("key", key.String()), slog.String("scope", showScope(request.scope)))
 	err = m.endpoint.call(ctx, tokenPost(endpoints.token, signed, request, func(r refused) verdict {
-		return explain(r, key, naming(m.names, m.own, request))
+		return explain(r, hints{key: key, now: at.start.Time(), scope: request.scope, details: request.details, name: m.naming(request), mixed: m.mixed})
 	}), func(a *answer) error {
 		token, err = parseToken(a, request.scope)
 		return err
@@ -173,6 +174,10 @@ func tokenPost(address, assertion string, r tokenRequest, explain func(refused) 
 		secrets: append(r.secrets(), assertion),
 		explain: explain,
 	}
+}
+
+func (m *maskinporten) naming(request tokenRequest) func(setting string) string {
+	return naming(m.names, m.own, request)
 }
 
 // naming is what to call a setting in an error about a request: if the request's

@@ -1,7 +1,6 @@
 package httpclient
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -10,10 +9,9 @@ import (
 
 // misplaced reports every setting that holds something else than it can, such as a
 // key. Such a value is neither quoted nor sent anywhere. rest is the settings without
-// these values, for the other checks; nil if there is nothing to report.
-func (s *MaskinportenSettings) misplaced() (rest *MaskinportenSettings, err error) {
+// these values, for the other checks.
+func (s *MaskinportenSettings) misplaced() (rest *MaskinportenSettings, wrong []error) {
 	copied := *s
-	var problems []error
 	for _, f := range settingFields {
 		var what string
 		switch p := f.target(&copied).(type) {
@@ -27,13 +25,10 @@ func (s *MaskinportenSettings) misplaced() (rest *MaskinportenSettings, err erro
 			}
 		}
 		if what != "" {
-			problems = append(problems, fmt.Errorf("%s %s", s.name(f.names[0]), what))
+			wrong = append(wrong, fmt.Errorf("%s %s", s.name(f.names[0]), what))
 		}
 	}
-	if len(problems) == 0 {
-		return nil, nil
-	}
-	return &copied, errors.Join(problems...)
+	return &copied, wrong
 }
 
 // misplaced says why a text cannot be the setting's value, and what to do. It is empty

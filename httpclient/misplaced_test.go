@@ -1,6 +1,7 @@
 package httpclient_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -43,18 +44,18 @@ func TestPastedSecrets(t *testing.T) {
 	pasted, printed := 0, 0
 	for _, name := range slices.Sorted(maps.Keys(secrets)) {
 		for _, setting := range textSettings {
-			if name == password && (setting == "Scope" || setting == "Resource") {
-				continue // a scope and a resource may be any text
-			}
 			pasted++
 			out, sent := pasteInto(t, setting, secrets[name])
 			if shows(out, secrets[name]) {
 				printed++
 				t.Errorf("%s in %s: got it printed, want it hidden:\n%s", name, setting, out)
 			}
-			want := "httpclient: settings: " + setting + " (appsettings.json) looks like "
+			if name == password && (setting == "Scope" || setting == "Resource") {
+				continue // a scope and a resource may be any text, but are not shown
+			}
+			want := "httpclient: " + setting + " (appsettings.json) looks like "
 			if name == password {
-				want = "httpclient: settings: " + setting + " (appsettings.json) "
+				want = "httpclient: " + setting + " (appsettings.json) "
 			}
 			if sent || !strings.Contains(out, want) {
 				t.Errorf("%s in %s: got sent: %t, want it refused by name and source:\n%s", name, setting, sent, out)
@@ -71,10 +72,7 @@ func pasteInto(t *testing.T, setting, secret string) (out string, sent bool) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := newPipe(t, builtIn)
 		defer srv.Close()
-		srv.Faults.Add(faulttest.Fault{
-			Times: -1, Status: http.StatusBadRequest,
-			Body: fmt.Sprintf(`{"error":%q,"error_description":%[1]q,"error_uri":%[1]q}`, secret),
-		})
+		srv.Faults.Add(echoes(secret))
 		section := srv.Section()
 		section["ExhangeToAltinnToken"] = true
 		switch setting {
@@ -102,6 +100,109 @@ func pasteInto(t *testing.T, setting, secret string) (out string, sent bool) {
 		sent = srv.Stats().TokenRequests+srv.Stats().Metadata > 0
 	})
 	return out, sent
+}
+
+// Nothing that is pasted into a request's context, a variable of NAIS or a key's id is
+// printed or sent either.
+func TestPastedElsewhere(t *testing.T) {
+	t.Parallel()
+	secrets := pastetest.Secrets(t, "../testdata/keys")
+	secrets["base64url of a short JWK"] = encodedURL(`{"kty":"oct","k":"CANARY-0123456789"}`)
+	inputs := map[string]func(context.Context, string) context.Context{
+		"ContextWithScope":       func(ctx context.Context, s string) context.Context { return httpclient.ContextWithScope(ctx, s) },
+		"ContextWithResource":    httpclient.ContextWithResource,
+		"ContextWithConsumerOrg": httpclient.ContextWithConsumerOrg,
+		"ContextWithPerson": func(ctx context.Context, s string) context.Context {
+			return httpclient.ContextWithPerson(ctx, httpclient.NewSecret(s))
+		},
+		"ContextWithSystemUser": func(ctx context.Context, s string) context.Context {
+			return httpclient.ContextWithSystemUser(ctx, httpclient.SystemUser{OrgNo: s, ExternalRef: s})
+		},
+		"ContextWithSystemUser's reference": func(ctx context.Context, s string) context.Context {
+			return httpclient.ContextWithSystemUser(ctx, httpclient.SystemUser{OrgNo: "991825827", ExternalRef: s})
+		},
+		"ContextWithConsent": func(ctx context.Context, s string) context.Context {
+			return httpclient.ContextWithConsent(ctx, httpclient.Consent{ID: s, From: httpclient.NewSecret(s)})
+		},
+	}
+	pasted, printed := 0, 0
+	check := func(t *testing.T, name, out, secret string) {
+		t.Helper()
+		if pasted++; shows(out, secret) {
+			printed++
+			t.Errorf("%s: got it printed, want it hidden:\n%s", name, out)
+		}
+	}
+	for name, secret := range secrets {
+		synctest.Test(t, func(t *testing.T) {
+			var log logs
+			srv := newPipe(t, builtIn)
+			defer srv.Close()
+			srv.Faults.Add(echoes(secret))
+			source := sourceOf(t, srv, nil, httpclient.WithLogger(log.logger(slog.LevelDebug)))
+			defer source.Close()
+			for input, with := range inputs {
+				ctx := with(t.Context(), secret)
+				_, err := source.Token(ctx)
+				httpclient.Flush(source)
+				check(t, name+" in "+input, prints(err)+fmt.Sprint(ctx)+log.String(), secret)
+				function, _, _ := strings.Cut(input, "'")
+				if !strings.HasPrefix(message(err), "httpclient: "+function+": ") || srv.Stats().TokenRequests > 0 {
+					t.Errorf("%s in %s: got %v and %d requests, want an error before any", name, input, err, srv.Stats().TokenRequests)
+				}
+			}
+			for _, variable := range []string{
+				"MASKINPORTEN_CLIENT_ID", "MASKINPORTEN_SCOPES", "MASKINPORTEN_ISSUER", "MASKINPORTEN_TOKEN_ENDPOINT", "MASKINPORTEN_WELL_KNOWN_URL",
+				"NAIS_TOKEN_ENDPOINT", "TEXAS_URL",
+			} {
+				vars := map[string]string{
+					"MASKINPORTEN_CLIENT_ID": "id", "MASKINPORTEN_CLIENT_JWK": keyFile(t, "client.jwk.json"), "MASKINPORTEN_SCOPES": scope,
+					"MASKINPORTEN_ISSUER": "https://i.example/", "MASKINPORTEN_TOKEN_ENDPOINT": "https://i.example/token",
+				}
+				vars[variable] = secret
+				settings, err := httpclient.FromNAIS(env(vars))
+				if err == nil {
+					_, err = httpclient.NewTokenSource(settings)
+				}
+				check(t, name+" in "+variable, prints(err)+prints(settings), secret)
+				if !strings.HasPrefix(message(err), "httpclient: "+variable+" ") {
+					t.Errorf("%s in %s: got %v, want it refused by name", name, variable, err)
+				}
+			}
+			_, err := httpclient.NewKey(clientKey(t).Signer(), secret, "")
+			check(t, name+" as a key id", prints(err), secret)
+			_, err2 := httpclient.ParseJWK(jwkWith(t, map[string]any{"kid": secret}), "")
+			check(t, name+" as a JWK's key id", prints(err2), secret)
+			_, err3 := httpclient.ParseJWK(keyFile(t, "client.jwk.json"), secret)
+			check(t, name+" as another key id", prints(err3), secret)
+			if err == nil || err2 == nil || err3 == nil {
+				t.Errorf("%s as a key id: got %v, %v and %v, want errors", name, err, err2, err3)
+			}
+		})
+	}
+	t.Logf("%d of %d were printed", printed, pasted)
+}
+
+// A key id is for a line of a log, too.
+func TestKeyIDsThatCannotBePrinted(t *testing.T) {
+	t.Parallel()
+	if _, err := httpclient.NewKey(clientKey(t).Signer(), "a\nb", ""); message(err) != "httpclient: key: the key id has a character that is not printed" {
+		t.Errorf("got %v, want an error about the character", err)
+	}
+	if _, err := httpclient.ParseJWK(jwkWith(t, map[string]any{"kid": strings.Repeat("k", 201)}), ""); !strings.HasPrefix(message(err), "httpclient: the JWK has a key id that is a text of 201 characters") {
+		t.Errorf("got %v, want an error about the length", err)
+	}
+	if _, err := httpclient.ParseJWK(jwkWith(t, map[string]any{"kid": "my key, 2026"}), ""); err != nil {
+		t.Errorf("got %v, want a key: its id is a text of somebody's choice", err)
+	}
+}
+
+// echoes makes servers that answer every request with a text.
+func echoes(text string) faulttest.Fault {
+	return faulttest.Fault{
+		Times: -1, Status: http.StatusBadRequest,
+		Body: fmt.Sprintf(`{"error":%q,"error_description":%[1]q,"error_uri":%[1]q}`, text),
+	}
 }
 
 // What is set in code is checked as well.
@@ -138,7 +239,7 @@ func TestPastedInCode(t *testing.T) {
 			t.Parallel()
 			s := settingsOf(t, newDouble(t), nil)
 			c.change(&s)
-			if err := s.Validate(); !strings.Contains(message(err), "httpclient: settings: "+c.want) {
+			if err := s.Validate(); !strings.Contains(message(err), "httpclient: "+c.want) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 			if source, err := httpclient.NewTokenSource(s); err == nil || source != nil {
@@ -155,11 +256,11 @@ func TestMisplacedHidesNothing(t *testing.T) {
 	s.ClientID, s.EncodedJWK = s.EncodedJWK.Reveal(), httpclient.NewSecret(`"`+s.EncodedJWK.Reveal()+`"`)
 	s.ConsumerOrgNo, s.Resource = "5", "a b"
 	s.ExchangeToAltinnToken, s.TokenExchangeEnvironment, s.EnterpriseUserName = true, "tt2", httpclient.NewSecret("u")
-	const want = "httpclient: settings: ClientId looks like base64 of a private key (JWK): it belongs in EncodedJwk\n" +
-		"EncodedJwk is in quotation marks: remove them\n" +
-		"httpclient: settings: Resource is not a text of at most 2,000 printable characters\n" +
-		"ConsumerOrgNo is not an organisation number: nine digits\n" +
-		`TokenExchangeEnvironment is "tt2": use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL`
+	const want = "httpclient: ClientId looks like base64 of a private key (JWK): it belongs in EncodedJwk\n" +
+		"httpclient: EncodedJwk is in quotation marks: remove them\n" +
+		"httpclient: Resource is not a text of at most 2,000 printable characters\n" +
+		"httpclient: ConsumerOrgNo is not an organisation number: nine digits\n" +
+		`httpclient: TokenExchangeEnvironment is "tt2": use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL`
 	if err := s.Validate(); message(err) != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

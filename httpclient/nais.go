@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// What errors call the endpoints that FromNAIS found: Maskinporten's, and Texas's if
-// no variable named it.
+// What errors call the endpoints and the metadata that FromNAIS found. Texas's has this
+// name if no variable named it.
 const (
 	tokenEndpointSetting = "MASKINPORTEN_TOKEN_ENDPOINT"
+	wellKnownSetting     = "MASKINPORTEN_WELL_KNOWN_URL"
 	texasSetting         = "NAIS_TOKEN_ENDPOINT"
 )
 
@@ -47,13 +48,25 @@ func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 		getenv = os.Getenv
 	}
 	s := MaskinportenSettings{spelt: map[string]string{}}
+	var wrong []error
+	// A value that cannot be the variable's, such as a key, is refused and not kept.
 	get := func(variable, canonical string) string {
 		s.spelt[canonical] = variable
-		return strings.TrimSpace(getenv(variable))
+		value := strings.TrimSpace(getenv(variable))
+		field, known := fieldNamed(canonical)
+		if !known {
+			field = settingField{names: []string{canonical}, most: maxAddress}
+		}
+		if what := field.misplaced(value); what != "" {
+			wrong = append(wrong, fmt.Errorf("%s %s", variable, what))
+			return ""
+		}
+		return value
 	}
 	s.ClientID = get("MASKINPORTEN_CLIENT_ID", "ClientId")
 	s.Scope = get("MASKINPORTEN_SCOPES", "Scope")
 	s.Authority = get("MASKINPORTEN_ISSUER", "Authority")
+	wellKnown := get(wellKnownSetting, wellKnownSetting)
 	// Errors about a missing issuer name this variable.
 	s.spelt["Environment"] = "MASKINPORTEN_ISSUER"
 	if !s.findTexas(get) {
@@ -61,29 +74,34 @@ func FromNAIS(getenv func(string) string) (MaskinportenSettings, error) {
 		s.spelt["EncodedJwk"] = "MASKINPORTEN_CLIENT_JWK" // likewise, about a missing key
 		s.tokenEndpoint = get(tokenEndpointSetting, tokenEndpointSetting)
 	}
-	s.tokenIssuer = issuerOf(s.Authority)
 
-	const variable = "MASKINPORTEN_WELL_KNOWN_URL"
-	wellKnown := strings.TrimSpace(getenv(variable))
-	if wellKnown == "" {
-		return s, nil
-	}
 	issuer, ok := strings.CutSuffix(wellKnown, metadataPath)
 	if !ok {
 		issuer, ok = strings.CutSuffix(wellKnown, openIDMetadataPath)
 	}
-	if !ok {
-		return s, fmt.Errorf("httpclient: settings: %s does not end with %s or %s", variable, metadataPath, openIDMetadataPath)
+	switch {
+	case wellKnown == "":
+	case !ok:
+		wrong = append(wrong, fmt.Errorf("%s must end with %s or %s", wellKnownSetting, metadataPath, openIDMetadataPath))
+	case s.Authority == "":
+		s.Authority, s.spelt["Authority"] = issuer, wellKnownSetting
+	case issuerOf(s.Authority) != issuerOf(issuer):
+		wrong = append(wrong, errors.New("MASKINPORTEN_ISSUER and MASKINPORTEN_WELL_KNOWN_URL name different issuers: keep one of them"))
 	}
-	if s.Authority == "" {
-		s.Authority = issuer
-		s.tokenIssuer = issuerOf(issuer)
-		s.spelt["Authority"] = variable
+	s.tokenIssuer = issuerOf(s.Authority)
+	return s, prefixed(wrong)
+}
+
+// useTokenEndpoint takes the endpoint that FromNAIS found, for its own issuer.
+func (s *MaskinportenSettings) useTokenEndpoint(env *environment) error {
+	if s.tokenEndpoint == "" || s.Authority == "" || issuerOf(s.Authority) != s.tokenIssuer {
+		return nil
 	}
-	if issuerOf(s.Authority) != issuerOf(issuer) {
-		return s, errors.New("httpclient: settings: MASKINPORTEN_ISSUER and MASKINPORTEN_WELL_KNOWN_URL name different issuers")
+	env.tokenEndpoint = s.tokenEndpoint
+	if err := checkURL(s.tokenEndpoint); err != nil {
+		return fmt.Errorf("%s %w", s.name(tokenEndpointSetting), err)
 	}
-	return s, nil
+	return nil
 }
 
 // findTexas reports whether a variable names Texas. TEXAS_URL may hold the whole address

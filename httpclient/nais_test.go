@@ -86,21 +86,21 @@ func TestFromNAISErrors(t *testing.T) {
 		vars map[string]string
 		want string
 	}{
-		"nothing": {nil, `httpclient: settings: MASKINPORTEN_ISSUER is missing: set it to "test" or "prod", or to the URL of an issuer` + "\n" +
-			"MASKINPORTEN_CLIENT_ID is missing: set it to the client's id in Maskinporten\n" +
-			"MASKINPORTEN_CLIENT_JWK is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)"},
+		"nothing": {nil, `httpclient: MASKINPORTEN_ISSUER is missing: set it to "test" or "prod", or to the URL of an issuer` + "\n" +
+			"httpclient: MASKINPORTEN_CLIENT_ID is missing: set it to the client's id in Maskinporten\n" +
+			"httpclient: MASKINPORTEN_CLIENT_JWK is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)"},
 		"a broken key": {
 			map[string]string{"MASKINPORTEN_ISSUER": "https://test.maskinporten.no/", "MASKINPORTEN_CLIENT_ID": "a", "MASKINPORTEN_SCOPES": "s", "MASKINPORTEN_CLIENT_JWK": "{CANARY"},
-			"httpclient: settings: MASKINPORTEN_CLIENT_JWK is not whole JSON: it may have been cut; set it again",
+			"httpclient: MASKINPORTEN_CLIENT_JWK is not whole JSON: it may have been cut; set it again",
 		},
 		"an insecure endpoint": {map[string]string{
 			"MASKINPORTEN_ISSUER": "https://i.example/", "MASKINPORTEN_CLIENT_ID": "a", "MASKINPORTEN_SCOPES": "s", "MASKINPORTEN_CLIENT_JWK": keyFile(t, "client.jwk.json"),
 			"MASKINPORTEN_TOKEN_ENDPOINT": "http://i.example/token",
-		}, `httpclient: settings: MASKINPORTEN_TOKEN_ENDPOINT is "http://i.example/token": use https; plain http would show the token to the network`},
-		"a well-known URL of something else": {map[string]string{"MASKINPORTEN_WELL_KNOWN_URL": "https://i.example/"}, "httpclient: settings: MASKINPORTEN_WELL_KNOWN_URL does not end with .well-known/oauth-authorization-server or .well-known/openid-configuration"},
+		}, `httpclient: MASKINPORTEN_TOKEN_ENDPOINT is "http://i.example/token": use https; plain http would show the token to the network`},
+		"a well-known URL of something else": {map[string]string{"MASKINPORTEN_WELL_KNOWN_URL": "https://i.example/"}, "httpclient: MASKINPORTEN_WELL_KNOWN_URL must end with .well-known/oauth-authorization-server or .well-known/openid-configuration"},
 		"two issuers": {
 			map[string]string{"MASKINPORTEN_ISSUER": "https://a.example/", "MASKINPORTEN_WELL_KNOWN_URL": "https://b.example/.well-known/oauth-authorization-server"},
-			"httpclient: settings: MASKINPORTEN_ISSUER and MASKINPORTEN_WELL_KNOWN_URL name different issuers",
+			"httpclient: MASKINPORTEN_ISSUER and MASKINPORTEN_WELL_KNOWN_URL name different issuers: keep one of them",
 		},
 	}
 	for name, c := range cases {

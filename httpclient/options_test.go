@@ -147,7 +147,7 @@ func (n *noKeys) Keys(context.Context) ([]*httpclient.Key, error) { return n.lis
 func TestNilAndZeroValues(t *testing.T) {
 	t.Parallel()
 	var settings *httpclient.MaskinportenSettings
-	const want = "httpclient: settings: the pointer to them is nil"
+	const want = "httpclient: the pointer to the settings is nil"
 	if err := settings.Validate(); message(err) != want {
 		t.Errorf("Validate: got %v, want %s", err, want)
 	}
@@ -168,7 +168,7 @@ func TestNilAndZeroValues(t *testing.T) {
 	if err := (*httpclient.TokenError)(nil); err.Error() != "httpclient: no error" || err.Unwrap() != nil {
 		t.Errorf("nil TokenError: got %v and %v, want no error", err, err.Unwrap())
 	}
-	if err := (&httpclient.TokenError{}); err.Error() != "httpclient: : <nil>" || len(err.Unwrap()) > 0 {
+	if err := (&httpclient.TokenError{}); err.Error() != "httpclient: : " || len(err.Unwrap()) > 0 {
 		t.Errorf("zero TokenError: got %v and %v, want an empty one", err, err.Unwrap())
 	}
 	if keys, err := httpclient.KeySourceFunc(nil).Keys(t.Context()); err == nil || keys != nil {

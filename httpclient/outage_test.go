@@ -67,8 +67,8 @@ func TestRefusalIsRemembered(t *testing.T) {
 					t.Fatal(err)
 				}
 				var failed *httpclient.TokenError
-				if !errors.As(err, &failed) || failed.Since.IsZero() || !failed.RetryAt.After(time.Now()) {
-					t.Fatalf("got since %v and retry at %v, want both, and the latter after %v", failed.Since, failed.RetryAt, time.Now())
+				if !errors.As(err, &failed) || failed.Since.IsZero() != (srv.Stats().TokenRequests == 1) || !failed.RetryAt.After(time.Now()) {
+					t.Fatalf("got since %v and retry at %v, want the former after two failures, and the latter after %v", failed.Since, failed.RetryAt, time.Now())
 				}
 			}
 			requests = append(requests, srv.Stats().TokenRequests)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +34,7 @@ func ParseSettings(section map[string]any) (MaskinportenSettings, error) {
 }
 
 // errNilSettings is the answer of every method of nil settings.
-var errNilSettings = errors.New("httpclient: settings: the pointer to them is nil")
+var errNilSettings = errors.New("httpclient: the pointer to the settings is nil")
 
 // Parse sets what the section names, as [ParseSettings] describes it, and keeps the
 // rest. If Origin is set before, errors and warnings tell where a key is from.
@@ -45,15 +44,15 @@ func (s *MaskinportenSettings) Parse(section map[string]any) error {
 	}
 	earlier := s.spelt
 	s.spelt = map[string]string{}
-	var problems []error
+	var wrong []error
 	for _, key := range slices.Sorted(maps.Keys(section)) {
 		field, known := fieldNamed(key)
 		if !known {
-			s.warnings = append(s.warnings, s.unknownKey(key))
+			s.unknown = append(s.unknown, key)
 			continue
 		}
 		if err := field.set(s, key, section[key]); err != nil {
-			problems = append(problems, err)
+			wrong = append(wrong, err)
 		}
 	}
 	for name, key := range earlier {
@@ -61,10 +60,7 @@ func (s *MaskinportenSettings) Parse(section map[string]any) error {
 			s.spelt[name] = key
 		}
 	}
-	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("httpclient: settings: %w", err)
-	}
-	return nil
+	return prefixed(wrong)
 }
 
 func fieldNamed(key string) (settingField, bool) {
@@ -219,42 +215,4 @@ func isNumber(value any) bool {
 		return true
 	}
 	return false
-}
-
-// unknownKey words the warning about a key, with the nearest one that is known.
-func (s *MaskinportenSettings) unknownKey(key string) string {
-	best, distance := "", math.MaxInt
-	for _, f := range settingFields {
-		for _, name := range f.names {
-			if d := editDistance(strings.ToLower(key), strings.ToLower(name)); d < distance {
-				best, distance = name, d
-			}
-		}
-	}
-	if distance > max(2, len(best)/3) {
-		return fmt.Sprintf("%s: unknown setting, ignored", s.from(key))
-	}
-	return fmt.Sprintf("%s: unknown setting, ignored; did you mean %s?", s.from(key), best)
-}
-
-// editDistance is Levenshtein's: the fewest insertions, deletions and
-// replacements of bytes that turn a into b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -3,10 +3,12 @@ package httpclient
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/portnokkel/portnokkel/internal/paste"
+	"github.com/portnokkel/portnokkel/internal/problems"
 )
 
 // tokenRequest is what a token is asked for: all that varies between requests
@@ -21,9 +23,14 @@ type tokenRequest struct {
 
 var personNo = regexp.MustCompile(`\d{11}`)
 
-// secrets are the national identity numbers that the request holds.
+// secrets are what no error may show of the request: national identity numbers, and a
+// scope or resource that may be a secret in the wrong place.
 func (r tokenRequest) secrets() []string {
-	return append(personNo.FindAllString(r.details, -1), r.person)
+	secrets := append(personNo.FindAllString(r.details, -1), r.person)
+	if !paste.Quotable(r.resource) {
+		secrets = append(secrets, r.resource)
+	}
+	return append(secrets, secretScopes(r.scope)...)
 }
 
 // SystemUser names a system user at Altinn: an organisation that lets your system
@@ -106,11 +113,12 @@ func (o *overrides) problem(function, what string) {
 //   - Tokens of different requests are kept apart.
 func ContextWithScope(ctx context.Context, scopes ...string) context.Context {
 	return with(ctx, "ContextWithScope", func(o *overrides) {
-		scope := normalizeScope(strings.Join(scopes, " "))
+		list := strings.Join(scopes, " ")
+		scope := normalizeScope(list)
 		if scope == "" {
 			o.problem("ContextWithScope", "no scope is named")
-		} else if !isScope(scope) {
-			o.problem("ContextWithScope", "a scope has a character that no scope can have")
+		} else if what := misplacedScopes(list); what != "" {
+			o.problem("ContextWithScope", "the scope "+what)
 		}
 		o.scope = &scope
 	})
@@ -120,7 +128,10 @@ func ContextWithScope(ctx context.Context, scopes ...string) context.Context {
 // in place of the settings' Resource. Empty asks for a token without a resource.
 func ContextWithResource(ctx context.Context, resource string) context.Context {
 	return with(ctx, "ContextWithResource", func(o *overrides) {
-		if !isResource(resource) {
+		switch what := paste.Kind(resource); {
+		case what != "":
+			o.problem("ContextWithResource", "the resource looks like "+what)
+		case !isResource(resource):
 			o.problem("ContextWithResource", "not a text of at most 2,000 printable characters")
 		}
 		o.resource = &resource
@@ -155,6 +166,12 @@ func ContextWithPerson(ctx context.Context, identityNo Secret) context.Context {
 	})
 }
 
+// The types of authorization details.
+const (
+	typeSystemUser = "urn:altinn:systemuser"
+	typeConsent    = "urn:altinn:consent"
+)
+
 var externalRef = regexp.MustCompile(`^[0-9A-Za-zæøåÆØÅ_-]{0,255}$`)
 
 const iso6523 = "0192:" // of Norwegian organisation numbers
@@ -168,9 +185,11 @@ func ContextWithSystemUser(ctx context.Context, user SystemUser) context.Context
 		}
 		if !externalRef.MatchString(user.ExternalRef) {
 			o.problem("ContextWithSystemUser", "ExternalRef has another character than letters, digits, _ and -, or more than 255")
+		} else if user.ExternalRef != "" && paste.Kind(user.ExternalRef) != "" {
+			o.problem("ContextWithSystemUser", "ExternalRef looks like "+paste.Kind(user.ExternalRef))
 		}
 		o.setDetails("ContextWithSystemUser", systemUserDetails{
-			Type:        "urn:altinn:systemuser",
+			Type:        typeSystemUser,
 			Org:         systemUserOrg{Authority: "iso6523-actorid-upis", ID: iso6523 + orgNo},
 			ExternalRef: user.ExternalRef,
 		})
@@ -210,7 +229,7 @@ func ContextWithConsent(ctx context.Context, consent Consent) context.Context {
 		default:
 			o.problem("ContextWithConsent", "From is neither a national identity number nor an organisation number")
 		}
-		o.setDetails("ContextWithConsent", consentDetails{Type: "urn:altinn:consent", ID: consent.ID, From: from})
+		o.setDetails("ContextWithConsent", consentDetails{Type: typeConsent, ID: consent.ID, From: from})
 	})
 }
 
@@ -235,12 +254,12 @@ func (o *overrides) setDetails(function string, details any) {
 // without any scope gets the error noScope. Nil says nothing.
 func (o *overrides) apply(own tokenRequest, noScope error) (tokenRequest, error) {
 	if o != nil {
-		var problems []error
+		var wrong []error
 		for _, p := range o.problems {
-			problems = append(problems, p.err)
+			wrong = append(wrong, p.err)
 		}
-		if len(problems) > 0 {
-			return tokenRequest{}, errors.Join(problems...)
+		if len(wrong) > 0 {
+			return tokenRequest{}, problems.Join(wrong...)
 		}
 		override(&own.scope, o.scope)
 		override(&own.resource, o.resource)
@@ -261,11 +280,6 @@ func override(setting, value *string) {
 }
 
 func isOrgNo(value string) bool { return isDigits(value, 9) }
-
-// isScope checks a list of scopes, by RFC 6749 section 3.3 and a bound of ours.
-func isScope(list string) bool {
-	return len(list) <= maxScopes && strings.IndexFunc(list, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) < 0
-}
 
 func isResource(resource string) bool {
 	return len(resource) <= maxText && strings.IndexFunc(resource, func(r rune) bool { return r <= ' ' || r > '~' }) < 0

@@ -116,7 +116,8 @@ func TestWrongRequestOptions(t *testing.T) {
 	}
 	for want, ctx := range map[string]context.Context{
 		"httpclient: ContextWithResource: not a text of at most 2,000 printable characters":                     httpclient.ContextWithResource(t.Context(), "a\x00b"),
-		"httpclient: ContextWithScope: a scope has a character that no scope can have":                          httpclient.ContextWithScope(t.Context(), `a"b`),
+		"httpclient: ContextWithScope: the scope has a semicolon: separate scopes by spaces or commas":          httpclient.ContextWithScope(t.Context(), "a:b;c:d"),
+		"httpclient: ContextWithScope: the scope has a character that no scope can have":                        httpclient.ContextWithScope(t.Context(), `a"b`),
 		"httpclient: ContextWithConsent: ID is not a UUID":                                                      httpclient.ContextWithConsent(t.Context(), httpclient.Consent{ID: consentID + "x", From: httpclient.NewSecret("991825827")}),
 		"httpclient: ContextWithConsent: From is neither a national identity number nor an organisation number": httpclient.ContextWithConsent(t.Context(), httpclient.Consent{ID: consentID, From: httpclient.NewSecret("urn:altinn:person:identifier-no:991825827")}),
 	} {

@@ -43,7 +43,7 @@ func TestNoScopeInTheSettings(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer source.Close()
-			want := "httpclient: " + c.named + " is missing: list the scopes that the API asks for, separated by spaces, or name them for each request with ContextWithScope"
+			want := "httpclient: " + c.named + " is missing: list the scopes that the API asks for, or name them for each request with ContextWithScope"
 			for request, ctx := range map[string]context.Context{
 				"the settings' own": t.Context(),
 				"with a resource":   httpclient.ContextWithResource(t.Context(), "https://a.example/"),

@@ -210,7 +210,7 @@ func TestTokenErrorText(t *testing.T) {
 		Step: "token request", URL: "https://i.example/token", ClientID: "id", StatusCode: 400, Code: "invalid_scope", Description: "MP-250 no",
 		Hint: "check Scope", Err: httpclient.ErrScopeNotGranted, Since: at, RetryAt: at.Add(time.Second),
 	}
-	const want = "httpclient: token request of client id at https://i.example/token: 400 Bad Request: invalid_scope: MP-250 no: check Scope " +
+	const want = "httpclient: check Scope - token request of client id at https://i.example/token: 400 invalid_scope: MP-250 no " +
 		"(failing since 10:00:00, next try at 10:00:01 UTC)"
 	if e.Error() != want || !errors.Is(e, httpclient.ErrScopeNotGranted) {
 		t.Errorf("got %s, want %s", e, want)

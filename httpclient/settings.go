@@ -1,5 +1,12 @@
 package httpclient
 
+import (
+	"fmt"
+	"time"
+
+	"github.com/portnokkel/portnokkel/internal/paste"
+)
+
 // MaskinportenSettings says which Maskinporten client this is, how it proves
 // that, and what its tokens are for. The fields are those of Altinn's
 // configuration section of the same name, of both its generations. If a setting
@@ -88,8 +95,8 @@ type MaskinportenSettings struct {
 	// spelt maps a field's name to the key that ParseSettings found it under,
 	// so that errors use the user's own spelling.
 	spelt map[string]string
-	// warnings are about unknown keys; NewTokenSource logs them.
-	warnings []string
+	// unknown are the keys that ParseSettings does not know.
+	unknown []string
 }
 
 // Origin is what is known of where a setting came from. The zero value knows nothing.
@@ -102,28 +109,53 @@ type Origin struct {
 	Layer string
 	// Overrode names the layers whose values gave way to this one, the oldest first.
 	Overrode []string
+	// Order is the place of the layer among the layers: the larger one is the later one.
+	// Of a section it is the largest one below. It is 0 if that is unknown.
+	Order int
+	// Mixed is true of a section or an array if what is below it is of several layers.
+	Mixed bool
+	// Created and Expires are those of the Key Vault secret that the value came from,
+	// zero if it is from elsewhere or the vault does not say.
+	Created, Expires time.Time
 	// Instead tells, of a setting that is missing, what is there in its place. Errors
-	// about the missing setting end with it.
+	// about the missing setting end with it. Several clauses are joined by "; ". The last
+	// one may begin with "looked for" and tell the exact names.
 	Instead string
 }
 
 // name is the key that a setting was found under, or else its usual name. The
 // source follows if it is known: a setting that was left blank has one too.
-func (s *MaskinportenSettings) name(canonical string) string {
+func (s *MaskinportenSettings) name(canonical string) string { return s.from(s.spelling(canonical)) }
+
+// spelling is the key that a setting was found under, or else its usual name.
+func (s *MaskinportenSettings) spelling(canonical string) string {
 	if key, ok := s.spelt[canonical]; ok {
-		return s.from(key)
+		return key
 	}
-	return s.from(canonical)
+	return canonical
 }
 
-// from is a key of the configuration, and where it came from if that is known.
+// origin is what is known of where a setting came from.
+func (s *MaskinportenSettings) origin(canonical string) Origin {
+	if s.Origin == nil {
+		return Origin{}
+	}
+	return s.Origin(s.spelling(canonical))
+}
+
+// from is a key of the configuration, and where it came from if that is known. A key
+// that may be a secret in the wrong place is not shown.
 func (s *MaskinportenSettings) from(key string) string {
+	shown := key
+	if paste.Problem(key, maxKey) != "" {
+		shown = fmt.Sprintf("a key of %d characters", len(key))
+	}
 	if s.Origin != nil {
-		if source := s.Origin(key).Source; source != "" {
+		if source := s.Origin(key).Source; source != "" && shown == key {
 			return key + " (" + source + ")"
 		}
 	}
-	return key
+	return shown
 }
 
 // names keeps what errors call these settings, without keeping the settings.

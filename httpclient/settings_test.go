@@ -78,8 +78,8 @@ func TestParseSettings(t *testing.T) {
 			name:    "two spellings that contradict",
 			section: map[string]any{"ExhangeToAltinnToken": true, "ExchangeToAltinnToken": false, "EncodedJwk": "a", "JwkBase64": "b"},
 			want:    settings{EncodedJWK: httpclient.NewSecret("b"), ExchangeToAltinnToken: true},
-			err: "httpclient: settings: ExchangeToAltinnToken and ExhangeToAltinnToken contradict one another: keep one of them\n" +
-				"EncodedJwk and JwkBase64 contradict one another: keep one of them",
+			err: "httpclient: ExchangeToAltinnToken and ExhangeToAltinnToken contradict one another: keep one of them\n" +
+				"httpclient: EncodedJwk and JwkBase64 contradict one another: keep one of them",
 		},
 		{
 			name:     "unknown keys",
@@ -94,19 +94,19 @@ func TestParseSettings(t *testing.T) {
 		{
 			name:    "a password that lost its digits",
 			section: map[string]any{"CertificatePkcs12Password": 12345678901234567890.0},
-			err:     "httpclient: settings: CertificatePkcs12Password is a number: write it as a text",
+			err:     "httpclient: CertificatePkcs12Password is a number: write it as a text",
 		},
 		{
 			name: "wrong types, all at once",
 			section: map[string]any{
 				"ClientId": map[string]any{}, "EnableDebugLog": "maybe", "Scope": []any{1}, "UseAltinnTestOrg": 3, "Resource": true, "Kid": []any{},
 			},
-			err: "httpclient: settings: ClientId is a section, not a text\n" +
-				"EnableDebugLog is neither \"true\" nor \"false\"\n" +
-				"Kid is a list, not a text\n" +
-				"Resource is a boolean, not a text\n" +
-				"Scope has a number as element 0, not a text\n" +
-				"UseAltinnTestOrg is a number: write true or false",
+			err: "httpclient: ClientId is a section, not a text\n" +
+				"httpclient: EnableDebugLog is neither \"true\" nor \"false\"\n" +
+				"httpclient: Kid is a list, not a text\n" +
+				"httpclient: Resource is a boolean, not a text\n" +
+				"httpclient: Scope has a number as element 0, not a text\n" +
+				"httpclient: UseAltinnTestOrg is a number: write true or false",
 		},
 	}
 	for _, c := range cases {
@@ -150,9 +150,9 @@ func TestErrorsNameTheOrigin(t *testing.T) {
 	origin := from(map[string]string{"environment": "appsettings.json", "EncodedJwk": "secret Client--EncodedJwk of a vault", "Scope": "environment variable S"})
 	typed := httpclient.MaskinportenSettings{Origin: origin}
 	err := typed.Parse(map[string]any{"environment": []any{}, "Scope": "a", "scope": "b", "EncodedJwk": 1.5, "Scopes": "c"})
-	const wrong = `httpclient: settings: EncodedJwk (secret Client--EncodedJwk of a vault) is a number: write it as a text` + "\n" +
-		"environment (appsettings.json) is a list, not a text\n" +
-		"Scope (environment variable S) and scope contradict one another: keep one of them"
+	const wrong = `httpclient: EncodedJwk (secret Client--EncodedJwk of a vault) is a number: write it as a text` + "\n" +
+		"httpclient: environment (appsettings.json) is a list, not a text\n" +
+		"httpclient: Scope (environment variable S) and scope contradict one another: keep one of them"
 	if message(err) != wrong || !slices.Equal(httpclient.Warnings(typed), []string{"Scopes: unknown setting, ignored; did you mean Scope?"}) {
 		t.Errorf("got\n%v\n%q\nwant\n%s", err, httpclient.Warnings(typed), wrong)
 	}
@@ -161,8 +161,8 @@ func TestErrorsNameTheOrigin(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Origin = origin
-	const want = `httpclient: settings: environment (appsettings.json) is "tset": use "test" or "prod", or the URL of an issuer` + "\n" +
-		"EncodedJwk (secret Client--EncodedJwk of a vault) is not base64: set it to the base64 of the client's private JWK"
+	const want = `httpclient: environment (appsettings.json) is "tset": use "test" or "prod", or the URL of an issuer` + "\n" +
+		"httpclient: EncodedJwk (secret Client--EncodedJwk of a vault) is not base64: set it to the base64 of the client's private JWK"
 	if err := s.Validate(); message(err) != want || errors.Is(err, httpclient.ErrMissing) {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
@@ -178,15 +178,15 @@ func TestErrorsNameTheOrigin(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer source.Close()
-	if _, err := source.Token(t.Context()); !strings.Contains(message(err), "check Scope (environment variable S): it is misspelt") {
+	if _, err := source.Token(t.Context()); !strings.Contains(message(err), "check Scope (environment variable S): not:registered is misspelt") {
 		t.Errorf("got %v, want a hint with the variable", err)
 	}
 	// What a request asked for is not the settings' fault.
-	if _, err := source.Token(httpclient.ContextWithScope(t.Context(), "another:scope")); !strings.Contains(message(err), "check ContextWithScope: it is misspelt") {
+	if _, err := source.Token(httpclient.ContextWithScope(t.Context(), "another:scope")); !strings.Contains(message(err), "check ContextWithScope: another:scope is misspelt") {
 		t.Errorf("got %v, want a hint to the function", err)
 	}
 	for text, hint := range map[string]string{
-		"MP-251":                  "ask the organisation in ContextWithConsumerOrg to delegate",
+		"MP-251":                  "check ContextWithConsumerOrg: ask that organisation to delegate not:registered in Altinn",
 		"Invalid parameter value": "check ContextWithResource and ContextWithConsumerOrg",
 	} {
 		srv.Faults.Add(faulttest.Fault{Match: toToken, Status: 400, Body: `{"error":"x","error_description":"` + text + `"}`})
@@ -245,9 +245,9 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 		{
 			name:    "nothing set",
 			section: nil,
-			want: `httpclient: settings: Environment is missing: set it to "test" or "prod", or to the URL of an issuer` + "\n" +
-				"ClientId is missing: set it to the client's id in Maskinporten\n" +
-				"EncodedJwk is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)",
+			want: `httpclient: Environment is missing: set it to "test" or "prod", or to the URL of an issuer` + "\n" +
+				"httpclient: ClientId is missing: set it to the client's id in Maskinporten\n" +
+				"httpclient: EncodedJwk is missing: set it to the base64 of the client's private JWK (or set EncodedX509 or CertificatePkcs12Path)",
 		},
 		{
 			name: "names as the user spelt them",
@@ -255,9 +255,9 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 				"environment": "tset", "clientid": "id", "JWKBASE64": "%", "scope": "a", "consumerorgno": "12",
 				"exchangetoaltinntoken": true,
 			},
-			want: `httpclient: settings: environment is "tset": use "test" or "prod", or the URL of an issuer` + "\n" +
-				"JWKBASE64 is not base64: set it to the base64 of the client's private JWK\n" +
-				"consumerorgno is not an organisation number: nine digits",
+			want: `httpclient: environment is "tset": use "test" or "prod", or the URL of an issuer` + "\n" +
+				"httpclient: JWKBASE64 is not base64: set it to the base64 of the client's private JWK\n" +
+				"httpclient: consumerorgno is not an organisation number: nine digits",
 		},
 		{
 			name: "several keys, half an enterprise user, a foreign exchange",
@@ -265,12 +265,12 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 				"Authority": "https://issuer.example/", "ClientId": "id", "Scope": "a", "EncodedJwk": "x", "EncodedX509": "y",
 				"CertificatePkcs12Path": "z", "ExhangeToAltinnToken": true, "EnterpriseUserName": "u",
 			},
-			want: "httpclient: settings: EncodedJwk and EncodedX509 and CertificatePkcs12Path each hold a key: keep one of them\n" +
-				"EncodedJwk is not base64: set it to the base64 of the client's private JWK\n" +
-				"EncodedX509 is not base64: set it to the base64 of a PKCS#12 archive (.p12, .pfx)\n" +
-				"TokenExchangeEnvironment is missing: ExhangeToAltinnToken exchanges tokens and the issuer is not Maskinporten's own; " +
-				`set it to "tt02", "prod" or the platform's base URL` + "\n" +
-				"EnterpriseUserPassword is missing beside EnterpriseUserName",
+			want: "httpclient: EncodedJwk and EncodedX509 and CertificatePkcs12Path each hold a key: keep one of them\n" +
+				"httpclient: EncodedJwk is not base64: set it to the base64 of the client's private JWK\n" +
+				"httpclient: EncodedX509 is not base64: set it to the base64 of a PKCS#12 archive (.p12, .pfx)\n" +
+				`httpclient: TokenExchangeEnvironment is missing: set it to "tt02", "prod" or the platform's base URL, or turn off ExhangeToAltinnToken: ` +
+				"the issuer is not Maskinporten's own\n" +
+				"httpclient: EnterpriseUserPassword is missing: set it as well, or remove EnterpriseUserName",
 		},
 		{
 			name: "a misspelt environment hides nothing",
@@ -278,14 +278,14 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 				"Environment": "tset", "ClientId": "i d", "Scope": "a\"", "CertificateStoreThumbprint": "t", "EncodedJwk": "%", "ConsumerOrgNo": "0192:",
 				"ExhangeToAltinnToken": true, "TokenExchangeEnvironment": "tt03", "EnterpriseUserName": "u",
 			},
-			want: `httpclient: settings: Environment is "tset": use "test" or "prod", or the URL of an issuer` + "\n" +
-				"ClientId has a character that no client id has: letters, digits and . _ : @ ~ = + / # - are possible\n" +
-				"CertificateStoreThumbprint works on Windows with .NET only: export the certificate with its key and set CertificatePkcs12Path or EncodedX509\n" +
-				"EncodedJwk is not base64: set it to the base64 of the client's private JWK\n" +
-				"Scope has a character that no scope can have\n" +
-				"ConsumerOrgNo is not an organisation number: nine digits\n" +
-				`TokenExchangeEnvironment is "tt03": use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL` + "\n" +
-				"EnterpriseUserPassword is missing beside EnterpriseUserName",
+			want: `httpclient: Environment is "tset": use "test" or "prod", or the URL of an issuer` + "\n" +
+				"httpclient: ClientId has a character that no client id has: letters, digits and . _ : @ ~ = + / # - are possible\n" +
+				"httpclient: CertificateStoreThumbprint works on Windows with .NET only: export the certificate with its key and set CertificatePkcs12Path or EncodedX509\n" +
+				"httpclient: EncodedJwk is not base64: set it to the base64 of the client's private JWK\n" +
+				"httpclient: Scope has a character that no scope can have\n" +
+				"httpclient: ConsumerOrgNo is not an organisation number: nine digits\n" +
+				`httpclient: TokenExchangeEnvironment is "tt03": use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL` + "\n" +
+				"httpclient: EnterpriseUserPassword is missing: set it as well, or remove EnterpriseUserName",
 		},
 		{
 			name: "half an enterprise user, a thumbprint",
@@ -293,9 +293,9 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 				"Environment": "test", "ClientId": "id", "Scope": "a", "CertificateStoreThumbprint": "t",
 				"ExhangeToAltinnToken": true, "EnterpriseUserPassword": "s",
 			},
-			want: "httpclient: settings: CertificateStoreThumbprint works on Windows with .NET only: export the certificate with its key " +
+			want: "httpclient: CertificateStoreThumbprint works on Windows with .NET only: export the certificate with its key " +
 				"and set CertificatePkcs12Path or EncodedX509\n" +
-				"EnterpriseUserName is missing beside EnterpriseUserPassword",
+				"httpclient: EnterpriseUserName is missing: set it as well, or remove EnterpriseUserPassword",
 		},
 	}
 	for _, c := range cases {

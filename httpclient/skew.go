@@ -65,6 +65,16 @@ func (s *skew) correct(ctx context.Context, log stepLog, at clocks, date time.Ti
 	return skewCorrected
 }
 
+// clock words how this machine's clock differs by the answer's Date. It is empty if that
+// is unknown, or too little to be the cause of a refusal.
+func (a *answer) clock() string {
+	date, known := a.date()
+	if found := date.Sub(a.end.Time()); known && found.Abs() >= minSkew {
+		return differs(found) + " Maskinporten's"
+	}
+	return ""
+}
+
 // differs words a difference of clocks.
 func differs(skew time.Duration) string {
 	if skew < 0 {
@@ -78,7 +88,7 @@ func (m *maskinporten) tooSkewed(refused *TokenError, at clocks) *TokenError {
 	return &TokenError{
 		Step: refused.Step, URL: refused.URL, ClientID: refused.ClientID,
 		Err:        fmt.Errorf("this machine's clock is %s Maskinporten's%w", differs(refused.date.Sub(at.end.Time())), quietly{ErrClockSkew}),
-		Hint:       fmt.Sprintf("synchronise it: a difference of up to %v is corrected for", maxSkew),
+		Hint:       fmt.Sprintf("synchronise this machine's clock: a difference of up to %v is corrected for", maxSkew),
 		clientWide: true,
 	}
 }

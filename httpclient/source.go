@@ -3,12 +3,12 @@ package httpclient
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
+	"github.com/portnokkel/portnokkel/internal/problems"
 )
 
 // TokenSource gets tokens with one set of settings, keeps them, and refreshes
@@ -37,6 +37,8 @@ type source struct {
 	upstream  upstream
 	exchanger *exchanger // nil: Maskinporten's own tokens are used
 	telemetry *telemetry // nil: nothing is recorded
+	refusals  apiRefusals
+	checks    apiChecks
 
 	request tokenRequest // the settings' own
 	noScope error        // of a request that names no scope if the settings do not either
@@ -50,7 +52,7 @@ type source struct {
 func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource, error) {
 	o := newOptions(opts)
 	p, err := settings.plan(o.clock().Time(), o.keys)
-	if err := errors.Join(append(o.problems, err)...); err != nil {
+	if err := problems.Join(append(o.problems, err)...); err != nil {
 		return nil, err
 	}
 	s := &source{
@@ -78,6 +80,10 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 	})
 	s.own = s.cache.Pinned()
 	s.upstream = newUpstream(s, &settings, p, o.clock)
+	s.checks = apiChecks{
+		environment: p.environment, exchanges: p.exchange != nil, names: settings.names("ExhangeToAltinnToken"),
+		name: s.upstream.naming,
+	}
 	if p.exchange != nil {
 		s.exchanger = newExchanger(s, &settings, p.exchange, o.clock)
 	}

@@ -109,8 +109,8 @@ func TestExchangeAnswers(t *testing.T) {
 		{name: "15 characters", body: "CANARY-01234567", err: "the answer holds no usable token"},
 		{name: "a word", body: "CANARY", err: "the answer holds no usable token"},
 		{name: "not a JWT, from a cache that is too old", body: "CANARY.CANARY-0123456789", err: "the answer's Date is older than a token lives"},
-		{name: "one word of HTML", body: "<html>CANARY0123456789</html>", err: "the answer holds no usable token"},
-		{name: "HTML", body: "<html>CANARY</html>\n<p>", err: "the answer holds no usable token"},
+		{name: "one word", body: "html>CANARY0123456789</html>", err: "the answer holds no usable token"},
+		{name: "words", body: "CANARY, not a token\n<p>", err: "the answer holds no usable token"},
 		{name: "half a string", body: `"CANARY`, err: "the answer is neither a token nor a JSON string"},
 		{name: "nothing", body: "", err: "the answer holds no usable token"},
 		{name: "two lines", body: jwt(`{"iat":1,"exp":2}`) + "\nX-Injected: CANARY", err: "the answer holds no usable token"},
@@ -127,7 +127,7 @@ func TestExchangeAnswers(t *testing.T) {
 				}
 				return
 			}
-			if !strings.Contains(message(err), "200 OK: "+c.err+": something between here and Altinn answers in its place") {
+			if !strings.Contains(message(err), "check TokenExchangeEnvironment and the proxy: something else answers in the server's place - ") || !strings.HasSuffix(message(err), ": 200 OK: "+c.err) {
 				t.Errorf("got %v, want %s", err, c.err)
 			}
 			if strings.Contains(prints(err), "CANARY") {
@@ -285,9 +285,9 @@ func TestMetadata(t *testing.T) {
 	const path = "/.well-known/oauth-authorization-server"
 	toMetadata := func(r *http.Request) bool { return r.URL.Path == path }
 	cases := []struct {
-		name  string
-		fault faulttest.Fault
-		err   string
+		name      string
+		fault     faulttest.Fault
+		cure, err string
 	}{
 		{name: "as it should be"},
 		{name: "not there: {issuer}token", fault: faulttest.Fault{Status: 404}},
@@ -295,11 +295,11 @@ func TestMetadata(t *testing.T) {
 		{name: "dropped: {issuer}token", fault: faulttest.Fault{Drop: true}},
 		{
 			name: "of another issuer", fault: faulttest.Fault{Status: 200, Body: `{"issuer":"https://evil.example/","token_endpoint":"https://evil.example/token"}`},
-			err: "the metadata is of another issuer: set Environment or Authority to the issuer exactly as its metadata spells it",
+			cure: "it must be the issuer exactly as its metadata spells it", err: "the metadata is of another issuer",
 		},
 		{
 			name: "with an insecure endpoint", fault: faulttest.Fault{Status: 200, Body: `{"issuer":"ISSUER","token_endpoint":"http://evil.example/token"}`},
-			err: "its token_endpoint is not an https URL without a query: ask the issuer's owner to correct the metadata",
+			cure: "ask the issuer's owner to correct its metadata", err: "its token_endpoint is not an https URL without a query",
 		},
 	}
 	for _, c := range cases {
@@ -317,8 +317,8 @@ func TestMetadata(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-			} else if !strings.Contains(message(err), c.err) {
-				t.Errorf("got %v, want %s", err, c.err)
+			} else if want := "httpclient: check Environment: " + c.cure + " - issuer metadata at " + strings.TrimSuffix(srv.Issuer(), "/") + path + ": 200 OK: " + c.err; message(err) != want {
+				t.Errorf("got %v, want %s", err, want)
 			}
 			if n := srv.Stats().Metadata; n != 1 {
 				t.Errorf("got %d requests for metadata, want 1", n)

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
+	"github.com/portnokkel/portnokkel/internal/problems"
 )
 
 // scopeName is the instrumentation scope of metrics and spans.
@@ -125,7 +126,7 @@ func newTelemetry(o options, s *source) (*telemetry, error) {
 		return nil, fmt.Errorf("httpclient: metrics: %w", err)
 	}
 	// A client's sources differ in what their tokens are for.
-	attributes := metric.WithAttributeSet(attribute.NewSet(t.client, attribute.String("maskinporten.client.scope", s.request.scope)))
+	attributes := metric.WithAttributeSet(attribute.NewSet(t.client, attribute.String("maskinporten.client.scope", showScope(s.request.scope))))
 	registration, err := meter.RegisterCallback(func(_ context.Context, observer metric.Observer) error {
 		now := o.clock().Time()
 		if token := s.own.Last(); token != nil {
@@ -167,12 +168,12 @@ func (t *telemetry) fetch(ctx context.Context, request tokenRequest) (context.Co
 		return ctx, func(*Token, error) {}
 	}
 	ctx, span := t.tracer.Start(ctx, "maskinporten.client.fetch", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindInternal),
-		trace.WithAttributes(t.client, attribute.String("maskinporten.client.scope", request.scope)))
+		trace.WithAttributes(t.client, attribute.String("maskinporten.client.scope", showScope(request.scope))))
 	return ctx, func(token *Token, err error) {
 		defer span.End()
 		if err != nil {
 			span.SetAttributes(attributesOf(err)...)
-			span.SetStatus(codes.Error, err.Error())
+			span.SetStatus(codes.Error, problems.OneLine(err))
 			return
 		}
 		span.SetAttributes(attribute.Bool("maskinporten.client.altinn", token.altinn),

@@ -79,7 +79,7 @@ func TestMetricsAndSpans(t *testing.T) {
 		}
 		all := strings.Join(r.lines, "\n")
 		if !strings.Contains(all, "maskinporten.client.exchange.duration error.type=network,"+id) ||
-			!strings.Contains(all, "error.type=400,http.response.status_code=400,"+id) || !strings.Contains(all, `status="Error httpclient: token request of client`) {
+			!strings.Contains(all, "error.type=400,http.response.status_code=400,"+id) || !strings.Contains(all, `status="Error httpclient: check Scope: `) {
 			t.Errorf("got these records, want all of the above in them:\n%s", all)
 		}
 		source.Close()

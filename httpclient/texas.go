@@ -19,7 +19,6 @@ import (
 type texas struct {
 	endpoint endpoint
 	url      string
-	setting  string            // that names the endpoint
 	own      tokenRequest      // the settings' own
 	names    map[string]string // of settings, for errors
 	log      stepLog
@@ -29,14 +28,15 @@ var _ upstream = (*texas)(nil)
 
 func newTexas(s *source, settings *MaskinportenSettings, p plan, clock tokencache.Clock) *texas {
 	setting := settings.name(texasSetting)
+	names := settings.names("Scope", "Resource", "ConsumerOrgNo")
+	names["ClientId"], names["Environment"] = "the client id that Texas holds", "the issuer that Texas asks"
 	return &texas{
 		endpoint: endpoint{
-			step: "token request", clientID: p.clientID, transport: s.transport, clock: clock, guards: &s.guards,
-			unfit:  "something else than Texas answers: check " + setting,
-			absent: "Texas is not there: check that the application's spec has maskinporten.enabled and its annotation texas.nais.io/enabled, and " + setting,
+			step: "token request", clientID: p.clientID, address: setting,
+			transport: s.transport, clock: clock, guards: &s.guards,
+			absent: "check " + setting + ", and that the application's spec has maskinporten.enabled and the annotation texas.nais.io/enabled: Texas is not there",
 		},
-		url: p.texas, setting: setting, own: p.request, log: s.log,
-		names: settings.names("Scope", "Resource", "ConsumerOrgNo"),
+		url: p.texas, own: p.request, names: names, log: s.log,
 	}
 }
 
@@ -54,7 +54,7 @@ func (t *texas) token(ctx context.Context, request tokenRequest, old *Token, ren
 // attempt makes one token request. skipCache has Texas get a new token.
 func (t *texas) attempt(ctx context.Context, request tokenRequest, skipCache bool) (token *Token, err error) {
 	t.log.step(ctx, "asking Texas for a Maskinporten token", slog.String("url", t.url),
-		slog.String("scope", request.scope), slog.Bool("skip_cache", skipCache))
+		slog.String("scope", showScope(request.scope)), slog.Bool("skip_cache", skipCache))
 	err = t.endpoint.call(ctx, t.post(request, skipCache), func(a *answer) error {
 		token, err = parseToken(a, request.scope)
 		return err
@@ -88,30 +88,30 @@ func (t *texas) post(r tokenRequest, skipCache bool) request {
 // explain finds what a refusal means: Texas's own, or Maskinporten's, which Texas hands
 // on as it is.
 func (t *texas) explain(r refused, request tokenRequest) verdict {
+	name := t.naming(request)
 	switch {
 	case r.status == http.StatusNotFound:
-		return verdict{cure: "check " + t.setting + ": Texas gives tokens at " + texasPath, clientWide: true}
+		return verdict{cure: "check " + t.endpoint.address + ": Texas gives tokens at " + texasPath, clientWide: true}
 	case strings.Contains(r.description, "is not enabled"):
 		return verdict{cure: "set maskinporten.enabled in the application's spec, and deploy it again", clientWide: true}
 	case strings.HasPrefix(r.description, "Upstream request failed"):
-		return verdict{cure: "Texas does not reach Maskinporten: the request is tried again later"}
+		return verdict{cure: "wait: Texas does not reach Maskinporten; the request is tried again later"}
 	case r.code == "server_error":
-		return verdict{cure: "Texas fails, and its log tells why: the request is tried again later"}
+		return verdict{cure: "read Texas's log, which tells why it fails; the request is tried again later"}
+	case strings.Contains(r.description, "Invalid parameter value"): // not of a consumer
+		return verdict{cure: "check " + name("Resource") + " and " + name("Scope") + ": a value is malformed"}
 	}
-	name := naming(t.names, t.own, request)
-	v := explain(r, &Key{setting: "the key that Texas holds"}, func(setting string) string {
-		switch setting {
-		case "ClientId":
-			return "the client id that Texas holds"
-		case "Environment":
-			return "the issuer that Texas asks"
-		}
-		return name(setting)
-	})
+	v := explain(r, hints{key: &Key{setting: "the key that Texas holds"}, scope: request.scope, details: request.details, name: name})
 	if errors.Is(v.kind, ErrScopeNotGranted) {
-		v.cure += "; the application's spec must list it under maskinporten.scopes.consumes, and a change takes up to 15 minutes"
+		const inSpec = "; the application's spec must list it under maskinporten.scopes.consumes, and a change takes up to 15 minutes"
+		v.cure, v.shared = v.cure+inSpec, v.shared+inSpec
 	}
 	return v
+}
+
+// naming implements [upstream].
+func (t *texas) naming(request tokenRequest) func(setting string) string {
+	return naming(t.names, t.own, request)
 }
 
 // check implements [upstream].
@@ -134,24 +134,26 @@ func texasCannot(r tokenRequest, consumer string) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("remove %s: Texas cannot pass it on; sign with a key of your own to use it%w", name, quietly{errors.ErrUnsupported})
+	return fmt.Errorf("remove %s, or sign with a key of your own: Texas cannot pass it on%w", name, quietly{errors.ErrUnsupported})
 }
 
 // checkTexas checks what concerns Texas in the settings. keys is what WithKeySource gave.
-func (s *MaskinportenSettings) checkTexas(keys KeySource) error {
-	var problems []error
+func (s *MaskinportenSettings) checkTexas(keys KeySource) (wrong []error) {
 	setting := s.name(texasSetting)
 	if err := checkURL(s.texas); err != nil {
-		problems = append(problems, fmt.Errorf("%s %w", setting, err))
+		wrong = append(wrong, fmt.Errorf("%s %w", setting, err))
 	}
-	given := s.keySettings()
+	var given []string
+	if held := s.keysGiven(); len(held) > 0 {
+		given = append(given, s.all(held))
+	}
 	if keys != nil {
 		given = append(given, "WithKeySource")
 	}
 	if len(given) > 0 {
-		problems = append(problems, fmt.Errorf("remove %s, or hide %s from FromNAIS: Texas signs with a key that it holds itself", strings.Join(given, ", "), setting))
+		wrong = append(wrong, fmt.Errorf("remove %s, or hide %s from FromNAIS: Texas signs with a key that it holds itself", strings.Join(given, " and "), setting))
 	}
-	return errors.Join(problems...)
+	return wrong
 }
 
 func (t *texas) keyEnd() time.Time { return time.Time{} }

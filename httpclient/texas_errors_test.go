@@ -40,26 +40,26 @@ func TestTexasErrors(t *testing.T) {
 		hint      string
 	}{
 		"not enabled":      {prepare: func(_ *maskinportentest.Server, texas *maskinportentest.Texas) { texas.DisableMaskinporten() }, status: 400, hint: "set maskinporten.enabled in the application's spec, and deploy it again"},
-		"no such scope":    {changes: map[string]any{"Scope": "other:scope"}, status: 400, kind: httpclient.ErrScopeNotGranted, hint: "check Scope: it is misspelt, or not registered on the client" + inSpec},
-		"not granted":      {prepare: upstream(faulttest.Fault{Status: 403, Body: `{"error":"forbidden","error_description":"Consumer has not been granted access to the scope a"}`}), status: 403, kind: httpclient.ErrScopeNotGranted, hint: "check MASKINPORTEN_SCOPES: ask the API's owner to grant your organisation access" + inSpec},
-		"a wrong resource": {changes: map[string]any{"Resource": "a"}, status: 400, hint: "the request was malformed: check Resource and ConsumerOrgNo"},
+		"no such scope":    {changes: map[string]any{"Scope": "other:scope"}, status: 400, kind: httpclient.ErrScopeNotGranted, hint: "check Scope: other:scope is misspelt, or not registered on the client" + inSpec},
+		"not granted":      {prepare: upstream(faulttest.Fault{Status: 403, Body: `{"error":"forbidden","error_description":"Consumer has not been granted access to the scope a"}`}), status: 403, kind: httpclient.ErrScopeNotGranted, hint: "check MASKINPORTEN_SCOPES: ask the API's owner to grant your organisation " + scope + inSpec},
+		"a wrong resource": {changes: map[string]any{"Resource": "a"}, status: 400, hint: "check Resource and MASKINPORTEN_SCOPES: a value is malformed"},
 		"unknown key": {prepare: func(srv *maskinportentest.Server, _ *maskinportentest.Texas) {
 			srv.RemoveKey(srv.ClientID(), srv.Key().KeyID)
-		}, status: 400, kind: httpclient.ErrUnknownKey, hint: "check the key that Texas holds: its key id is not registered on the client; a new key takes up to 2 minutes to work"},
+		}, status: 400, kind: httpclient.ErrUnknownKey, hint: "check the key that Texas holds: this key is not registered on the client; a new one takes up to 2 minutes to work"},
 		"expired key": {prepare: func(srv *maskinportentest.Server, _ *maskinportentest.Texas) {
 			srv.ExpireKey(srv.ClientID(), srv.Key().KeyID)
-		}, status: 400, kind: httpclient.ErrExpiredKey, hint: "check the key that Texas holds: keys live for a year; register it again or make a new one"},
+		}, status: 400, kind: httpclient.ErrExpiredKey, hint: "check the key that Texas holds: the registration of this key ended; register it again or make a new key"},
 		"unknown client":   {prepare: upstream(faulttest.Fault{Status: 400, Body: `{"error":"invalid_client","error_description":"Client not found"}`}), status: 400, kind: httpclient.ErrUnknownClient, hint: "check the client id that Texas holds: it is misspelt, or the client belongs to another environment than the issuer that Texas asks"},
-		"no Maskinporten":  {prepare: upstream(faulttest.Fault{Drop: true}), status: 500, temporary: true, hint: "Texas does not reach Maskinporten: the request is tried again later"},
-		"odd Maskinporten": {prepare: upstream(faulttest.Fault{Status: 200, Body: "<html>"}), status: 500, temporary: true, hint: "Texas fails, and its log tells why: the request is tried again later"},
+		"no Maskinporten":  {prepare: upstream(faulttest.Fault{Drop: true}), status: 500, temporary: true, hint: "wait: Texas does not reach Maskinporten; the request is tried again later"},
+		"odd Maskinporten": {prepare: upstream(faulttest.Fault{Status: 200, Body: "<html>"}), status: 500, temporary: true, hint: "read Texas's log, which tells why it fails; the request is tried again later"},
 		"another path":     {prepare: fault(404, ""), status: 404, hint: "check NAIS_TOKEN_ENDPOINT: Texas gives tokens at /api/v1/token"},
-		"unavailable":      {prepare: fault(503, ""), status: 503, temporary: true, hint: "the server fails: the request is tried again later"},
-		"something else":   {prepare: fault(200, "<html>"), status: 200, temporary: true, hint: "something else than Texas answers: check NAIS_TOKEN_ENDPOINT"},
-		"no token":         {prepare: fault(200, `{"token_type":"Bearer","expires_in":60}`), status: 200, temporary: true, hint: "something else than Texas answers: check NAIS_TOKEN_ENDPOINT"},
-		"a redirect":       {prepare: fault(307, ""), status: 307, hint: "redirects of token requests are not followed: check the URL in the settings"},
+		"unavailable":      {prepare: fault(503, ""), status: 503, temporary: true, hint: "wait: the request is tried again later"},
+		"something else":   {prepare: fault(200, "<html>"), status: 200, temporary: true, hint: "check NAIS_TOKEN_ENDPOINT and the proxy: a log-in page or proxy answers in its place"},
+		"no token":         {prepare: fault(200, `{"token_type":"Bearer","expires_in":60}`), status: 200, temporary: true, hint: "check NAIS_TOKEN_ENDPOINT and the proxy: something else answers in the server's place"},
+		"a redirect":       {prepare: fault(307, ""), status: 307, hint: "check NAIS_TOKEN_ENDPOINT: it leads to a redirect, which token requests do not follow"},
 		"a broken link": {prepare: func(_ *maskinportentest.Server, texas *maskinportentest.Texas) {
 			texas.Faults.Add(faulttest.Fault{Times: -1, Drop: true})
-		}, temporary: true, hint: "the connection broke: the request is tried again later"},
+		}, temporary: true, hint: "try again later; if it stays so, a proxy or firewall on the way cuts the connection"},
 		"a refusal, no more": {prepare: fault(400, `{"error":"invalid_request","error_description":"missing field target"}`), status: 400},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,9 +108,26 @@ func TestTexasIsNotThere(t *testing.T) {
 	texas.Close()
 	_, err := source.Token(t.Context())
 	var failed *httpclient.TokenError
-	const want = "Texas is not there: check that the application's spec has maskinporten.enabled and its annotation texas.nais.io/enabled, and NAIS_TOKEN_ENDPOINT"
+	const want = "check NAIS_TOKEN_ENDPOINT, and that the application's spec has maskinporten.enabled and the annotation texas.nais.io/enabled: Texas is not there"
 	if !errors.As(err, &failed) || failed.Hint != want || !errors.Is(err, httpclient.ErrTemporary) {
 		t.Errorf("got %v, want a temporary error with %q", err, want)
+	}
+}
+
+// A warning that an API refuses tokens names what Texas knows as Texas's.
+func TestTexasRefusedByAnAPI(t *testing.T) {
+	t.Parallel()
+	var out logs
+	source := texasSource(t, newTexas(t, newDouble(t)), nil, httpclient.WithLogger(out.logger(0)),
+		httpclient.WithBaseTransport(roundTripper(func(*http.Request) (*http.Response, error) { return answer(http.StatusForbidden, nil), nil })))
+	for range 2 {
+		get(t, source.Client(), "https://api.example/")
+	}
+	httpclient.Flush(source)
+	want := "check ExhangeToAltinnToken, the issuer that Texas asks and MASKINPORTEN_SCOPES: the API may want an Altinn token, " +
+		"another environment's, or another scope than " + scope + " - api.example refuses fresh tokens: 403 Forbidden"
+	if !strings.Contains(out.String(), want) {
+		t.Errorf("got this, want %q:\n%s", want, out.String())
 	}
 }
 

@@ -64,7 +64,7 @@ func TestTexasPlatformByIssuer(t *testing.T) {
 
 func TestTexasSettings(t *testing.T) {
 	t.Parallel()
-	const prefix = "httpclient: settings: "
+	const prefix = "httpclient: "
 	const holds = ", or hide NAIS_TOKEN_ENDPOINT from FromNAIS: Texas signs with a key that it holds itself"
 	jwk := keyFile(t, "client.jwk.json")
 	for name, c := range map[string]struct {
@@ -74,14 +74,14 @@ func TestTexasSettings(t *testing.T) {
 		want      string
 	}{
 		"a key":         {changes: map[string]any{"EncodedJwk": encoded(jwk)}, want: prefix + "remove EncodedJwk" + holds},
-		"two keys":      {changes: map[string]any{"Jwk": jwk, "EncodedX509": "AAAA"}, want: prefix + "remove Jwk, EncodedX509" + holds},
+		"two keys":      {changes: map[string]any{"Jwk": jwk, "EncodedX509": "AAAA"}, want: prefix + "remove Jwk and EncodedX509" + holds},
 		"a file":        {changes: map[string]any{"CertificatePkcs12Path": "client.p12"}, want: prefix + "remove CertificatePkcs12Path" + holds},
 		"a key source":  {opts: []httpclient.Option{httpclient.WithKeySource(keys())}, want: prefix + "remove WithKeySource" + holds},
-		"another's":     {changes: map[string]any{"ConsumerOrgNo": "889640782"}, want: prefix + "remove ConsumerOrgNo: Texas cannot pass it on; sign with a key of your own to use it"},
+		"another's":     {changes: map[string]any{"ConsumerOrgNo": "889640782"}, want: prefix + "remove ConsumerOrgNo, or sign with a key of your own: Texas cannot pass it on"},
 		"plain http":    {variables: map[string]string{"NAIS_TOKEN_ENDPOINT": "http://texas:3000/api/v1/token"}, opts: []httpclient.Option{httpclient.InsecureAllowHTTP()}, want: prefix + `NAIS_TOKEN_ENDPOINT is "http://texas:3000/api/v1/token": use https; plain http would show the token to the network`},
 		"by another":    {variables: map[string]string{"NAIS_TOKEN_ENDPOINT": "", "TEXAS_URL": "http://texas:3000"}, want: prefix + `TEXAS_URL is "http://texas:3000/api/v1/token": use https; plain http would show the token to the network`},
-		"not an URL":    {variables: map[string]string{"NAIS_TOKEN_ENDPOINT": "127.0.0.1:7164"}, want: prefix + "NAIS_TOKEN_ENDPOINT is not a URL"},
-		"no platform":   {variables: map[string]string{"MASKINPORTEN_ISSUER": ""}, changes: map[string]any{"ExhangeToAltinnToken": true}, want: prefix + `TokenExchangeEnvironment is missing: ExhangeToAltinnToken exchanges tokens and the issuer is not named; set it to "tt02", "prod" or the platform's base URL`},
+		"not a URL":     {variables: map[string]string{"NAIS_TOKEN_ENDPOINT": "127.0.0.1:7164"}, want: prefix + "NAIS_TOKEN_ENDPOINT is not a URL"},
+		"no platform":   {variables: map[string]string{"MASKINPORTEN_ISSUER": ""}, changes: map[string]any{"ExhangeToAltinnToken": true}, want: prefix + `TokenExchangeEnvironment is missing: set it to "tt02", "prod" or the platform's base URL, or turn off ExhangeToAltinnToken: the issuer is not named`},
 		"a wrong id":    {variables: map[string]string{"MASKINPORTEN_CLIENT_ID": "a b"}, want: prefix + "MASKINPORTEN_CLIENT_ID has a character that no client id has: letters, digits and . _ : @ ~ = + / # - are possible"},
 		"a wrong value": {changes: map[string]any{"Scope": `"`}, want: prefix + "Scope has a character that no scope can have"},
 	} {

@@ -316,7 +316,7 @@ func TestTexasCannot(t *testing.T) {
 	} {
 		_, err := source.Token(ctx)
 		var failed *httpclient.TokenError
-		want := "httpclient: remove " + name + ": Texas cannot pass it on; sign with a key of your own to use it"
+		want := "httpclient: remove " + name + ", or sign with a key of your own: Texas cannot pass it on"
 		if message(err) != want || !errors.Is(err, errors.ErrUnsupported) || errors.As(err, &failed) {
 			t.Errorf("got %v, want %s", err, want)
 		}

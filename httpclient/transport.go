@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/portnokkel/portnokkel/internal/problems"
 )
 
 // Transport returns an [http.RoundTripper] that gives each request a token and
@@ -56,6 +58,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	header, own := copyHeader(req.Header)
 	if own && !s.overwrite || !s.takesToken(req) {
+		s.noteNoToken(req, own)
 		return forward(t.base, req)
 	}
 	if err := s.checkDestination(req); err != nil {
@@ -71,10 +74,27 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, refuse(req, err)
 	}
 	resp, err := s.send(t.base, authorize(req, header, token), req)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
-		return resp, err
+	if err != nil {
+		return nil, err
 	}
-	return s.again(t.base, req, resp, *request, token)
+	s.noteAnswer(req, resp, request, token)
+	if resp.StatusCode != http.StatusUnauthorized {
+		return resp, nil
+	}
+	return s.again(t.base, req, resp, request, token)
+}
+
+// noteNoToken tells why a request gets no token.
+func (s *source) noteNoToken(req *http.Request, own bool) {
+	host := ""
+	if req.URL != nil {
+		host = req.URL.Host
+	}
+	if own {
+		s.log.step(req.Context(), "the request gets no token: it has an Authorization header of its own, and OverwriteAuthorizationHeader is off", slog.String("host", host))
+		return
+	}
+	s.log.step(req.Context(), "the request gets no token: a redirect brought it here, from another host or with an Authorization header of its own", slog.String("host", host))
 }
 
 // refuse ends a request that is not sent: a RoundTripper closes the body in any
@@ -137,7 +157,7 @@ func (s *source) checkDestination(req *http.Request) error {
 	// A server of many names goes by the Host header, which may differ from the URL's.
 	for _, name := range []string{u.Hostname(), (&url.URL{Host: req.Host}).Hostname()} {
 		if name != "" && !s.hosts[canonicalHost(name)] {
-			return fmt.Errorf("%w: %s", ErrHostNotAllowed, name)
+			return fmt.Errorf("%w: %s: add it to WithAllowedHosts if tokens may go there", ErrHostNotAllowed, name)
 		}
 	}
 	return nil
@@ -208,11 +228,11 @@ func returned(resp *http.Response, err error, original *http.Request) (*http.Res
 	return resp, nil
 }
 
-// again answers a 401. The newer token is fetched before the first response is
+// again answers a 401, and tells why the token is replaced. The newer token is fetched before the first response is
 // given up, so that a failed refresh still returns the API's own answer.
-func (s *source) again(base http.RoundTripper, req *http.Request, first *http.Response, request tokenRequest, rejected *Token) (*http.Response, error) {
+func (s *source) again(base http.RoundTripper, req *http.Request, first *http.Response, request *tokenRequest, rejected *Token) (*http.Response, error) {
 	ctx := req.Context()
-	call, err := s.cache.Replace(request, rejected)
+	call, err := s.cache.Replace(*request, rejected)
 	hasBody := req.Body != nil && req.Body != http.NoBody
 	if err == nil && call != nil && hasBody && req.GetBody == nil {
 		return first, nil // the next request gets the newer token
@@ -228,11 +248,13 @@ func (s *source) again(base http.RoundTripper, req *http.Request, first *http.Re
 			err = explained(err)
 		}
 	}
+	said := slog.String("answer", readAnswer(first, request, rejected).String())
 	if err != nil {
 		s.log.step(ctx, "the API rejected the token, and there is no newer one",
-			slog.String("host", req.URL.Host), slog.String("error", err.Error()))
+			slog.String("host", req.URL.Host), said, slog.String("error", problems.OneLine(err)))
 		return first, nil
 	}
+	s.log.step(ctx, "the API rejected the token; it is replaced, and the request sent again", slog.String("host", req.URL.Host), said)
 	header, _ := copyHeader(req.Header)
 	replay := authorize(req, header, newer)
 	if hasBody {
@@ -242,7 +264,11 @@ func (s *source) again(base http.RoundTripper, req *http.Request, first *http.Re
 	}
 	// Not drained for its connection's sake: that could wait for ever.
 	_ = first.Body.Close()
-	return s.send(base, replay, req)
+	resp, err := s.send(base, replay, req)
+	if err == nil {
+		s.noteAnswer(req, resp, request, newer)
+	}
+	return resp, err
 }
 
 var errRejectedAgain = errors.New("httpclient: the token was replaced a moment ago")

@@ -181,7 +181,7 @@ func TestTokenRequestsAreNotRedirected(t *testing.T) {
 			srv := newDouble(t)
 			srv.Faults.Add(faulttest.Fault{Match: match, Times: -1, Status: status, Header: http.Header{"Location": {srv.PlatformURL() + "/api"}}})
 			_, err := sourceOf(t, srv, map[string]any{"ExhangeToAltinnToken": true}).Token(t.Context())
-			if !strings.Contains(message(err), "redirects of token requests are not followed") || srv.Stats().APIRequests != 0 {
+			if !strings.Contains(message(err), "it leads to a redirect, which token requests do not follow") || srv.Stats().APIRequests != 0 {
 				t.Errorf("%d: got %v and %d API requests, want an error about redirects and 0", status, err, srv.Stats().APIRequests)
 			}
 		}

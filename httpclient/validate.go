@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/portnokkel/portnokkel/internal/problems"
 )
 
 // Validate checks everything that can be checked without the network, and reports
@@ -30,6 +32,7 @@ type plan struct {
 	texas       string // the address of Texas's endpoint; empty without it
 	keys        KeySource
 	notAfter    time.Time     // of the settings' certificate; zero without one
+	mixed       string        // why client and key may not belong together; empty if they seem to
 	request     tokenRequest  // its scope may be empty
 	noScope     error         // of a request without any scope
 	exchange    *exchangePlan // nil: Maskinporten's own tokens are used
@@ -50,28 +53,39 @@ func (p *exchangePlan) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, p.plat
 
 // plan checks the settings. keys takes the place of a key in them, unless nil.
 func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error) {
-	p := plan{warnings: slices.Clone(s.warnings)}
-	if rest, err := s.misplaced(); err != nil {
+	rest, misplaced := s.misplaced()
+	p, wrong := rest.check(now, keys)
+	if len(misplaced) > 0 {
 		// What is missing now is not missing, and was reported.
-		_, others := rest.plan(now, keys)
-		return plan{}, errors.Join(fmt.Errorf("httpclient: settings: %w", err), withoutMissing(others))
+		others := slices.DeleteFunc(wrong, func(err error) bool { return errors.Is(err, ErrMissing) })
+		wrong = slices.Concat(misplaced, others)
 	}
-	var problems []error
-	check := func(err error) {
-		if err != nil {
-			problems = append(problems, err)
-		}
+	if len(wrong) > 0 {
+		return plan{}, prefixed(wrong)
 	}
+	return p, nil
+}
+
+// prefixed is one error of what is wrong, each with the package's name.
+func prefixed(wrong []error) error {
+	named := make([]error, len(wrong))
+	for i, err := range wrong {
+		named[i] = fmt.Errorf("httpclient: %w", err)
+	}
+	return problems.Join(named...)
+}
+
+// check makes the plan, and gives everything that is wrong.
+func (s *MaskinportenSettings) check(now time.Time, keys KeySource) (p plan, wrong []error) {
+	add := func(errs ...error) {
+		wrong = append(wrong, slices.DeleteFunc(errs, func(err error) bool { return err == nil })...)
+	}
+	p.warnings = s.unknownWarnings()
 	var err error
 	p.environment, err = s.environment()
-	check(err)
+	add(err)
 	envKnown := err == nil
-	if s.tokenEndpoint != "" && s.Authority != "" && issuerOf(s.Authority) == s.tokenIssuer {
-		p.environment.tokenEndpoint = s.tokenEndpoint
-		if err := checkURL(s.tokenEndpoint); err != nil {
-			check(fmt.Errorf("%s %w", s.name(tokenEndpointSetting), err))
-		}
-	}
+	add(s.useTokenEndpoint(&p.environment))
 	if p.environment.retired {
 		p.warnings = append(p.warnings, fmt.Sprintf(`%s is %q, which was shut down on 2024-06-10: use "test" instead`,
 			s.issuerSetting(), p.environment.name))
@@ -79,44 +93,45 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	switch p.clientID = strings.TrimSpace(s.ClientID); {
 	case p.clientID == "" && s.texas != "":
 	case p.clientID == "":
-		check(missing("%s is missing: set it to the client's id in Maskinporten", s.name("ClientId")))
+		add(s.missing([]string{"ClientId"}, "set it to the client's id in Maskinporten"))
 	case !isID(p.clientID):
-		check(fmt.Errorf("%s has a character that no client id has: letters, digits and . _ : @ ~ = + / # - are possible", s.name("ClientId")))
+		add(fmt.Errorf("%s has a character that no client id has: letters, digits and . _ : @ ~ = + / # - are possible", s.name("ClientId")))
 	}
 	switch p.keys, p.texas = keys, s.texas; {
 	case s.texas != "":
-		check(s.checkTexas(keys))
+		add(s.checkTexas(keys)...)
 		if s.KeyID != "" {
 			p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect beside Texas", s.name("Kid")))
 		}
-	case keys == nil:
-		key, err := s.key(now)
-		check(err)
-		if key != nil {
-			p.keys, p.notAfter = fixedKey{key}, key.notAfter
-			p.warnings = append(p.warnings, s.keyWarnings(key, now)...)
-		}
-	case s.hasKey():
-		check(errors.New("a key source is given beside a key in the settings: keep one of them"))
-	default:
-		check(s.checkThumbprint())
+	case keys != nil:
+		add(s.besideKeySource(), s.checkThumbprint())
 		if s.KeyID != "" {
 			p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect beside a key source", s.name("Kid")))
 		}
+	default:
+		key, errs := s.key(now)
+		add(errs...)
+		if len(errs) == 0 {
+			p.keys, p.notAfter = fixedKey{key}, key.notAfter
+			p.warnings = append(p.warnings, s.keyWarnings(key, now)...)
+			if p.mixed = s.mixedIdentity(key); p.mixed != "" {
+				p.warnings = append(p.warnings, "check "+p.mixed)
+			}
+		}
 	}
 	if s.KeyID != "" && !isID(s.KeyID) {
-		check(fmt.Errorf("%s has a character that no key id has: letters, digits and . _ : @ ~ = + / # - are possible", s.name("Kid")))
+		add(fmt.Errorf("%s has a character that no key id has: letters, digits and . _ : @ ~ = + / # - are possible", s.name("Kid")))
 	}
-	p.request, err = s.request()
-	check(err)
-	if s.texas != "" {
-		check(texasCannot(p.request, s.name("ConsumerOrgNo")))
+	var errs []error
+	p.request, errs = s.request()
+	add(errs...)
+	if p.texas != "" {
+		add(texasCannot(p.request, s.name("ConsumerOrgNo")))
 	}
-	p.noScope = fmt.Errorf("httpclient: %w", missing("%s is missing: list the scopes that the API asks for, separated by spaces, or name them for each request with ContextWithScope",
-		s.name("Scope")))
+	p.noScope = fmt.Errorf("httpclient: %w", s.missing([]string{"Scope"}, "list the scopes that the API asks for, or name them for each request with ContextWithScope"))
 	if s.ExchangeToAltinnToken {
-		p.exchange, err = s.exchange(p.environment, envKnown)
-		check(err)
+		p.exchange, errs = s.exchange(p.environment, envKnown)
+		add(errs...)
 	} else {
 		p.warnings = append(p.warnings, s.idle()...)
 	}
@@ -127,30 +142,15 @@ func (s *MaskinportenSettings) plan(now time.Time, keys KeySource) (plan, error)
 	if !s.CertificatePKCS12Password.IsZero() && s.CertificatePKCS12Path == "" {
 		p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect without CertificatePkcs12Path", s.name("CertificatePkcs12Password")))
 	}
-	if err := errors.Join(problems...); err != nil {
-		return plan{}, fmt.Errorf("httpclient: settings: %w", err)
-	}
-	return p, nil
+	return p, wrong
 }
 
-// withoutMissing leaves out which settings are missing.
-func withoutMissing(err error) error {
-	var kept []error
-	var keep func(error)
-	keep = func(err error) {
-		if joined, ok := err.(interface{ Unwrap() []error }); ok {
-			for _, one := range joined.Unwrap() {
-				keep(one)
-			}
-		} else if err != nil && !errors.Is(err, ErrMissing) {
-			kept = append(kept, err)
-		}
+// besideKeySource refuses a key in the settings beside a key source.
+func (s *MaskinportenSettings) besideKeySource() error {
+	if given := s.keysGiven(); len(given) > 0 {
+		return fmt.Errorf("%s: a key source is given beside this key: keep one of them", s.all(given))
 	}
-	keep(errors.Unwrap(err)) // below the prefix
-	if len(kept) == 0 {
-		return nil
-	}
-	return fmt.Errorf("httpclient: settings: %w", errors.Join(kept...))
+	return nil
 }
 
 // idle warns about settings of the exchange if there is no exchange.
@@ -186,40 +186,39 @@ func (s *MaskinportenSettings) keyWarnings(key *Key, now time.Time) []string {
 }
 
 // request is the token request that the settings make. Its scope may be empty.
-func (s *MaskinportenSettings) request() (tokenRequest, error) {
-	scope := normalizeScope(s.Scope)
-	var problems []error
-	if !isScope(scope) {
-		problems = append(problems, fmt.Errorf("%s has a character that no scope can have", s.name("Scope")))
+func (s *MaskinportenSettings) request() (r tokenRequest, wrong []error) {
+	r = tokenRequest{scope: normalizeScope(s.Scope), resource: s.Resource, consumerOrg: strings.TrimPrefix(s.ConsumerOrgNo, iso6523)}
+	if !isScope(r.scope) {
+		wrong = append(wrong, fmt.Errorf("%s has a character that no scope can have", s.name("Scope")))
 	}
 	if !isResource(s.Resource) {
-		problems = append(problems, fmt.Errorf("%s is not a text of at most 2,000 printable characters", s.name("Resource")))
+		wrong = append(wrong, fmt.Errorf("%s is not a text of at most 2,000 printable characters", s.name("Resource")))
 	}
-	consumer := strings.TrimPrefix(s.ConsumerOrgNo, iso6523)
-	if s.ConsumerOrgNo != "" && !isOrgNo(consumer) {
-		problems = append(problems, fmt.Errorf("%s is not an organisation number: nine digits", s.name("ConsumerOrgNo")))
+	if s.ConsumerOrgNo != "" && !isOrgNo(r.consumerOrg) {
+		wrong = append(wrong, fmt.Errorf("%s is not an organisation number: nine digits", s.name("ConsumerOrgNo")))
 	}
-	return tokenRequest{scope: scope, resource: s.Resource, consumerOrg: consumer}, errors.Join(problems...)
+	return r, wrong
 }
 
 // exchange checks the settings of the exchange. If the environment is not known, its
-// platform is not known either, and the error is about the environment only.
-func (s *MaskinportenSettings) exchange(env environment, known bool) (*exchangePlan, error) {
+// platform is not known either, and the error is about the environment only. There is
+// no plan beside an error.
+func (s *MaskinportenSettings) exchange(env environment, known bool) (_ *exchangePlan, wrong []error) {
 	p := &exchangePlan{testOrg: s.UseAltinnTestOrg}
-	var problems []error
 	if known || s.TokenExchangeEnvironment != "" {
 		platform, err := s.platform(env)
 		if err != nil {
-			problems = append(problems, err)
+			wrong = append(wrong, err)
 		}
 		p.platform = platform
 	}
+	const half = "set it as well, or remove "
 	switch user, password := s.EnterpriseUserName.Reveal(), s.EnterpriseUserPassword.Reveal(); {
 	case user == "" && password == "":
 	case user == "":
-		problems = append(problems, missing("%s is missing beside %s", s.name("EnterpriseUserName"), s.name("EnterpriseUserPassword")))
+		wrong = append(wrong, s.missing([]string{"EnterpriseUserName"}, half+s.name("EnterpriseUserPassword")))
 	case password == "":
-		problems = append(problems, missing("%s is missing beside %s", s.name("EnterpriseUserPassword"), s.name("EnterpriseUserName")))
+		wrong = append(wrong, s.missing([]string{"EnterpriseUserPassword"}, half+s.name("EnterpriseUserName")))
 	default:
 		p.enterpriseUser = base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
 		p.secrets = []string{p.enterpriseUser, user + ":" + password, password}
@@ -227,16 +226,8 @@ func (s *MaskinportenSettings) exchange(env environment, known bool) (*exchangeP
 			p.secrets = append(p.secrets, user)
 		}
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+	if len(wrong) > 0 {
+		return nil, wrong
 	}
 	return p, nil
-}
-
-// normalizeScope lists each scope once, sorted, separated by single spaces: the
-// order of scopes carries no meaning (RFC 6749 section 3.3).
-func normalizeScope(scope string) string {
-	scopes := strings.FieldsFunc(scope, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r' })
-	slices.Sort(scopes)
-	return strings.Join(slices.Compact(scopes), " ")
 }

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/internal/paste"
+	"github.com/portnokkel/portnokkel/internal/problems"
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
@@ -33,9 +35,10 @@ type AppConfig struct {
 	// Dir is the directory of the appsettings files, and must be empty when FS is
 	// set. Empty means the working directory.
 	Dir string
-	// Environment chooses appsettings.{Environment}.json. Empty means the first
-	// variable that is not blank of APP_ENVIRONMENT, ASPNETCORE_ENVIRONMENT and
-	// DOTNET_ENVIRONMENT, or else "Production".
+	// Environment chooses appsettings.{Environment}.json. It holds letters, digits,
+	// spaces, dots, dashes and underscores. Empty means the first variable that is not
+	// blank of APP_ENVIRONMENT, ASPNETCORE_ENVIRONMENT and DOTNET_ENVIRONMENT, or else
+	// "Production".
 	Environment string
 	// Environ gives the environment variables, each "KEY=value". Nil means
 	// [os.Environ]. Of a name given twice the last counts.
@@ -47,6 +50,12 @@ type AppConfig struct {
 	// is, of the secrets that Altinn mounts into an app's container. Empty means
 	// /altinn-appsettings-secret/altinn-appsettings-secret.json.
 	MountedFile string
+	// MaskinportenFile is the path, in the same file system, of the settings with which
+	// Altinn's platform gives an app a Maskinporten client of its own. It replaces the
+	// keys in them while the app runs. Empty means the file that the variables
+	// RUNTIME_APP_SECRETS_DIR and RUNTIME_APP_SECRETS_MASKINPORTEN_FILENAME name, or in
+	// their place /mnt/app-secrets and maskinporten-settings.json.
+	MaskinportenFile string
 	// Logger gets warnings, and at debug level what was read and skipped, never
 	// with a value. Nil means [slog.Default].
 	Logger *slog.Logger
@@ -60,9 +69,10 @@ type AppConfig struct {
 //  1. appsettings.json
 //  2. appsettings.{Environment}.json
 //  3. the mounted altinn-appsettings-secret.json
-//  4. environment variables
-//  5. arguments
-//  6. appsettings.Local.json, in Development only. Anywhere else a warning tells
+//  4. the mounted maskinporten-settings.json
+//  5. environment variables
+//  6. arguments
+//  7. appsettings.Local.json, in Development only. Anywhere else a warning tells
 //     that it is there.
 //
 // A file that does not exist is not an error. Files may have comments, trailing
@@ -102,24 +112,59 @@ func LoadAppConfig(app AppConfig) (*koanf.Koanf, error) {
 
 // load is LoadAppConfig without the koanf.
 func (a AppConfig) load() (*settings, error) {
-	environment := a.environment()
-	switch {
-	case strings.ContainsAny(environment, `/\`):
-		return nil, fmt.Errorf("provider: the environment's name is %s: it cannot be a part of a file's name", paste.Brief(environment))
-	case a.FS != nil && a.Dir != "":
-		return nil, errors.New("provider: AppConfig.FS and Dir are both set: leave one of them out")
+	if err := a.check(); err != nil {
+		return nil, err
 	}
 	a.Origins.begin(a.directory())
 	s := &settings{tree: tree.New(), origins: a.Origins}
 	errs := []error{
 		a.loadFile(s, baseFile, a.readFile),
-		a.loadFile(s, "appsettings."+environment+".json", a.readFile),
+		a.loadFile(s, a.environmentFile(), a.readFile),
 		a.loadFile(s, a.mountedFile(), os.ReadFile),
+		a.loadMaskinportenFile(s),
 	}
 	a.loadEnvironment(s)
 	errs = append(errs, a.loadArguments(s), a.loadLocal(s))
 	a.warnOfIgnoredLocal()
-	return s, errors.Join(errs...)
+	a.tellNearFiles()
+	return s, problems.Join(errs...)
+}
+
+// check refuses what cannot be the name of an environment, a directory or a file.
+func (a AppConfig) check() error {
+	var errs []error
+	environment, source := a.environmentAndSource()
+	switch what := paste.Problem(environment, maxEnvironment); {
+	case what != "":
+		errs = append(errs, fmt.Errorf("provider: %s %s", source, what))
+	case strings.ContainsFunc(environment, notInEnvironment):
+		errs = append(errs, fmt.Errorf("provider: %s: set a name of letters, digits, dots and dashes, such as Production - it is %s", source, paste.Brief(environment)))
+	}
+	for _, path := range []struct{ name, value string }{{"AppConfig.Dir", a.Dir}, {"AppConfig.MountedFile", a.MountedFile}, {"AppConfig.MaskinportenFile", a.MaskinportenFile}} {
+		if what := paste.Problem(path.value, maxPath); what != "" && !exists(path.value) {
+			errs = append(errs, fmt.Errorf("provider: %s %s", path.name, what))
+		}
+	}
+	if a.FS != nil && a.Dir != "" {
+		errs = append(errs, errors.New("provider: AppConfig.FS and Dir are both set: leave one of them out"))
+	}
+	return problems.Join(errs...)
+}
+
+const (
+	maxEnvironment = 64   // longer than a word for an environment, in characters
+	maxPath        = 4096 // Linux's own limit
+)
+
+// notInEnvironment reports whether r is no part of an environment's name, which is a
+// part of a file's name.
+func notInEnvironment(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._- ", r)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // IsDevelopment reports whether the environment is Development, in any case.
@@ -130,7 +175,7 @@ func (a AppConfig) IsDevelopment() bool {
 // Format implements [fmt.Formatter]: every verb prints the fields that cannot
 // hold secrets.
 func (a AppConfig) Format(s fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(s, "provider.AppConfig{Dir:%q Environment:%q MountedFile:%q}", a.Dir, a.Environment, a.MountedFile)
+	_, _ = fmt.Fprintf(s, "provider.AppConfig{Dir:%q Environment:%q MountedFile:%q MaskinportenFile:%q}", shown(a.Dir), shown(a.Environment), shown(a.MountedFile), shown(a.MaskinportenFile))
 }
 
 // MarshalText gives encoders what Format prints.
@@ -169,8 +214,15 @@ func (a AppConfig) loadFile(s *settings, name string, read func(string) ([]byte,
 		a.Origins.record(Layer{Name: name, Status: StatusMissing}, nil)
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("provider: %s: %w", name, err)
+	var inPath *fs.PathError
+	if errors.As(err, &inPath) {
+		err = inPath.Err // the rest repeats the name
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("provider: %s: let this process read the file - %w", name, err)
+	case err != nil:
+		return fmt.Errorf("provider: %s: the file cannot be read - %w", name, err)
 	}
 	file, err := parseJSON(name, data)
 	if err != nil {
@@ -188,16 +240,23 @@ func (a AppConfig) apply(s *settings, name string, layer *tree.Tree) error {
 }
 
 func (a AppConfig) environment() string {
+	name, _ := a.environmentAndSource()
+	return name
+}
+
+func (a AppConfig) environmentAndSource() (name, source string) {
 	if name := strings.TrimSpace(a.Environment); name != "" {
-		return name
+		return name, "AppConfig.Environment"
 	}
 	for _, variable := range []string{"APP_ENVIRONMENT", "ASPNETCORE_ENVIRONMENT", "DOTNET_ENVIRONMENT"} {
 		if name := a.getenv(variable); name != "" {
-			return name
+			return name, variablePrefix + variable
 		}
 	}
-	return "Production"
+	return "Production", ""
 }
+
+func (a AppConfig) environmentFile() string { return "appsettings." + a.environment() + ".json" }
 
 func (a AppConfig) files() fs.FS {
 	if a.FS != nil {

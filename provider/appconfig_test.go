@@ -105,7 +105,7 @@ func TestEnvironmentName(t *testing.T) {
 	}
 	app, _ := hermetic(t, nil)
 	app.Environment = "../etc"
-	if _, err := provider.LoadAppConfig(app); err == nil || err.Error() != `provider: the environment's name is a text of 6 characters: it cannot be a part of a file's name` {
+	if _, err := provider.LoadAppConfig(app); err == nil || err.Error() != `provider: AppConfig.Environment: set a name of letters, digits, dots and dashes, such as Production - it is a text of 6 characters` {
 		t.Errorf("a path as environment: got %v, want it refused", err)
 	}
 }
@@ -239,8 +239,8 @@ func TestClashBetweenLayers(t *testing.T) {
 	})
 	app.Args = list("--Scopes:7=canary")
 	_, err := provider.LoadAppConfig(app)
-	want := `provider: appsettings.Production.json: Logging: a single value cannot replace the section that is there
-provider: argument --Scopes:7: Scopes:7: the index leaves a gap: the next free one is 1`
+	want := `provider: Logging (appsettings.Production.json): set the keys below it, or remove it - a single value cannot replace the section that is there
+provider: Scopes:7 (argument --Scopes:7): use the index 1 - this one leaves a gap in the array`
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}
@@ -289,7 +289,7 @@ func TestAppConfigPrintsNoSecrets(t *testing.T) {
 	if strings.Contains(text, "canary") || strings.Contains(text, "63616e617279") {
 		t.Error(text)
 	}
-	want := `provider.AppConfig{Dir:"" Environment:"" MountedFile:""}`
+	want := `provider.AppConfig{Dir:"" Environment:"" MountedFile:"" MaskinportenFile:""}`
 	if got := fmt.Sprint(provider.AppConfig{}); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -1,10 +1,10 @@
 package provider
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/portnokkel/portnokkel/internal/problems"
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
@@ -33,6 +33,9 @@ func (a AppConfig) arguments() []argument {
 		prefix := argumentPrefix(key)
 		key = key[len(prefix):]
 		switch {
+		case pasted(key) != "":
+			a.logger().Warn("provider: argument skipped: its name "+pasted(key), "position", position)
+			continue
 		case prefix == "-":
 			skip("settings take two dashes")
 			continue
@@ -76,12 +79,12 @@ func (a AppConfig) loadArguments(s *settings) error {
 	for _, arg := range found {
 		if _, ok := args.Put(arg.parts, arg.value, tree.Origin{Source: "argument --" + arg.key}); !ok {
 			clashes = append(clashes, fmt.Errorf(
-				"provider: argument --%s: other arguments give this path both a value and keys below it", arg.key))
+				"provider: argument --%s: set either a value or the keys below it - the arguments set both", arg.key))
 		}
 	}
 	args.MakeArrays()
 	if len(found) > 0 {
 		clashes = append(clashes, a.apply(s, argumentsLayer, args))
 	}
-	return errors.Join(clashes...)
+	return problems.Join(clashes...)
 }

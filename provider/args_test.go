@@ -60,7 +60,7 @@ func TestArguments(t *testing.T) {
 
 func TestArgumentsThatClash(t *testing.T) {
 	t.Parallel()
-	const clash = ": other arguments give this path both a value and keys below it"
+	const clash = ": set either a value or the keys below it - the arguments set both"
 	tests := []struct {
 		name string
 		args []string
@@ -68,7 +68,7 @@ func TestArgumentsThatClash(t *testing.T) {
 	}{
 		{"value first", []string{"--A=canary", "--a:B=canary"}, "provider: argument --a:B" + clash},
 		{"section first", []string{"--A:B=canary", "--A=canary"}, "provider: argument --A" + clash},
-		{"over a file's section", []string{"--s=canary"}, "provider: argument --s: S: a single value cannot replace the section that is there"},
+		{"over a file's section", []string{"--s=canary"}, "provider: S (argument --s): set the keys below it, or remove it - a single value cannot replace the section that is there"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

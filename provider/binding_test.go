@@ -167,7 +167,7 @@ func TestVaultOverArrays(t *testing.T) {
 		{
 			name:    "an element beyond the next",
 			secrets: map[string]string{"Scopes--5": "z"},
-			err:     ": Scopes:5: the index leaves a gap: the next free one is 2",
+			err:     ": use the index 2 - this one leaves a gap in the array",
 		},
 		{
 			name:    "organisation numbers are not indices",

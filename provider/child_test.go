@@ -66,8 +66,8 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	host := strings.TrimPrefix(proxy.URL, "http://")
 	lines, end := child(t, "https_proxy=", "HTTPS_PROXY=http://user:"+canary+"@"+host, "NO_PROXY=", "no_proxy=")
 	defer end()
-	want := "provider: https://my-vault.vault.azure.net: list: the proxy " + host + " (named by HTTPS_PROXY) refused the tunnel: 407 Proxy Authentication Required; " +
-		"check HTTPS_PROXY and NO_PROXY, and whether the proxy lets this machine reach the host and wants a user name and password"
+	want := "provider: put the user name and password that the proxy wants into HTTPS_PROXY - " +
+		"list https://my-vault.vault.azure.net: the proxy " + host + " (HTTPS_PROXY) refused the tunnel: 407 Proxy Authentication Required"
 	if !lines.Scan() || lines.Text() != want || tries.Load() != 1 {
 		t.Errorf("after %d tries\ngot  %s\nwant %s", tries.Load(), lines.Text(), want)
 	}

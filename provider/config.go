@@ -5,17 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
+	"github.com/portnokkel/portnokkel/internal/paste"
+	"github.com/portnokkel/portnokkel/internal/problems"
 	"github.com/portnokkel/portnokkel/provider/internal/azure"
 )
 
@@ -90,6 +94,11 @@ type Config struct {
 	// Timeout bounds a whole load. Zero means DefaultTimeout; negative is an error.
 	Timeout time.Duration
 
+	// WatchEvery is how often [Vault.Watch] lists the vault. Zero means
+	// DefaultWatchEvery; less than 10 seconds is an error. In a [ConnectConfig], which
+	// makes no Vault, it has to be zero.
+	WatchEvery time.Duration
+
 	// ClientOptions go to azsecrets: retries, API version, cloud, transport. An
 	// *http.Client given as transport is used as a copy that follows no redirect;
 	// without one, the transport is made here.
@@ -125,7 +134,7 @@ type ConnectConfig struct {
 // everything that might hold a credential.
 func (c Config) Format(f fmt.State, _ rune) {
 	vault, _ := cleanVaultURL(c.VaultURL)
-	_, _ = fmt.Fprintf(f, "provider.Config{VaultURL: %q, Secrets: %q, Sections: %q}", vault, c.Secrets, c.Sections)
+	_, _ = fmt.Fprintf(f, "provider.Config{VaultURL: %q, Secrets: %q, Sections: %q}", vault, allShown(c.Secrets), allShown(c.Sections))
 }
 
 // MarshalText gives encoders what Format prints.
@@ -152,9 +161,9 @@ func usable(l *slog.Logger) *slog.Logger {
 // checked returns c with its defaults filled in, its lists copied and its secrets'
 // names made unique, or all that is wrong with it.
 func (c Config) checked(withURL bool) (Config, error) {
-	var problems []error
+	var errs []error
 	problem := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("provider: "+format, args...))
+		errs = append(errs, fmt.Errorf("provider: "+format, args...))
 	}
 	if withURL {
 		clean, err := cleanVaultURL(c.VaultURL)
@@ -165,23 +174,32 @@ func (c Config) checked(withURL bool) (Config, error) {
 	}
 	for i, name := range c.Secrets {
 		if !azure.IsSecretName(name) {
-			problem("Secrets: name %d is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key", i+1)
+			problem("Secrets: give 1 to 127 letters, digits and dashes, with -- between the parts of a key - name %d %s", i+1, notASecret(name))
 		}
 	}
 	for i, name := range c.Sections {
 		if !azure.IsSecretName(name) || strings.HasSuffix(name, "--") {
-			problem("Sections: name %d cannot be part of a secret's name: letters, digits and dashes, with -- between the parts of a key", i+1)
+			problem("Sections: give letters, digits and dashes, with -- between the parts of a key - name %d %s", i+1, notASecret(name))
 		}
 	}
 	c.Secrets, c.Sections = uniqueFold(c.Secrets), slices.Clone(c.Sections)
 	if len(c.Secrets) > 0 && (len(c.Sections) > 0 || c.Filter != nil) {
-		problem("Secrets names what to load; Sections and Filter choose from a listing, and cannot be set beside it")
+		problem("Secrets: leave it empty, or Sections and Filter - those choose from a listing, and with Secrets nothing is listed")
 	}
 	if c.Concurrency < 0 {
-		problem("Concurrency %d is negative", c.Concurrency)
+		problem("Concurrency: set 1 or more, or 0 for %d - it is %d", DefaultConcurrency, c.Concurrency)
 	}
 	if c.Timeout < 0 {
-		problem("Timeout %v is negative", c.Timeout)
+		problem("Timeout: set a duration, or 0 for %v - it is %v", DefaultTimeout, c.Timeout)
+	}
+	if what := paste.Problem(c.ClientOptions.APIVersion, maxVersion); what != "" {
+		problem("ClientOptions.APIVersion %s", what)
+	}
+	if what := paste.Problem(c.ClientOptions.Telemetry.ApplicationID, maxField); what != "" {
+		problem("ClientOptions.Telemetry.ApplicationID %s", what)
+	}
+	if c.WatchEvery != 0 && c.WatchEvery < minWatchEvery {
+		problem("WatchEvery: set %v or more, or zero for %v - it is %v", minWatchEvery, DefaultWatchEvery, c.WatchEvery)
 	}
 	if c.Concurrency == 0 {
 		c.Concurrency = DefaultConcurrency
@@ -189,7 +207,36 @@ func (c Config) checked(withURL bool) (Config, error) {
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
 	}
-	return c, errors.Join(problems...)
+	if c.WatchEvery == 0 {
+		c.WatchEvery = DefaultWatchEvery
+	}
+	return c, problems.Join(errs...)
+}
+
+// maxVersion is longer than a version of Key Vault's interface, such as
+// "2025-06-01-preview", in characters.
+const maxVersion = 40
+
+// notASecret says why a name is not one of a secret.
+func notASecret(name string) string {
+	if what := paste.Problem(name, 127); what != "" {
+		return what
+	}
+	switch {
+	case name == "":
+		return "is empty"
+	case strings.HasSuffix(name, "--"):
+		return "ends with --"
+	}
+	return "has other characters"
+}
+
+func allShown(names []string) []string {
+	var all []string
+	for _, name := range names {
+		all = append(all, shown(name))
+	}
+	return all
 }
 
 // unmatched lists the Sections without a secret among the names.
@@ -204,10 +251,15 @@ func inSection(name, section string) bool {
 	return name == section || strings.HasPrefix(name, section+"--")
 }
 
-// wants says whether a listed secret is to be read.
-func (c Config) wants(name string) bool {
-	matched := len(c.Sections) == 0 || slices.ContainsFunc(c.Sections, func(section string) bool { return inSection(name, section) })
-	return matched && (c.Filter == nil || c.Filter(name))
+// leavesOut says why a listed secret is not to be read; it is empty for one that is.
+func (c Config) leavesOut(name string) string {
+	switch {
+	case len(c.Sections) > 0 && !slices.ContainsFunc(c.Sections, func(section string) bool { return inSection(name, section) }):
+		return "left out by Sections"
+	case c.Filter != nil && !c.Filter(name):
+		return "left out by Filter"
+	}
+	return ""
 }
 
 // cleanVaultURL returns a vault's address without what may be left out. Its
@@ -216,7 +268,10 @@ func (c Config) wants(name string) bool {
 func cleanVaultURL(raw string) (string, error) {
 	raw = strings.TrimSpace(raw)
 	u, err := url.Parse(raw)
+	what := paste.Problem(raw, maxField)
 	switch {
+	case what != "":
+		return "", errors.New(what)
 	case raw == "":
 		return "", errors.New("is empty: set the vault's address, such as https://my-vault.vault.azure.net")
 	case err != nil:
@@ -226,15 +281,38 @@ func cleanVaultURL(raw string) (string, error) {
 	case u.Scheme != "https":
 		return "", errors.New("does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net")
 	case u.Hostname() == "":
-		return "", errors.New("has no host")
+		return "", errors.New("has no host: set the vault's address, such as https://my-vault.vault.azure.net")
+	case !isHost(u.Hostname()):
+		return "", errors.New("has a host that cannot be one: set the vault's address, such as https://my-vault.vault.azure.net")
 	case strings.HasSuffix(u.Hostname(), "."):
 		return "", errors.New("has a host that ends with a dot: remove it")
 	case u.User != nil:
 		return "", errors.New("holds a user name: set the vault's address only")
 	case (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return "", fmt.Errorf("goes on after the host: set https://%s", u.Host)
+		if slices.ContainsFunc(vaultSuffixes, func(suffix string) bool { return strings.HasSuffix(u.Host, suffix) }) {
+			return "", fmt.Errorf("goes on after the host: set https://%s", u.Host)
+		}
+		return "", errors.New("goes on after the host: set the vault's address only")
 	}
 	return "https://" + azure.PlainHost(u), nil
+}
+
+// isHost reports whether a host can be one: a literal address, or a name whose parts
+// have at most 63 letters, digits, dashes and underscores. Anything else may be a secret.
+func isHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if len(label) > 63 || strings.ContainsFunc(label, notInHost) {
+			return false
+		}
+	}
+	return true
+}
+
+func notInHost(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '_'
 }
 
 func uniqueFold(names []string) []string {
@@ -253,7 +331,10 @@ func uniqueFold(names []string) []string {
 func (c ConnectConfig) checked() (Config, error) {
 	checked, err := c.Config.checked(c.VaultURL != "")
 	if c.Credential != nil && !reflect.ValueOf(c.CredentialOptions).IsZero() {
-		err = errors.Join(err, errors.New("provider: CredentialOptions are for the credential that kvSetting makes: leave them empty beside a Credential"))
+		err = problems.Join(err, errors.New("provider: CredentialOptions: leave them empty beside a Credential - they are for the one that kvSetting makes"))
+	}
+	if c.WatchEvery != 0 {
+		err = problems.Join(err, errors.New("provider: WatchEvery: leave it zero here - it is for the Watch of a Vault that KeyVault makes"))
 	}
 	return checked, err
 }

@@ -34,21 +34,22 @@ func TestConfigIsChecked(t *testing.T) {
 		}},
 		{"http", provider.Config{VaultURL: "http://my-vault.vault.azure.net", Credential: cred.GetToken}, []string{"provider: VaultURL does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"}},
 		{"only a name", provider.Config{VaultURL: "my-vault", Credential: cred.GetToken}, []string{"provider: VaultURL does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net"}},
-		{"no host", provider.Config{VaultURL: "https:///", Credential: cred.GetToken}, []string{"provider: VaultURL has no host"}},
+		{"no host", provider.Config{VaultURL: "https:///", Credential: cred.GetToken}, []string{"provider: VaultURL has no host: set the vault's address, such as https://my-vault.vault.azure.net"}},
 		{"not a URL", provider.Config{VaultURL: "https://a b:canary@", Credential: cred.GetToken}, []string{"provider: VaultURL is not a URL: set the vault's address, such as https://my-vault.vault.azure.net"}},
 		{"user", provider.Config{VaultURL: "https://me:canary@my-vault.vault.azure.net", Credential: cred.GetToken}, []string{"provider: VaultURL holds a user name: set the vault's address only"}},
 		{"path", provider.Config{VaultURL: url + "/secrets/a", Credential: cred.GetToken}, []string{"provider: VaultURL goes on after the host: set " + url}},
 		{"query", provider.Config{VaultURL: url + "?a=canary", Credential: cred.GetToken}, []string{"provider: VaultURL goes on after the host: set " + url}},
 		{"portal", provider.Config{VaultURL: "https://portal.azure.com/#@x/resource/y", Credential: cred.GetToken}, []string{`provider: VaultURL is a page of the Azure portal: set the "Vault URI" that the vault's overview page shows`}},
 		{"all at once", provider.Config{
-			VaultURL: url, Credential: cred.GetToken, Secrets: []string{"A:B", ""}, Sections: []string{"a_b"}, Concurrency: -1, Timeout: -1,
+			VaultURL: url, Credential: cred.GetToken, Secrets: []string{"A:B", ""}, Sections: []string{"a_b", "A--"}, Concurrency: -1, Timeout: -1,
 		}, []string{
-			`provider: Secrets: name 1 is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key`,
-			`provider: Secrets: name 2 is not a secret's name: 1 to 127 letters, digits and dashes, with -- between the parts of a key`,
-			`provider: Sections: name 1 cannot be part of a secret's name: letters, digits and dashes, with -- between the parts of a key`,
-			"provider: Secrets names what to load; Sections and Filter choose from a listing, and cannot be set beside it",
-			"provider: Concurrency -1 is negative",
-			"provider: Timeout -1ns is negative",
+			"provider: Secrets: give 1 to 127 letters, digits and dashes, with -- between the parts of a key - name 1 has other characters",
+			"provider: Secrets: give 1 to 127 letters, digits and dashes, with -- between the parts of a key - name 2 is empty",
+			"provider: Sections: give letters, digits and dashes, with -- between the parts of a key - name 1 has other characters",
+			"provider: Sections: give letters, digits and dashes, with -- between the parts of a key - name 2 ends with --",
+			"provider: Secrets: leave it empty, or Sections and Filter - those choose from a listing, and with Secrets nothing is listed",
+			"provider: Concurrency: set 1 or more, or 0 for 32 - it is -1",
+			"provider: Timeout: set a duration, or 0 for 30s - it is -1ns",
 		}},
 	}
 	for _, c := range cases {
@@ -101,7 +102,7 @@ func TestClientMayNotBeNil(t *testing.T) {
 	var nilClient *azsecrets.Client
 	for _, client := range []provider.Client{nil, nilClient} {
 		if _, err := provider.KeyVaultWithClient(client, provider.Config{Timeout: -1}); err == nil ||
-			err.Error() != "provider: Timeout -1ns is negative\nprovider: the client is nil" {
+			err.Error() != "provider: Timeout: set a duration, or 0 for 30s - it is -1ns\nprovider: the client is nil: give an azsecrets.Client, or one of your own" {
 			t.Errorf("got %v, want both faults", err)
 		}
 	}
@@ -111,7 +112,7 @@ func TestZeroVault(t *testing.T) {
 	t.Parallel()
 	var none *provider.Vault
 	for _, vault := range []*provider.Vault{none, {}} {
-		if _, err := vault.Read(); err == nil || err.Error() != "provider: a Vault is made by KeyVault or KeyVaultWithClient" {
+		if _, err := vault.Read(); err == nil || err.Error() != "provider: make the Vault with KeyVault or KeyVaultWithClient - this one is empty" {
 			t.Errorf("got %v, want an error that says how to make a Vault", err)
 		}
 		if _, err := vault.ReadBytes(); err == nil {

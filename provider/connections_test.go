@@ -16,9 +16,12 @@ import (
 	"net/http/httptrace"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/portnokkel/portnokkel/faulttest"
 	"github.com/portnokkel/portnokkel/provider"
@@ -107,15 +110,16 @@ func (f *forwarder) wait(limit time.Duration) (all int, closed bool) {
 	}
 }
 
-// TestConnectionsAreClosed shows that ConnectToKeyVault, ResolveReferences and a
-// load that fails leave no connection open while the service goes on.
+// TestConnectionsAreClosed shows that ConnectToKeyVault, ResolveReferences, Versions, a
+// watch between its listings and a load that fails leave no connection open while the
+// service goes on.
 func TestConnectionsAreClosed(t *testing.T) {
 	if os.Getenv(childVariable) != "" {
 		loadAndWait(t)
 		return
 	}
 	t.Parallel()
-	for _, way := range []string{"connect", "references", "load", "failure"} {
+	for _, way := range []string{"connect", "references", "load", "failure", "versions", "watch"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			srv := vaulttest.NewServer(
@@ -125,6 +129,9 @@ func TestConnectionsAreClosed(t *testing.T) {
 			defer srv.Close()
 			if way == "failure" {
 				srv.Faults.Add(faulttest.Fault{Hang: true, Match: func(r *http.Request) bool { return r.URL.Path == "/secrets/B/" }})
+			}
+			if way == "watch" { // a callback is a sign that a listing is over
+				srv.Faults.Add(faulttest.Fault{Status: http.StatusForbidden, Body: "{}", Match: func(r *http.Request) bool { return isList(r) && r.Header.Get("Authorization") != "" }})
 			}
 			var reached string // the server's own address
 			traced := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
@@ -183,6 +190,8 @@ func loadAndWait(t *testing.T) {
 			app, _ := hermetic(t, files{"appsettings.json": string(file)})
 			_, err = provider.Load(t.Context(), app, cfg)
 		}
+	case "versions", "watch":
+		err = useVault(t, way, address, cfg.Config)
 	default:
 		_, err = provider.ConnectToKeyVault(t.Context(), k, cfg)
 	}
@@ -192,4 +201,31 @@ func loadAndWait(t *testing.T) {
 	}
 	fmt.Fprintln(os.Stdout, "loaded")
 	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// useVault uses a Vault with a credential that leaves no connection open itself.
+func useVault(t *testing.T, way, address string, cfg provider.Config) error {
+	t.Helper()
+	var double vaulttest.Server
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableKeepAlives = true
+	var options azidentity.ClientSecretCredentialOptions
+	options.Transport = &http.Client{Transport: transport}
+	options.DisableInstanceDiscovery = true
+	cfg.VaultURL = address
+	cfg.Credential = kvCredential(t, double.TenantID(), double.ClientID(), double.ClientSecret(), options).GetToken
+	vault := kvVault(t, cfg)
+	if way == "versions" {
+		_, err := vault.Versions(t.Context(), "A", 1)
+		return err
+	}
+	t.Cleanup(func() { _ = vault.Unwatch() })
+	told := make(chan error, 1)
+	if err := vault.Watch(func(_ any, err error) { told <- err }); err != nil {
+		return err
+	}
+	if err := <-told; err == nil || !strings.Contains(err.Error(), "403") {
+		return fmt.Errorf("the watch tells: %w", err)
+	}
+	return nil
 }

@@ -13,7 +13,7 @@
 //
 // Three ways lead into the result. [Section] hands out a section in any case.
 // [Unmarshal] binds one to a struct of your own. [Origins] tells where each setting
-// came from.
+// came from, and what is there in the place of one that is missing.
 //
 //	k, err := provider.Load(ctx, provider.AppConfig{}, provider.ConnectConfig{})
 //	if err != nil {
@@ -39,7 +39,8 @@
 // koanf gives a provider no context. [Vault.ReadContext] takes one. In both cases
 // [Config.Timeout] bounds a load, with its retries and waits, and when the vault
 // never answers. A vault is read when asked, and only then: the next load sees a
-// secret that has changed.
+// secret that has changed. [Vault.Watch] tells when to load again, and [Vault.Versions]
+// gives the newest versions of a key that is replaced while the service runs.
 //
 // # From names to keys
 //

@@ -39,17 +39,17 @@ type variable struct {
 }
 
 // variables is those that can be settings, deepest path first and then in the
-// byte order of their names.
-func (a AppConfig) variables() []variable {
-	var vars []variable
+// byte order of their names, and those that are named like one.
+func (a AppConfig) variables() (vars []variable, skipped []Skipped) {
 	for _, pair := range a.environ() {
 		name, value, ok := strings.Cut(pair, "=")
 		parts, usable := tree.Split(strings.ReplaceAll(name, "__", tree.Delimiter))
 		switch {
-		case !ok:
-			// Without "=" a name cannot be told from a value: log nothing.
+		case !ok || pasted(name) != "":
+			// Such a name is perhaps a value, or a part of one: log nothing.
 		case !usable:
 			a.logger().Debug("provider: environment variable skipped: its name is not the path of a setting", "variable", name)
+			skipped = append(skipped, Skipped{variablePrefix + name, "skipped: a part of its name is empty"})
 		default:
 			vars = append(vars, variable{name, value, parts})
 		}
@@ -57,44 +57,49 @@ func (a AppConfig) variables() []variable {
 	slices.SortStableFunc(vars, func(x, y variable) int {
 		return cmp.Or(cmp.Compare(len(y.parts), len(x.parts)), strings.Compare(x.name, y.name))
 	})
-	return vars
+	return vars, skipped
 }
 
 // loadEnvironment applies the environment variables. One that does not fit the
 // settings that are there belongs to somebody else: it is skipped.
 func (a AppConfig) loadEnvironment(s *settings) {
 	vars := tree.New()
-	for _, v := range a.variables() {
-		a.putVariable(s.tree, vars, v)
+	found, skipped := a.variables()
+	for _, v := range found {
+		if !a.putVariable(s.tree, vars, v) {
+			skipped = append(skipped, Skipped{variablePrefix + v.name, "skipped: a section has its name"})
+		}
 	}
 	vars.MakeArrays()
 	merged := s.tree.Merge(vars, environmentLayer)
 	for _, r := range merged.Refused {
 		for _, source := range vars.Sources(r.Node) {
-			a.logger().Warn("provider: environment variable skipped: "+r.Reason, "variable", strings.TrimPrefix(source, variablePrefix))
+			a.logger().Warn("provider: environment variable skipped: "+r.Reason, "hint", r.Cure, "variable", strings.TrimPrefix(source, variablePrefix))
+			skipped = append(skipped, Skipped{source, "skipped: " + r.Reason})
 		}
 	}
+	s.skip(skipped...)
 	if len(merged.Set) > 0 {
 		a.logger().Debug("provider: settings read", "from", environmentLayer)
 		s.accept(environmentLayer, merged)
 	}
 }
 
-// putVariable puts one variable among the others. Deeper paths go first, so
-// whether a variable meets a section does not depend on the block's order.
-func (a AppConfig) putVariable(settings, vars *tree.Tree, v variable) {
+// putVariable puts one variable among the others, or returns false. Deeper paths go
+// first, so whether a variable meets a section does not depend on the block's order.
+func (a AppConfig) putVariable(settings, vars *tree.Tree, v variable) bool {
 	there := settings.Find(strings.Join(v.parts, tree.Delimiter), tree.Delimiter)
 	var old *tree.Node
-	fits := there == nil || there.Kind == tree.Value
+	fits := there == nil || there.Kind == tree.Value || there.IsKey()
 	if fits {
 		old, fits = vars.Put(v.parts, v.value, tree.Origin{Source: variablePrefix + v.name})
 	}
 	if !fits {
 		a.logger().Debug("provider: environment variable skipped: a section has its name", "variable", v.name)
-		return
+		return false
 	}
 	if old == nil || old.Origin.Source == variablePrefix+v.name {
-		return
+		return true
 	}
 	tell := a.logger().Debug
 	if old.Value != v.value {
@@ -102,4 +107,5 @@ func (a AppConfig) putVariable(settings, vars *tree.Tree, v variable) {
 	}
 	tell("provider: two environment variables set one setting; the one that sorts last is used",
 		"used", v.name, "unused", strings.TrimPrefix(old.Origin.Source, variablePrefix))
+	return true
 }

@@ -1,9 +1,11 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/portnokkel/portnokkel/provider/internal/azure"
@@ -18,7 +20,8 @@ const stepMap = "map"
 type Error struct {
 	// Vault is the vault's address; "" if the Config did not give one.
 	Vault string
-	// Step is "authenticate", "list", "get" or "map" (names to keys).
+	// Step is "authenticate", "list", "get" or "map" (names to keys), or it is "watch"
+	// or "versions" for what [Vault.Watch] and [Vault.Versions] list.
 	Step string
 	// Secret is the name of the secret that Step was about, if it was about one.
 	Secret string
@@ -33,37 +36,46 @@ type Error struct {
 	// Hint is what to do about it; "" if unknown.
 	Hint string
 
-	reason string
-	cause  error
+	application string // that was refused; "" if unknown
+	reason      string
+	cause       error
 }
 
-// Error says which vault, which step, what happened, how far the load came, and
-// what to do.
+// Error says what to do, and after a dash which step failed, at which vault, what
+// happened, and how far the load came.
 func (e *Error) Error() string {
 	if e == nil {
 		return "provider: no error"
 	}
-	var b strings.Builder
-	b.WriteString("provider: ")
-	write := func(separator, text string) {
-		if text != "" {
-			b.WriteString(separator + text)
-		}
+	parts := []string{e.Hint, strings.Join(e.circumstances(), ": ")}
+	return "provider: " + strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), " - ")
+}
+
+// circumstances are the step and what happened.
+func (e *Error) circumstances() []string {
+	vault := cmp.Or(e.Vault, "the key vault")
+	step := e.Step + " " + vault
+	switch {
+	case e.Step == "":
+		step = vault
+	case e.Step == azure.StepAuthenticate:
+		step = e.Step + " for " + vault
+	case e.Step == azure.StepVersions:
+		step = "list the versions of " + e.Secret + " from " + vault
+	case e.Secret != "" && e.Step != stepMap:
+		step = e.Step + " " + e.Secret + " from " + vault
 	}
-	if e.Vault == "" {
-		b.WriteString("key vault")
+	if e.application != "" {
+		step += " as application " + e.application
 	}
-	write("", e.Vault)
-	write(": ", e.Step)
-	if e.Step != stepMap {
-		write(" ", e.Secret)
-	}
-	write(": ", e.reason)
+	reason := e.reason
 	if e.Total > 0 {
-		fmt.Fprintf(&b, " (%d of %d secrets read)", e.Read, e.Total)
+		reason += fmt.Sprintf(" (%d of %d secrets read)", e.Read, e.Total)
 	}
-	write("; ", e.Hint)
-	return b.String()
+	if reason == "" {
+		return []string{step}
+	}
+	return []string{step, reason}
 }
 
 // Unwrap is the cause, without anything that quotes an answer's body. It may be
@@ -89,6 +101,6 @@ func (r *reading) explain(ctx context.Context, f failure) *Error {
 		Vault: r.cfg.VaultURL, Step: d.Step, Secret: f.secret,
 		Read: int(r.read.Load()), Total: len(r.entries),
 		StatusCode: d.StatusCode, Code: d.Code, Hint: d.Hint,
-		reason: d.Reason, cause: d.Cause,
+		application: d.Identity, reason: d.Reason, cause: d.Cause,
 	}
 }

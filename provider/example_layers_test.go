@@ -79,7 +79,7 @@ func ExampleUnmarshal() {
 	// <nil>
 	// :8080 5m0s 20
 	// <nil> 20
-	// provider: section "Saksvarsl": no such section (near names: Saksvarsel)
+	// provider: section "Saksvarsl": perhaps Saksvarsel is meant - no such section
 }
 
 // Layers of your own follow .NET's rules too when they are loaded with Merge:
@@ -100,7 +100,7 @@ func ExampleMerge() {
 	fmt.Println(err)
 	// Output:
 	// map[Settings:map[ClientId:my-client Scopes:[a:read b:write]]]
-	// provider: Settings: a single value cannot replace the section that is there
+	// provider: Settings: set the keys below it, or remove it - a single value cannot replace the section that is there
 }
 
 // Where does this value come from?

@@ -55,5 +55,5 @@ func ExampleConnectToKeyVault() {
 	fmt.Println(err)
 	// Output:
 	// false <nil>
-	// provider: no key vault was connected: kvSetting lacks ClientId, TenantId, ClientSecret, SecretUri
+	// provider: set kvSetting:ClientId, kvSetting:TenantId, kvSetting:ClientSecret, kvSetting:SecretUri - no key vault was connected; looked for variables such as kvSetting__ClientId and keys such as kvSetting:ClientId
 }

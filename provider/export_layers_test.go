@@ -63,5 +63,12 @@ func Secrets(o *Origins) map[string]string {
 // RecordMissing records a layer that does not exist.
 func RecordMissing(o *Origins, name string) { o.record(Layer{Name: name, Status: StatusMissing}, nil) }
 
-// RecordVault is Origins.vault for the tests outside the package.
-func RecordVault(o *Origins, url string, missing []string) { o.vault(url, missing) }
+// RecordVault is Origins.connected for the tests outside the package.
+func RecordVault(o *Origins, url string, missing []string) {
+	o.connected(vaultNote{url: url, lacking: missing})
+}
+
+// NearMisses is how many near misses of a setting were looked at.
+func NearMisses(o *Origins, path string) int {
+	return len(newNameIndex(o.settings, o.skipped).near(path))
+}

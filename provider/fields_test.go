@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/knadh/koanf/v2"
@@ -88,6 +89,7 @@ func TestEveryFieldOfConfigCounts(t *testing.T) {
 		},
 		"Concurrency":   func(cfg *provider.Config, _ *logtest.Buffer) { cfg.Concurrency = -1 }, // its number: TestRequestCounts
 		"Timeout":       func(cfg *provider.Config, _ *logtest.Buffer) { cfg.Timeout = 1 },
+		"WatchEvery":    func(cfg *provider.Config, _ *logtest.Buffer) { cfg.WatchEvery = -1 }, // its time: TestWatchListsOnceAPeriod
 		"ClientOptions": func(cfg *provider.Config, _ *logtest.Buffer) { cfg.ClientOptions.Transport = refusing("not sent") },
 		"Logger":        func(cfg *provider.Config, log *logtest.Buffer) { cfg.Logger = log.Logger() },
 	}
@@ -134,6 +136,7 @@ func TestEveryFieldOfConnectConfigCounts(t *testing.T) {
 		},
 		"Concurrency": func(cfg *provider.ConnectConfig, _ *vaulttest.Server, _ *logtest.Buffer) { cfg.Concurrency = -1 },
 		"Timeout":     func(cfg *provider.ConnectConfig, _ *vaulttest.Server, _ *logtest.Buffer) { cfg.Timeout = 1 },
+		"WatchEvery":  func(cfg *provider.ConnectConfig, _ *vaulttest.Server, _ *logtest.Buffer) { cfg.WatchEvery = time.Hour },
 		"ClientOptions": func(cfg *provider.ConnectConfig, _ *vaulttest.Server, _ *logtest.Buffer) {
 			cfg.ClientOptions.Transport = refusing("not sent")
 		},
@@ -182,13 +185,14 @@ func TestEveryFieldOfAppConfigCounts(t *testing.T) {
 		"FS": func(app *provider.AppConfig, _ *logtest.Buffer) {
 			app.FS = files{"appsettings.json": `{"FromFS":1}`}.FS()
 		},
-		"Dir":         func(app *provider.AppConfig, _ *logtest.Buffer) { app.FS, app.Dir = nil, dir },
-		"Environment": func(app *provider.AppConfig, _ *logtest.Buffer) { app.Environment = "Staging" },
-		"Environ":     func(app *provider.AppConfig, _ *logtest.Buffer) { app.Environ = list("A=1") },
-		"Args":        func(app *provider.AppConfig, _ *logtest.Buffer) { app.Args = list("--A=1") },
-		"MountedFile": func(app *provider.AppConfig, _ *logtest.Buffer) { app.MountedFile = mounted },
-		"Logger":      func(app *provider.AppConfig, log *logtest.Buffer) { app.Logger = log.Logger() },
-		"Origins":     func(app *provider.AppConfig, _ *logtest.Buffer) { app.Origins = new(provider.Origins) },
+		"Dir":              func(app *provider.AppConfig, _ *logtest.Buffer) { app.FS, app.Dir = nil, dir },
+		"Environment":      func(app *provider.AppConfig, _ *logtest.Buffer) { app.Environment = "Staging" },
+		"Environ":          func(app *provider.AppConfig, _ *logtest.Buffer) { app.Environ = list("A=1") },
+		"Args":             func(app *provider.AppConfig, _ *logtest.Buffer) { app.Args = list("--A=1") },
+		"MountedFile":      func(app *provider.AppConfig, _ *logtest.Buffer) { app.MountedFile = mounted },
+		"MaskinportenFile": func(app *provider.AppConfig, _ *logtest.Buffer) { app.MaskinportenFile = mounted },
+		"Logger":           func(app *provider.AppConfig, log *logtest.Buffer) { app.Logger = log.Logger() },
+		"Origins":          func(app *provider.AppConfig, _ *logtest.Buffer) { app.Origins = new(provider.Origins) },
 	}
 	cases := make([]string, 0, len(changes))
 	for field := range changes {
@@ -227,8 +231,8 @@ func TestFieldsThatWouldBeIgnored(t *testing.T) {
 		_, err := provider.KeyVaultWithClient(&kvFake{}, cfg)
 		return err
 	}
-	const references = "provider: for ResolveReferences leave Secrets, Sections, Filter, Map and Require empty: the references say which secrets to read"
-	const client = "provider: the client has a credential and options of its own: leave Credential and ClientOptions empty"
+	const references = "provider: leave Secrets, Sections, Filter, Map and Require empty for ResolveReferences - the references say which secrets to read"
+	const client = "provider: Credential and ClientOptions: leave them empty - the client has its own"
 	both := connectConfig(srv, &logtest.Buffer{})
 	both.Credential = staticCredential{}.GetToken
 	tests := []struct {
@@ -237,8 +241,8 @@ func TestFieldsThatWouldBeIgnored(t *testing.T) {
 		want string
 	}{
 		{"a directory beside FS", load(provider.AppConfig{FS: files{}.FS(), Dir: "x"}, provider.ConnectConfig{}), "provider: AppConfig.FS and Dir are both set: leave one of them out"},
-		{"two Origins", load(provider.AppConfig{FS: files{}.FS(), Origins: &one}, provider.ConnectConfig{Origins: &two}), "provider: AppConfig and ConnectConfig have two Origins: set one of them, or the same in both"},
-		{"CredentialOptions beside a Credential", load(provider.AppConfig{FS: files{}.FS(), Environ: list()}, both), "provider: CredentialOptions are for the credential that kvSetting makes: leave them empty beside a Credential"},
+		{"two Origins", load(provider.AppConfig{FS: files{}.FS(), Origins: &one}, provider.ConnectConfig{Origins: &two}), "provider: Origins of AppConfig and ConnectConfig differ: set one of them, or the same in both"},
+		{"CredentialOptions beside a Credential", load(provider.AppConfig{FS: files{}.FS(), Environ: list()}, both), "provider: CredentialOptions: leave them empty beside a Credential - they are for the one that kvSetting makes"},
 		{"Secrets for references", resolve(provider.ConnectConfig{Config: provider.Config{Secrets: []string{"A"}}}), references},
 		{"Sections for references", resolve(provider.ConnectConfig{Config: provider.Config{Sections: []string{"A"}}}), references},
 		{"Filter for references", resolve(provider.ConnectConfig{Config: provider.Config{Filter: func(string) bool { return true }}}), references},
@@ -287,7 +291,7 @@ func TestConfigsPrintNoSecrets(t *testing.T) {
 	if got, want := fmt.Sprint(connect), `provider.ConnectConfig{Config: provider.Config{VaultURL: "https://v.vault.azure.net", Secrets: [], Sections: []}, Require: false}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := fmt.Sprint(app), `provider.AppConfig{Dir:"d" Environment:"" MountedFile:""}`; got != want {
+	if got, want := fmt.Sprint(app), `provider.AppConfig{Dir:"d" Environment:"" MountedFile:"" MaskinportenFile:""}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tailscale/hujson"
 
+	"github.com/portnokkel/portnokkel/internal/problems"
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
@@ -60,7 +61,7 @@ func parseJSON(name string, data []byte) (*tree.Tree, error) {
 	}
 	settings := tree.New()
 	f.value(root, "", 1, settings)
-	return settings, errors.Join(f.problems...)
+	return settings, problems.Join(f.problems...)
 }
 
 // parseHuJSON lets a file end in a comment without a line end, as .NET does and
@@ -106,6 +107,10 @@ func (f *jsonFile) value(v hujson.Value, path string, depth int, section *tree.T
 // member puts a member of the object at a path into a section.
 func (f *jsonFile) member(member hujson.ObjectMember, path string, depth int, into *tree.Tree) {
 	name := member.Name.Value.(hujson.Literal).String()
+	if what := pasted(name); what != "" {
+		f.problems = append(f.problems, f.errorAt(member.Name.StartOffset, "the key "+what))
+		return
+	}
 	parts, ok := tree.Split(name)
 	if !ok {
 		parts = []string{name}
@@ -113,7 +118,7 @@ func (f *jsonFile) member(member hujson.ObjectMember, path string, depth int, in
 	_, isSection := member.Value.Value.(*hujson.Object)
 	key := jsonKey{tree.Join(path, name), member.Name.StartOffset, isSection}
 	if first, again := f.seen[tree.Fold(key.path)]; again && !(isSection && first.section) {
-		f.refuse(key, fmt.Sprintf("repeats %q of line %d (upper and lower case are the same)", first.path, f.line(first.offset)))
+		f.refuse(key, fmt.Sprintf("remove %q or the %q of line %d - upper and lower case are the same", key.path, first.path, f.line(first.offset)))
 		return
 	}
 	f.seen[tree.Fold(key.path)] = key
@@ -124,7 +129,7 @@ func (f *jsonFile) member(member hujson.ObjectMember, path string, depth int, in
 		_, ok = into.Put(parts, f.value(member.Value, key.path, depth+1, nil), f.origin)
 	}
 	if !ok {
-		f.refuse(key, "clashes: a setting has either a value or keys below it")
+		f.refuse(key, fmt.Sprintf("remove %q or what clashes with it - a setting has either a value or keys below it", key.path))
 	} else if isSection {
 		f.value(member.Value, key.path, depth+1, section)
 	}
@@ -151,7 +156,7 @@ func literal(l hujson.Literal) any {
 }
 
 func (f *jsonFile) refuse(key jsonKey, reason string) {
-	f.problems = append(f.problems, f.errorAt(key.offset, fmt.Sprintf("%q %s", key.path, reason)))
+	f.problems = append(f.problems, f.errorAt(key.offset, reason))
 }
 
 func (f *jsonFile) errorAt(offset int, reason string) error {

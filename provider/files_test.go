@@ -126,12 +126,12 @@ func TestBadFiles(t *testing.T) {
 		{"arrays too deep", `{"a":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + "}", "line 1, column 69: more than 64 objects and arrays in one another"},
 		{"one bracket too many", `{"a":[` + strings.Repeat("{},", 99_999) + "]}", "the file has more than 100000 objects and arrays"},
 		{"too many brackets", strings.Repeat("[", 2_000_000), "the file has more than 100000 objects and arrays"},
-		{"a key twice", "{\n \"A\": {\"b\": \"canary\"},\n \"a\": {\"B\": \"canary\"}\n}", `line 3, column 8: "a:B" repeats "A:b" of line 2 (upper and lower case are the same)`},
-		{"a key twice, once as a path", "{\"A\":{\"B\":1}, \"a:b\":2}", `line 1, column 15: "a:b" repeats "A:B" of line 1 (upper and lower case are the same)`},
-		{"a key twice in an array", `{"a":[{},{"x":1,"X":2}]}`, `line 1, column 17: "a:1:X" repeats "a:1:x" of line 1 (upper and lower case are the same)`},
-		{"a value, then a section", `{"a":1,"A":{"b":1}}`, `line 1, column 8: "A" repeats "a" of line 1 (upper and lower case are the same)`},
-		{"a value, then a path through it", `{"a":1,"A:b":2}`, `line 1, column 8: "A:b" clashes: a setting has either a value or keys below it`},
-		{"a path, then a value above it", `{"A:b":2,"a":1}`, `line 1, column 10: "a" clashes: a setting has either a value or keys below it`},
+		{"a key twice", "{\n \"A\": {\"b\": \"canary\"},\n \"a\": {\"B\": \"canary\"}\n}", `line 3, column 8: remove "a:B" or the "A:b" of line 2 - upper and lower case are the same`},
+		{"a key twice, once as a path", "{\"A\":{\"B\":1}, \"a:b\":2}", `line 1, column 15: remove "a:b" or the "A:B" of line 1 - upper and lower case are the same`},
+		{"a key twice in an array", `{"a":[{},{"x":1,"X":2}]}`, `line 1, column 17: remove "a:1:X" or the "a:1:x" of line 1 - upper and lower case are the same`},
+		{"a value, then a section", `{"a":1,"A":{"b":1}}`, `line 1, column 8: remove "A" or the "a" of line 1 - upper and lower case are the same`},
+		{"a value, then a path through it", `{"a":1,"A:b":2}`, `line 1, column 8: remove "A:b" or what clashes with it - a setting has either a value or keys below it`},
+		{"a path, then a value above it", `{"A:b":2,"a":1}`, `line 1, column 10: remove "a" or what clashes with it - a setting has either a value or keys below it`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -154,8 +154,8 @@ func TestEveryProblemIsNamed(t *testing.T) {
 		"appsettings.json":            `{"a":1,"A":2,"b":1,"B":2}`,
 		"appsettings.Production.json": `{`,
 	})
-	want := `provider: appsettings.json: line 1, column 8: "A" repeats "a" of line 1 (upper and lower case are the same)
-provider: appsettings.json: line 1, column 20: "B" repeats "b" of line 1 (upper and lower case are the same)
+	want := `provider: appsettings.json: line 1, column 8: remove "A" or the "a" of line 1 - upper and lower case are the same
+provider: appsettings.json: line 1, column 20: remove "B" or the "b" of line 1 - upper and lower case are the same
 provider: appsettings.Production.json: line 1, column 2: the file ends too early`
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)

@@ -37,7 +37,7 @@ func TestLoadedSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := vault.load(t.Context())
+	got, _, err := vault.load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/internal/problems"
 	"github.com/portnokkel/portnokkel/provider/internal/azure"
 )
 
@@ -33,13 +34,15 @@ type Client interface {
 // [KeyVaultWithClient]; reading a zero or nil Vault is an error.
 type Vault struct {
 	url string
-	// begin makes what one load takes. It also keeps the Config out of reach of
+	// begin makes what one load takes. A function keeps the Config out of reach of
 	// fmt, which looks into structs that hold a Vault.
-	begin func() (*reading, error)
+	begin   func() (*reading, error)
+	watches func() *watches
 }
 
 func newVault(cfg Config, open func() (*azure.Session, error)) *Vault {
-	return &Vault{url: cfg.VaultURL, begin: func() (*reading, error) {
+	w := &watches{cfg: cfg}
+	return &Vault{url: cfg.VaultURL, watches: func() *watches { return w }, begin: func() (*reading, error) {
 		session, err := open()
 		return &reading{cfg: cfg, session: session, slots: make(chan struct{}, cfg.Concurrency)}, err
 	}}
@@ -50,20 +53,21 @@ func newVault(cfg Config, open func() (*azure.Session, error)) *Vault {
 func KeyVault(cfg Config) (*Vault, error) {
 	checked, err := cfg.checked(true)
 	if cfg.Credential == nil {
-		err = errors.Join(err, errors.New("provider: Credential is nil: set the GetToken of one, such as azidentity.NewDefaultAzureCredential's"))
+		err = problems.Join(err, errors.New("provider: Credential is nil: set the GetToken of one, such as azidentity.NewDefaultAzureCredential's"))
 	}
 	if err != nil {
 		return nil, err
 	}
-	return openKeyVault(checked, cfg.Credential)
+	return openKeyVault(checked, cfg.Credential, azure.Names{})
 }
 
-// openKeyVault is KeyVault for a checked Config and any credential.
-func openKeyVault(checked Config, credential azcore.TokenCredential) (*Vault, error) {
+// openKeyVault is KeyVault for a checked Config and any credential. names are of the
+// settings that gave both.
+func openKeyVault(checked Config, credential azcore.TokenCredential, names azure.Names) (*Vault, error) {
 	open := func() (*azure.Session, error) {
 		session, err := azure.Open(azure.Options{
 			VaultURL: checked.VaultURL, Credential: credential,
-			Client: checked.ClientOptions, Conns: checked.Concurrency,
+			Client: checked.ClientOptions, Conns: checked.Concurrency, Names: names,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("provider: ClientOptions: %w", err)
@@ -86,10 +90,10 @@ func openKeyVault(checked Config, credential azcore.TokenCredential) (*Vault, er
 func KeyVaultWithClient(client Client, cfg Config) (*Vault, error) {
 	checked, err := cfg.checked(cfg.VaultURL != "")
 	if azure.IsNil(client) {
-		err = errors.Join(err, errors.New("provider: the client is nil"))
+		err = problems.Join(err, errors.New("provider: the client is nil: give an azsecrets.Client, or one of your own"))
 	}
 	if cfg.Credential != nil || !reflect.ValueOf(cfg.ClientOptions).IsZero() {
-		err = errors.Join(err, errors.New("provider: the client has a credential and options of its own: leave Credential and ClientOptions empty"))
+		err = problems.Join(err, errors.New("provider: Credential and ClientOptions: leave them empty - the client has its own"))
 	}
 	if err != nil {
 		return nil, err
@@ -106,7 +110,7 @@ func (v *Vault) Read() (map[string]any, error) { return v.ReadContext(context.Ba
 // ReadBytes is the half of koanf's interface that a vault does not have. It
 // returns an error: load the vault without a parser.
 func (v *Vault) ReadBytes() ([]byte, error) {
-	return nil, errors.New("provider: a key vault is read without a parser: use k.Load(vault, nil)")
+	return nil, errors.New("provider: use k.Load(vault, nil) - a key vault is read without a parser")
 }
 
 // ReadContext loads the secrets and nests them: sections are map[string]any,
@@ -114,7 +118,7 @@ func (v *Vault) ReadBytes() ([]byte, error) {
 // It returns all of them or an error, mostly an [*Error]; ctx and
 // [Config.Timeout] bound it.
 func (v *Vault) ReadContext(ctx context.Context) (map[string]any, error) {
-	secrets, err := v.load(ctx)
+	secrets, _, err := v.load(ctx)
 	return secrets.Map(), err
 }
 

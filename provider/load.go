@@ -29,7 +29,7 @@ func Load(ctx context.Context, app AppConfig, cfg ConnectConfig) (*koanf.Koanf, 
 	case cfg.Origins == nil:
 		cfg.Origins = app.Origins
 	case app.Origins != nil && app.Origins != cfg.Origins:
-		return nil, errors.New("provider: AppConfig and ConnectConfig have two Origins: set one of them, or the same in both")
+		return nil, errors.New("provider: Origins of AppConfig and ConnectConfig differ: set one of them, or the same in both")
 	}
 	app.Origins = cfg.Origins
 	s, err := app.load()

@@ -10,6 +10,7 @@ import (
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/internal/problems"
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
@@ -37,39 +38,48 @@ import (
 //     section it is an error, because the section's keys would be lost.
 //   - A section or an array over a single value replaces it, as koanf does.
 //     (.NET keeps both, which a koanf cannot hold.)
+//   - A JSON Web Key (a section below the top with a text "kty") is one thing, and so is
+//     an array of keys, as in a key set. In src it replaces what is there whole. A text
+//     replaces a key or a key set that is there. (.NET mixes the members of two keys,
+//     which breaks the key.)
 //   - A null changes single values only. It removes no section and no array.
 func Merge(src, dest map[string]any) error {
 	own := maps.Copy(src)
 	if len(own) != len(src) {
-		return errors.New("provider: the source holds a value that cannot be copied")
+		return errors.New("provider: leave out of src what is not plain data - it holds a value that cannot be copied")
 	}
 	if dest == nil && len(src) > 0 {
-		return errors.New("provider: nothing to merge into: dest is nil")
+		return errors.New("provider: give Merge a map to merge into - dest is nil")
 	}
 	merged := tree.FromMap(dest, tree.Origin{}).Merge(tree.FromMap(own, tree.Origin{}), "")
-	if err := problems(merged.Refused); err != nil {
+	if err := refusals(merged.Refused); err != nil {
 		return err
 	}
 	gomaps.Copy(dest, merged.Tree.Map())
 	return nil
 }
 
-// problems is what was refused, each with its source if that is known.
-func problems(refused []tree.Refusal) error {
+// refusals is what was refused, each with its source if that is known.
+func refusals(refused []tree.Refusal) error {
 	var errs []error
 	for _, r := range refused {
-		at := r.Path
-		if source := r.Node.Origin.Source; source != "" {
-			at = source + ": " + r.Path
-		}
-		errs = append(errs, fmt.Errorf("provider: %s: %s", at, r.Reason))
+		errs = append(errs, fmt.Errorf("provider: %s: %s - %s", setting(r.Path, r.Node.Origin.Source), r.Cure, r.Reason))
 	}
-	return errors.Join(errs...)
+	return problems.Join(errs...)
+}
+
+// setting is how errors name a setting: its path and, if that is known, its source.
+func setting(path, source string) string {
+	if source == "" {
+		return path
+	}
+	return path + " (" + source + ")"
 }
 
 // settings are an app's settings while layers are laid over one another.
 type settings struct {
 	tree       *tree.Tree
+	skipped    []Skipped
 	origins    *Origins
 	credential azcore.TokenCredential // what was made from kvSetting
 	closeIdle  func()                 // closes what credential keeps open
@@ -77,7 +87,7 @@ type settings struct {
 
 // settingsOf is the settings in k, with the sources that origins knows.
 func settingsOf(k *koanf.Koanf, origins *Origins) *settings {
-	s := &settings{tree: tree.FromMap(k.Raw(), tree.Origin{}), origins: origins}
+	s := &settings{tree: tree.FromMap(k.Raw(), tree.Origin{}), skipped: origins.Skipped(), origins: origins}
 	origins.lend(s.tree)
 	return s
 }
@@ -86,7 +96,7 @@ func settingsOf(k *koanf.Koanf, origins *Origins) *settings {
 // they were.
 func (s *settings) apply(layer string, src *tree.Tree) error {
 	merged := s.tree.Merge(src, layer)
-	if err := problems(merged.Refused); err != nil {
+	if err := refusals(merged.Refused); err != nil {
 		return err
 	}
 	s.accept(layer, merged)

@@ -85,17 +85,17 @@ func TestMergeRefuses(t *testing.T) {
 		dest, src tree
 		want      string
 	}{
-		{"value over section", tree{"Path": tree{"x": 1}}, tree{"PATH": "canary"}, "provider: Path: a single value cannot replace the section that is there"},
-		{"value over section in an array", tree{"A": []any{tree{"x": 1}}}, tree{"a": tree{"0": "canary"}}, "provider: A:0: a single value cannot replace the section that is there"},
-		{"value over section of one source", tree{}, tree{"A": tree{"x": 1}, "a": "canary"}, "provider: A: a single value cannot replace the section that is there"},
-		{"gap", tree{"S": tree{"A": []any{1, 2}}}, tree{"s": tree{"a": tree{"5": "canary"}}}, "provider: S:A:5: the index leaves a gap: the next free one is 2"},
-		{"gap after appending", tree{"A": []any{1}}, tree{"A": tree{"1": 1, "3": 1}}, "provider: A:3: the index leaves a gap: the next free one is 2"},
-		{"name over array", tree{"A": []any{1}}, tree{"A": tree{"Name": "canary"}}, "provider: A:Name: an array is there, and this is not an index of it"},
-		{"leading zero", tree{"A": []any{1}}, tree{"A": tree{"00": "canary"}}, "provider: A:00: an array is there, and this is not an index of it"},
-		{"negative", tree{"A": []any{1}}, tree{"A": tree{"-1": "canary"}}, "provider: A:-1: an array is there, and this is not an index of it"},
-		{"organisation number over array", tree{"A": []any{1}}, tree{"A": tree{"912345678": "canary"}}, "provider: A:912345678: the index leaves a gap: the next free one is 1"},
-		{"nowhere to merge into", nil, tree{"a": 1}, "provider: nothing to merge into: dest is nil"},
-		{"all at once", tree{"A": tree{"x": 1}, "B": []any{}}, tree{"a": 1, "b": tree{"1": 1}, "ok": 1}, "provider: A: a single value cannot replace the section that is there\nprovider: B:1: the index leaves a gap: the next free one is 0"},
+		{"value over section", tree{"Path": tree{"x": 1}}, tree{"PATH": "canary"}, "provider: Path: set the keys below it, or remove it - a single value cannot replace the section that is there"},
+		{"value over section in an array", tree{"A": []any{tree{"x": 1}}}, tree{"a": tree{"0": "canary"}}, "provider: A:0: set the keys below it, or remove it - a single value cannot replace the section that is there"},
+		{"value over section of one source", tree{}, tree{"A": tree{"x": 1}, "a": "canary"}, "provider: A: set the keys below it, or remove it - a single value cannot replace the section that is there"},
+		{"gap", tree{"S": tree{"A": []any{1, 2}}}, tree{"s": tree{"a": tree{"5": "canary"}}}, "provider: S:A:5: use the index 2 - this one leaves a gap in the array"},
+		{"gap after appending", tree{"A": []any{1}}, tree{"A": tree{"1": 1, "3": 1}}, "provider: A:3: use the index 2 - this one leaves a gap in the array"},
+		{"name over array", tree{"A": []any{1}}, tree{"A": tree{"Name": "canary"}}, "provider: A:Name: use an index from 0 to 1 - an array is there, and this is not an index of it"},
+		{"leading zero", tree{"A": []any{1}}, tree{"A": tree{"00": "canary"}}, "provider: A:00: use an index from 0 to 1 - an array is there, and this is not an index of it"},
+		{"negative", tree{"A": []any{1}}, tree{"A": tree{"-1": "canary"}}, "provider: A:-1: use an index from 0 to 1 - an array is there, and this is not an index of it"},
+		{"organisation number over array", tree{"A": []any{1}}, tree{"A": tree{"912345678": "canary"}}, "provider: A:912345678: use the index 1 - this one leaves a gap in the array"},
+		{"nowhere to merge into", nil, tree{"a": 1}, "provider: give Merge a map to merge into - dest is nil"},
+		{"all at once", tree{"A": tree{"x": 1}, "B": []any{}}, tree{"a": 1, "b": tree{"1": 1}, "ok": 1}, "provider: A: set the keys below it, or remove it - a single value cannot replace the section that is there\nprovider: B:1: use the index 0 - this one leaves a gap in the array"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,13 +1,13 @@
 package provider
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/portnokkel/portnokkel/internal/problems"
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
@@ -16,24 +16,27 @@ type nesting struct {
 	cfg       Config
 	tree      *tree.Tree
 	entries   map[string]*entry // by name
+	dropped   []Skipped
 	conflicts []error
 }
 
-// nest builds the tree out of the secrets, in their order.
-func nest(entries []*entry, cfg Config) (*tree.Tree, error) {
+// nest builds the tree out of the secrets, in their order. It also tells which of them
+// Map dropped.
+func nest(entries []*entry, cfg Config) (*tree.Tree, []Skipped, error) {
 	n := nesting{cfg: cfg, tree: tree.New(), entries: map[string]*entry{}}
 	for _, e := range entries {
 		n.entries[e.name] = e
 		key, value := e.name, any(e.value)
 		if cfg.Map != nil {
 			if key, value = cfg.Map(e.name, e.value); key == "" {
+				n.dropped = append(n.dropped, Skipped{cfg.secretSource(e.name), "dropped by Map"})
 				continue
 			}
 		}
 		n.put(e, keysOf(strings.Split(key, "--")...), value)
 	}
 	n.tree.MakeArrays()
-	return n.tree, errors.Join(n.conflicts...)
+	return n.tree, n.dropped, problems.Join(n.conflicts...)
 }
 
 // keysOf takes keys with colons apart, as settings files do: koanf would find two
@@ -76,11 +79,7 @@ func (n *nesting) put(e *entry, path []string, value any) {
 // leaf sets one value. Of two for one key, the secret that was updated later wins,
 // then the one that comes first.
 func (n *nesting) leaf(e *entry, path []string, value any) {
-	source := "secret " + e.name
-	if n.cfg.VaultURL != "" {
-		source += " of " + n.cfg.VaultURL
-	}
-	old, ok := n.tree.Put(path, value, tree.Origin{Source: source, Secret: e.name})
+	old, ok := n.tree.Put(path, value, tree.Origin{Source: n.cfg.secretSource(e.name), Secret: e.name, Created: e.created, Expires: e.expires})
 	if old == nil {
 		return
 	}
@@ -97,6 +96,17 @@ func (n *nesting) leaf(e *entry, path []string, value any) {
 	}
 	n.cfg.logger().Warn("provider: two secrets give the same key; the one that was updated later is used, else the first",
 		"vault", n.cfg.VaultURL, "key", strings.Join(path, "--"), "used", used.name, "ignored", ignored.name)
+}
+
+const secretPrefix = "secret " // begins the source of a setting
+
+// secretSource is how a secret is named as the source of a setting.
+func (c Config) secretSource(name string) string {
+	source := secretPrefix + name
+	if c.VaultURL != "" {
+		source += " of " + c.VaultURL
+	}
+	return source
 }
 
 func conflict(vault string, a, b *entry) error {

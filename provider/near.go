@@ -1,14 +1,15 @@
 package provider
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
 // nearNames are the paths in t that a path was perhaps meant to be: at its first
-// part that is not there, the names that begin with that part or differ from it by
-// one character in four.
+// part that is not there, the names that are near that part, the nearest first.
 func nearNames(t *tree.Tree, path, delimiter string) []string {
 	at, known := t.Root(), ""
 	for {
@@ -20,16 +21,48 @@ func nearNames(t *tree.Tree, path, delimiter string) []string {
 			at, known, path = next, known+next.Name+delimiter, rest
 			continue
 		}
-		var near []string
-		for _, name := range t.Names(at) {
-			asked, there := []rune(tree.Fold(part)), []rune(tree.Fold(name))
-			begins := len(asked) > 2 && strings.HasPrefix(string(there), string(asked))
-			if begins || distance(asked, there) <= (len(asked)+1)/4 {
-				near = append(near, known+name)
-			}
-		}
-		return near
+		return nearest(part, known, t.Names(at))
 	}
+}
+
+// nearest are those of names that are near the one that was asked for, the nearest
+// first, each after a prefix.
+func nearest(asked, prefix string, names []string) []string {
+	type candidate struct {
+		name     string
+		distance int
+	}
+	var near []candidate
+	folded := []rune(tree.Fold(asked))
+	for _, name := range names {
+		if there := []rune(tree.Fold(name)); isNear(folded, there) {
+			near = append(near, candidate{prefix + name, distance(folded, there)})
+		}
+	}
+	slices.SortStableFunc(near, func(a, b candidate) int { return cmp.Compare(a.distance, b.distance) })
+	var sorted []string
+	for _, c := range near[:min(len(near), maxNear)] {
+		sorted = append(sorted, c.name)
+	}
+	return sorted
+}
+
+// maxNear is how many near names an error lists.
+const maxNear = 5
+
+// isNear reports whether a name that is there was perhaps meant by the one that was
+// asked for: it begins with that one, or is its first half or more, or differs from it
+// by one character in four. Case has to be folded already.
+func isNear(asked, there []rune) bool {
+	if len(asked) > 2 && hasPrefix(there, asked) || 2*len(there) >= len(asked) && len(there) > 2 && hasPrefix(asked, there) {
+		return true
+	}
+	most := (len(asked) + 1) / 4
+	return max(len(asked)-len(there), len(there)-len(asked)) <= most && distance(asked, there) <= most
+}
+
+func hasPrefix(text, prefix []rune) bool {
+	return len(text) >= len(prefix) && slices.Equal(text[:len(prefix)], prefix)
 }
 
 // distance is how many characters are inserted, left out or replaced between a

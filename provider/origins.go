@@ -2,11 +2,13 @@ package provider
 
 import (
 	"cmp"
+	"fmt"
 	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
@@ -32,8 +34,9 @@ type Layer struct {
 	Keys []string
 }
 
-// Origins remembers where settings came from: which layers were tried, and for
-// each setting the layer whose value is in force. It never holds a value.
+// Origins remembers where settings came from: which layers were tried, for each
+// setting the layer whose value is in force, and what was there and set nothing. It
+// never holds a value.
 //
 // It tells about one koanf: [LoadAppConfig] and [Load] forget what was there
 // before. The zero value is ready for use. Several goroutines may use it. A nil
@@ -43,8 +46,10 @@ type Origins struct {
 	directory string
 	layers    []Layer
 	settings  *tree.Tree // without values
-	vaultURL  string
-	lacking   []string
+	skipped   []Skipped
+	nearFiles []string // clauses about files with almost the name of one that is missing
+	vault     vaultNote
+	names     *nameIndex // of settings and skipped; nil until it is needed
 }
 
 // placed is a value's path and where it came from.
@@ -81,7 +86,20 @@ type Origin struct {
 	// Overrode names the layers whose values gave way to this one, the oldest first.
 	// A layer that said the same, or nothing, is not among them.
 	Overrode []string
-	// Instead tells, of a setting that is not set, what is there in its place.
+	// Order is the place of the layer among those that were applied: the larger one is
+	// the later one. Of a secret that a reference names it is that of the layer with the
+	// reference, and of a section the largest one below. It is 0 if that is unknown.
+	Order int
+	// Mixed is true of a section or an array if what is below it is of several layers.
+	Mixed bool
+	// Created and Expires are those of the secret that the value came from, zero if it
+	// is from elsewhere or the vault does not say. Of a section they are those of the
+	// secret below that expires first.
+	Created, Expires time.Time
+	// Instead tells, of a setting that is not set or blank, what is there in its place
+	// and which names would have been read: "there is a secret Foo-Bar; looked for
+	// secret Foo--Bar, variable Foo__Bar and key Foo:Bar". It is empty if nothing was
+	// loaded.
 	Instead string
 }
 
@@ -92,13 +110,22 @@ func (o *Origins) Of(path string) Origin {
 	}
 	defer o.mu.Unlock()
 	n := o.find(path)
-	if n == nil {
-		return Origin{}
+	found := o.origin(n)
+	if !n.IsSet() {
+		found.Instead = o.instead(path)
 	}
-	var found Origin
+	return found
+}
+
+// origin is what is known of a setting that is there.
+func (o *Origins) origin(n *tree.Node) (found Origin) {
+	if n == nil {
+		return found
+	}
 	var sources, layers []string
 	for _, leaf := range o.below(n) {
 		sources, layers = append(sources, leaf.Source), append(layers, leaf.Layer)
+		found.include(leaf.Origin, len(sources) == 1)
 	}
 	found.Source, found.Layer = each(sources), each(layers)
 	for _, former := range n.Overrode {
@@ -107,6 +134,15 @@ func (o *Origins) Of(path string) Origin {
 		}
 	}
 	return found
+}
+
+// include takes over what o says of one value, the first or a further one.
+func (found *Origin) include(o tree.Origin, first bool) {
+	found.Mixed = found.Mixed || !first && o.Order != found.Order
+	found.Order = max(found.Order, o.Order)
+	if first || !o.Expires.IsZero() && (found.Expires.IsZero() || o.Expires.Before(found.Expires)) {
+		found.Created, found.Expires = o.Created, o.Expires
+	}
 }
 
 // each joins names, each once.
@@ -124,17 +160,16 @@ func each(names []string) string {
 // for what the setting names relative to it. It is empty when the setting is
 // from no file, or from one of AppConfig.FS.
 func (o *Origins) Directory(path string) string {
-	source := o.Of(path).Source
-	if source == "" {
+	if !o.lock() {
 		return ""
 	}
-	o.mu.Lock()
 	defer o.mu.Unlock()
-	isFile := slices.ContainsFunc(o.layers, func(l Layer) bool { return l.Name == source && strings.HasSuffix(source, ".json") })
+	source := o.origin(o.find(path)).Source
+	isFile := slices.ContainsFunc(o.layers, func(l Layer) bool { return l.Name == source })
 	switch {
 	case !isFile:
 		return ""
-	case filepath.Base(source) != source: // the mounted file, whose name is a path
+	case filepath.Base(source) != source: // a mounted file, whose name is a path
 		return filepath.Dir(source)
 	}
 	return o.directory
@@ -159,10 +194,10 @@ func (o *Origins) All() iter.Seq2[string, string] {
 	}
 }
 
-// Summary is two lines for an error about a missing setting. The first tells which
-// layers were read, and which files were not found and where. The second tells
-// whether a Key Vault was connected, or what kvSetting lacks for that. Of a nil
-// Origins it is empty.
+// Summary is two lines for an error about a missing section. The first tells which
+// layers were read, which files were not found and where, and which have almost their
+// names. The second tells whether a Key Vault was connected and which of its secrets
+// were skipped, or what kvSetting lacks for that. Of a nil Origins it is empty.
 func (o *Origins) Summary() string {
 	if !o.lock() {
 		return ""
@@ -179,7 +214,7 @@ func (o *Origins) Summary() string {
 	} {
 		var names []string
 		for _, layer := range o.layers {
-			if layer.Status == part.status && (o.vaultURL == "" || layer.Name != o.vaultURL) {
+			if layer.Status == part.status && (o.vault.url == "" || layer.Name != o.vault.url) {
 				names = append(names, layer.Name)
 			}
 		}
@@ -192,14 +227,37 @@ func (o *Origins) Summary() string {
 	if o.directory != "" {
 		clauses = append(clauses, "looked in "+o.directory)
 	}
-	vault := "no Key Vault connected"
-	if o.vaultURL != "" {
-		vault = "Key Vault connected: " + o.vaultURL
-	} else if len(o.lacking) > 0 {
-		vault += ": kvSetting lacks " + strings.Join(o.lacking, ", ")
-	}
-	return strings.Join(clauses, "; ") + "\n" + vault
+	clauses = append(clauses, o.nearFiles...)
+	return strings.Join(clauses, "; ") + "\n" + o.vaultSummary()
 }
+
+func (o *Origins) vaultSummary() string {
+	if o.vault.url == "" {
+		summary := "no Key Vault connected"
+		if len(o.vault.lacking) > 0 {
+			summary += ": kvSetting lacks " + strings.Join(o.vault.lacking, ", ")
+		}
+		near := clausesOf(o.vault.near)
+		return strings.Join(append([]string{summary}, near[:min(len(near), 2)]...), "; ")
+	}
+	var skipped []string
+	for _, s := range o.skipped {
+		if strings.HasPrefix(s.Source, secretPrefix) {
+			skipped = append(skipped, s.name()+" ("+s.Reason+")")
+		}
+	}
+	summary := "Key Vault connected: " + o.vault.url
+	if more := len(skipped) - maxNamed; more > 0 {
+		skipped = append(skipped[:maxNamed], fmt.Sprintf("%d more", more))
+	}
+	if len(skipped) > 0 {
+		summary += "; skipped: " + strings.Join(skipped, ", ")
+	}
+	return summary
+}
+
+// maxNamed is how many skipped secrets a summary names.
+const maxNamed = 3
 
 // lock is false for a nil o, which has nothing to lock.
 func (o *Origins) lock() bool {
@@ -237,17 +295,25 @@ func (o *Origins) begin(directory string) {
 		return
 	}
 	defer o.mu.Unlock()
-	o.directory, o.layers, o.settings, o.vaultURL, o.lacking = directory, nil, nil, "", nil
+	o.directory, o.layers, o.settings, o.skipped, o.nearFiles, o.vault, o.names = directory, nil, nil, nil, nil, vaultNote{}, nil
 }
 
-// vault records that the vault at url was connected, or, if url is empty, that
-// kvSetting lacks these fields.
-func (o *Origins) vault(url string, missing []string) {
+// connected records what is known of the vault.
+func (o *Origins) connected(vault vaultNote) {
 	if !o.lock() {
 		return
 	}
 	defer o.mu.Unlock()
-	o.vaultURL, o.lacking = url, slices.Clone(missing)
+	o.vault = vault
+}
+
+// near records what files have almost the name of one that is missing.
+func (o *Origins) near(files []string) {
+	if !o.lock() {
+		return
+	}
+	defer o.mu.Unlock()
+	o.nearFiles = files
 }
 
 // record notes a layer and, unless it is nil, what the settings are with it. A
@@ -258,7 +324,7 @@ func (o *Origins) record(layer Layer, settings *tree.Tree) {
 	}
 	defer o.mu.Unlock()
 	if settings != nil {
-		o.settings = settings.WithoutValues()
+		o.settings, o.names = settings.WithoutValues(), nil
 	}
 	slices.Sort(layer.Keys)
 	layer.Keys = slices.Compact(layer.Keys)
@@ -273,4 +339,11 @@ func (o *Origins) lend(t *tree.Tree) {
 	}
 	defer o.mu.Unlock()
 	t.Adopt(o.settings)
+}
+
+// missing is which of these files do not exist.
+func (o *Origins) missing(names ...string) []string {
+	return slices.DeleteFunc(names, func(name string) bool {
+		return !slices.ContainsFunc(o.Layers(), func(l Layer) bool { return l.Name == name && l.Status == StatusMissing })
+	})
 }

@@ -54,11 +54,11 @@ func TestOriginsOf(t *testing.T) {
 	t.Parallel()
 	o := from(tree{"S": tree{"X": 1, "Y": 1}, "SX": 1}, tree{"S": tree{"Y": 2, "Z": 2}})
 	for path, want := range map[string]provider.Origin{
-		"S:X":       {Source: "a", Layer: "a"},
-		"s:y":       {Source: "b", Layer: "b", Overrode: []string{"a"}},
-		"s":         {Source: "a, b", Layer: "a, b"},
-		"S:X:below": {},
-		"other":     {},
+		"S:X":       {Source: "a", Layer: "a", Order: 1},
+		"s:y":       {Source: "b", Layer: "b", Order: 2, Overrode: []string{"a"}},
+		"s":         {Source: "a, b", Layer: "a, b", Order: 2, Mixed: true},
+		"S:X:below": {Instead: "looked for variable S__X__below, key S:X:below and, with a vault, secret S--X--below"},
+		"other":     {Instead: "looked for variable other__..., key other and, with a vault, secret other--..."},
 		"":          {},
 	} {
 		if diff := cmp.Diff(want, o.Of(path)); diff != "" {

@@ -13,10 +13,10 @@ import (
 
 // entry is one secret on its way.
 type entry struct {
-	name                        string
-	version                     string // "" is the latest
-	value                       string
-	updated, notBefore, expires time.Time
+	name                                 string
+	version                              string // "" is the latest
+	value                                string
+	created, updated, notBefore, expires time.Time
 }
 
 // note takes over what the vault said, as far as it said it.
@@ -26,6 +26,7 @@ func (e *entry) note(s azure.Secret) {
 			*to = from
 		}
 	}
+	keep(&e.created, s.Created)
 	keep(&e.updated, s.Updated)
 	keep(&e.notBefore, s.NotBefore)
 	keep(&e.expires, s.Expires)
@@ -44,7 +45,11 @@ type reading struct {
 	session *azure.Session
 	entries []*entry
 	read    atomic.Int64
-	skipped int
+	// Of what was listed: what set nothing, and how many of that are disabled.
+	skipped  []Skipped
+	disabled int
+	// What was listed; nil if nothing was.
+	seen snapshot
 
 	slots chan struct{} // one for each request that may be under way
 	wg    sync.WaitGroup
@@ -58,29 +63,34 @@ func (c Config) bounded(parent context.Context) (context.Context, context.Cancel
 	return context.WithTimeoutCause(parent, c.Timeout, &azure.LateError{After: c.Timeout})
 }
 
-func (v *Vault) load(parent context.Context) (*tree.Tree, error) {
+var errNoVault = errors.New("provider: make the Vault with KeyVault or KeyVaultWithClient - this one is empty")
+
+// load reads the secrets and nests them. It also tells which of the listed ones set
+// nothing.
+func (v *Vault) load(parent context.Context) (*tree.Tree, []Skipped, error) {
 	if v == nil || v.begin == nil {
-		return nil, errors.New("provider: a Vault is made by KeyVault or KeyVaultWithClient")
+		return nil, nil, errNoVault
 	}
 	start := time.Now()
 	r, err := v.begin()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer r.session.Close()
 	ctx, cancel := r.cfg.bounded(parent)
 	defer cancel()
 	if failed := r.run(ctx); failed != nil {
-		return nil, r.explain(ctx, *failed)
+		return nil, nil, r.explain(ctx, *failed)
 	}
+	v.watches().load(r.sighted())
 	r.warn(time.Now())
-	secrets, err := nest(r.entries, r.cfg)
+	secrets, dropped, err := nest(r.entries, r.cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r.cfg.logger().Debug("provider: key vault read", "vault", r.cfg.VaultURL,
-		"secrets", len(r.entries), "disabled", r.skipped, "took", time.Since(start))
-	return secrets, nil
+		"secrets", len(r.entries), "disabled", r.disabled, "took", time.Since(start))
+	return secrets, append(r.skipped, dropped...), nil
 }
 
 // run reads everything, or until something fails.
@@ -126,6 +136,7 @@ func (r *reading) named(ctx context.Context) {
 func (r *reading) listed(ctx context.Context) {
 	r.slots <- struct{}{}
 	defer func() { <-r.slots }()
+	r.seen = snapshot{}
 	for page, err := range r.session.Pages(ctx) {
 		if err != nil {
 			r.fail(failure{step: azure.StepList, err: err})
@@ -138,11 +149,15 @@ func (r *reading) listed(ctx context.Context) {
 // take starts to read a page's secrets.
 func (r *reading) take(ctx context.Context, page []azure.Secret) {
 	for _, secret := range page {
+		r.seen.note(secret)
+		reason := "disabled"
 		if secret.Disabled {
-			r.skipped++
-			continue
+			r.disabled++
+		} else {
+			reason = r.cfg.leavesOut(secret.Name)
 		}
-		if !r.cfg.wants(secret.Name) {
+		if reason != "" {
+			r.skipped = append(r.skipped, Skipped{r.cfg.secretSource(secret.Name), reason})
 			continue
 		}
 		e := &entry{name: secret.Name}

@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/internal/problems"
 	"github.com/portnokkel/portnokkel/provider/internal/azure"
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
@@ -31,7 +32,8 @@ import (
 //
 // The identity is cfg's Credential, or else the client secret of the section
 // kvSetting. It is shown only to Key Vault's own hosts and to the vault that
-// kvSetting or cfg's VaultURL names. A settings file cannot send it elsewhere. Several references to one secret cost one request.
+// kvSetting or cfg's VaultURL names. A settings file cannot send it elsewhere. Several
+// references to one secret cost one request.
 //
 // The settings say which secrets to read: in cfg Secrets, Sections, Filter, Map
 // and Require have to be empty.
@@ -42,10 +44,10 @@ import (
 // https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
 func ResolveReferences(ctx context.Context, k *koanf.Koanf, cfg ConnectConfig) error {
 	if k == nil {
-		return errors.New("provider: there is no koanf to resolve references in")
+		return errors.New("provider: give ResolveReferences the koanf with the settings - it is nil")
 	}
 	if len(cfg.Secrets)+len(cfg.Sections) > 0 || cfg.Filter != nil || cfg.Map != nil || cfg.Require {
-		return errors.New("provider: for ResolveReferences leave Secrets, Sections, Filter, Map and Require empty: the references say which secrets to read")
+		return errors.New("provider: leave Secrets, Sections, Filter, Map and Require empty for ResolveReferences - the references say which secrets to read")
 	}
 	s := settingsOf(k, cfg.Origins)
 	defer s.close()
@@ -67,23 +69,24 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 		return err
 	}
 	checked, err := cfg.checked()
-	if err := errors.Join(err, bindErr); err != nil {
+	if err := problems.Join(err, bindErr); err != nil {
 		return err
 	}
 	if missing := kv.missing(cfg); len(missing) > 0 {
-		return fmt.Errorf("provider: %s: Key Vault reference: there is no credential to read it with: %s lacks %s, and Config.Credential is nil",
-			refs[0].path, kv.name, strings.Join(missing, ", "))
+		near := s.nearKVSetting(kv, missing)
+		return fmt.Errorf("provider: set %s, or Config.Credential - %s is a Key Vault reference%s; %s",
+			kv.settings(missing, cfg), refs[0].setting(), kv.others(), strings.Join(kv.instead(missing, near), "; "))
 	}
 	credential, err := s.identity(kv, cfg)
 	if err != nil {
-		return &referenceError{refs[0].path, err}
+		return err
 	}
 	ctx, cancel := checked.bounded(ctx)
 	defer cancel()
-	values := map[secretID]string{}
+	values := map[secretID]*entry{}
 	for _, vault := range vaultsOf(refs) {
 		checked.VaultURL = vault
-		got, err := checked.fetch(ctx, credential, refs)
+		got, err := checked.fetch(ctx, credential, kv.names(cfg), refs)
 		if err != nil {
 			return err
 		}
@@ -91,15 +94,22 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 	}
 	var paths []string
 	for _, ref := range refs {
-		source := "secret " + ref.id.name + " of " + ref.id.vault + ", by reference"
-		ref.node.Replace(values[ref.id.folded()], tree.Origin{Source: source, Layer: ref.id.vault, Secret: ref.id.name})
+		source := secretPrefix + ref.id.name + " of " + ref.id.vault + byReference
+		secret := values[ref.id.folded()]
+		ref.node.Replace(secret.value, tree.Origin{
+			Source: source, Layer: ref.id.vault, Order: ref.node.Origin.Order,
+			Secret: ref.id.name, Created: secret.created, Expires: secret.expires,
+		})
 		paths = append(paths, ref.path)
 	}
 	s.origins.record(Layer{Name: referencesLayer, Status: StatusRead, Keys: paths}, s.tree)
 	return nil
 }
 
-const referencesLayer = "Key Vault references"
+const (
+	referencesLayer = "Key Vault references"
+	byReference     = ", by reference" // ends the source of such a setting
+)
 
 // referenceError is an error of this package about settings that are references. It
 // has the package's prefix once.
@@ -121,6 +131,9 @@ type reference struct {
 	id   secretID
 }
 
+// setting is the setting's path and, if that is known, its source.
+func (r reference) setting() string { return setting(r.path, r.node.Origin.Source) }
+
 // findReferences lists the references among the given values, by path. own is the
 // address of the vault that the settings name, "" without one.
 func findReferences(t *tree.Tree, own string, in func(*tree.Node) bool) ([]reference, error) {
@@ -134,11 +147,11 @@ func findReferences(t *tree.Tree, own string, in func(*tree.Node) bool) ([]refer
 		path := strings.Join(at, tree.Delimiter)
 		id, err := parseReference(text, own)
 		if err != nil {
-			wrong = append(wrong, fmt.Errorf("provider: %s: Key Vault reference: %w", path, err))
+			wrong = append(wrong, fmt.Errorf("provider: %s: Key Vault reference: %w", setting(path, n.Origin.Source), err))
 		}
 		refs = append(refs, reference{path, n, id})
 	})
-	return refs, errors.Join(wrong...)
+	return refs, problems.Join(wrong...)
 }
 
 // vault is the address of the vault that the settings name, if they name one.
@@ -161,10 +174,11 @@ func vaultsOf(refs []reference) []string {
 }
 
 // fetch reads from the vault at VaultURL what refs need of it, each secret once.
-func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, refs []reference) (map[secretID]string, error) {
+func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, names azure.Names, refs []reference) (map[secretID]*entry, error) {
 	c.Secrets, c.Sections, c.Filter = nil, nil, nil
 	address := c.VaultURL
-	vault, err := openKeyVault(c, credential)
+	names.VaultURL = "the reference"
+	vault, err := openKeyVault(c, credential, names)
 	if err != nil {
 		return nil, err
 	}
@@ -173,11 +187,12 @@ func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, re
 		return nil, err
 	}
 	defer r.session.Close()
-	values := map[secretID]string{}
+	values := map[secretID]*entry{}
 	for _, ref := range refs {
 		if _, again := values[ref.id.folded()]; !again && ref.id.vault == address {
-			values[ref.id.folded()] = ""
-			r.entries = append(r.entries, &entry{name: ref.id.name, version: ref.id.version})
+			e := &entry{name: ref.id.name, version: ref.id.version}
+			values[ref.id.folded()] = e
+			r.entries = append(r.entries, e)
 		}
 	}
 	if failed := r.run(ctx); failed != nil {
@@ -185,22 +200,19 @@ func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, re
 		return nil, &referenceError{strings.Join(users(refs, address, explained.Secret), ", "), explained}
 	}
 	r.warn(time.Now())
-	for _, e := range r.entries {
-		values[secretID{address, e.name, e.version}.folded()] = e.value
-	}
 	return values, nil
 }
 
 // users lists the settings that refer to a secret of a vault, or to any of it if
 // no secret is named.
 func users(refs []reference, vault, secret string) []string {
-	var paths []string
+	var names []string
 	for _, ref := range refs {
 		if ref.id.vault == vault && (secret == "" || strings.EqualFold(ref.id.name, secret)) {
-			paths = append(paths, ref.path)
+			names = append(names, ref.setting())
 		}
 	}
-	return paths
+	return names
 }
 
 // secretID is a secret's place. The name is spelt as the reference spells it.
@@ -233,7 +245,7 @@ func parseReference(text, own string) (secretID, error) {
 	text = strings.TrimSpace(text)
 	inner, closed := strings.CutSuffix(text[len(referencePrefix):], ")")
 	if !closed {
-		return secretID{}, errors.New(`does not end with ")"`)
+		return secretID{}, errors.New(`end it with ")"`)
 	}
 	parts := map[string]string{}
 	for part := range strings.SplitSeq(inner, ";") {
@@ -243,16 +255,16 @@ func parseReference(text, own string) (secretID, error) {
 		case name == "" && value == "":
 			continue // a semicolon at the end
 		case twice:
-			return secretID{}, errors.New("names a part twice")
+			return secretID{}, errors.New("name each part once")
 		case name != "secreturi" && name != "vaultname" && name != "secretname" && name != "secretversion":
-			return secretID{}, errors.New("has a part that is not SecretUri, VaultName, SecretName or SecretVersion")
+			return secretID{}, errors.New("leave out the part that is not SecretUri, VaultName, SecretName or SecretVersion")
 		}
 		parts[name] = value
 	}
 	var id secretID
 	if uri, ok := parts["secreturi"]; ok {
 		if len(parts) > 1 {
-			return secretID{}, errors.New("has other parts beside SecretUri")
+			return secretID{}, errors.New("leave out the parts beside SecretUri")
 		}
 		var err error
 		if id, err = parseSecretURI(uri); err != nil {
@@ -260,17 +272,17 @@ func parseReference(text, own string) (secretID, error) {
 		}
 	} else {
 		if !vaultName.MatchString(parts["vaultname"]) || strings.Contains(parts["vaultname"], "--") {
-			return secretID{}, errors.New("has no VaultName, or one that cannot be a vault's: 3 to 24 letters, digits and dashes")
+			return secretID{}, errors.New("set VaultName to 3 to 24 letters, digits and dashes, which begin and end with a letter or digit")
 		}
 		id = secretID{"https://" + strings.ToLower(parts["vaultname"]) + suffixLike(own), parts["secretname"], parts["secretversion"]}
 	}
 	switch {
 	case !azure.IsSecretName(id.name):
-		return secretID{}, errors.New("has no secret's name, or one that cannot be a secret's: 1 to 127 letters, digits and dashes")
+		return secretID{}, errors.New("set the secret's name to 1 to 127 letters, digits and dashes")
 	case id.version != "" && !secretVersion.MatchString(id.version):
-		return secretID{}, errors.New("has a version that cannot be a secret's")
+		return secretID{}, errors.New("set a version that a secret can have, up to 64 letters and digits, or none")
 	case id.vault != own && !isVaultHost(id.vault):
-		return secretID{}, errors.New("names a host that is neither Key Vault's nor kvSetting's own vault")
+		return secretID{}, errors.New("name a host of Key Vault, or kvSetting's own vault - the credential is shown to no other")
 	}
 	return id, nil
 }
@@ -279,16 +291,16 @@ func parseReference(text, own string) (secretID, error) {
 func parseSecretURI(uri string) (secretID, error) {
 	u, err := url.Parse(uri)
 	if err != nil {
-		return secretID{}, errors.New("its SecretUri is not a URL")
+		return secretID{}, errors.New("set SecretUri to https://VAULT/secrets/NAME - it is not a URL")
 	}
 	segments := strings.Split(strings.Trim(u.EscapedPath(), "/"), "/")
 	if segments[0] != "secrets" || len(segments) < 2 || len(segments) > 3 || u.RawQuery != "" || u.Fragment != "" {
-		return secretID{}, errors.New("its SecretUri is not of the form https://VAULT/secrets/NAME")
+		return secretID{}, errors.New("set SecretUri to https://VAULT/secrets/NAME - it has another form")
 	}
 	u.Path, u.RawPath = "", ""
 	vault, err := cleanVaultURL(u.String())
 	if err != nil {
-		return secretID{}, fmt.Errorf("its SecretUri %w", err)
+		return secretID{}, fmt.Errorf("SecretUri %w", err)
 	}
 	return secretID{vault, segments[1], strings.Join(segments[2:], "")}, nil
 }

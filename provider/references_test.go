@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -191,7 +192,7 @@ func TestReferencesKeepTheirSpelling(t *testing.T) {
 		}
 	}
 	missing := newKoanf(t, tree{"A": ref("VaultName=my-vault;SecretName=Not-There")}, ":")
-	if err := provider.ResolveReferences(t.Context(), missing, cfg); err == nil || !strings.Contains(err.Error(), ": get Not-There: ") {
+	if err := provider.ResolveReferences(t.Context(), missing, cfg); err == nil || !strings.Contains(err.Error(), " - get Not-There from ") {
 		t.Errorf("got %v, want the name spelt Not-There", err)
 	}
 }
@@ -205,7 +206,9 @@ func TestReferencesNeedAWholeIdentity(t *testing.T) {
 		for _, blank := range []any{nil, "", "  "} {
 			k := newKoanf(t, tree{"kvSetting": with(srv, tree{field: blank, "SecretUri": nil}), "A": ref("VaultName=my-vault;SecretName=one")}, ":")
 			err := provider.ResolveReferences(t.Context(), k, connectConfig(srv, &logtest.Buffer{}))
-			want := "provider: A: Key Vault reference: there is no credential to read it with: kvSetting lacks " + field + ", and Config.Credential is nil"
+			others := strings.Join(slices.DeleteFunc([]string{"ClientId", "TenantId", "ClientSecret"}, func(other string) bool { return other == field }), ", ")
+			want := "provider: set kvSetting:" + field + ", or Config.Credential - A is a Key Vault reference: kvSetting has " + others +
+				"; looked for variable kvSetting__" + field + " and key kvSetting:" + field
 			if err == nil || err.Error() != want {
 				t.Errorf("%s %q: got %v, want %s", field, blank, err, want)
 			}
@@ -226,12 +229,12 @@ func TestRefusedReferences(t *testing.T) {
 	t.Parallel()
 	srv := vaulttest.NewServer()
 	t.Cleanup(srv.Close)
-	const noVault = "has no VaultName, or one that cannot be a vault's: 3 to 24 letters, digits and dashes"
-	const noName = "has no secret's name, or one that cannot be a secret's: 1 to 127 letters, digits and dashes"
-	const form = "its SecretUri is not of the form https://VAULT/secrets/NAME"
-	const elsewhere = "names a host that is neither Key Vault's nor kvSetting's own vault"
+	const noVault = "set VaultName to 3 to 24 letters, digits and dashes, which begin and end with a letter or digit"
+	const noName = "set the secret's name to 1 to 127 letters, digits and dashes"
+	const form = "set SecretUri to https://VAULT/secrets/NAME - it has another form"
+	const elsewhere = "name a host of Key Vault, or kvSetting's own vault - the credential is shown to no other"
 	cases := map[string]string{
-		"@Microsoft.KeyVault(VaultName=my-vault;SecretName=one": `does not end with ")"`,
+		"@Microsoft.KeyVault(VaultName=my-vault;SecretName=one": `end it with ")"`,
 		ref(""):                         noVault,
 		ref("VaultName=my-vault"):       noName,
 		ref("SecretName=one"):           noVault,
@@ -239,17 +242,17 @@ func TestRefusedReferences(t *testing.T) {
 		ref("VaultName=evil.example/x;SecretName=one"):                     noVault,
 		ref("VaultName=evil--one;SecretName=one"):                          noVault,
 		ref("VaultName=my-vault;SecretName=a/b"):                           noName,
-		ref("VaultName=my-vault;SecretName=one;SecretVersion=.."):          "has a version that cannot be a secret's",
-		ref("VaultName=my-vault;VaultName=other;SecretName=one"):           "names a part twice",
-		ref("VaultName=my-vault;SecretName=one;X=" + canary):               "has a part that is not SecretUri, VaultName, SecretName or SecretVersion",
-		ref("SecretUri=https://" + vaultHost + "/secrets/one;VaultName=x"): "has other parts beside SecretUri",
-		ref("SecretUri=%zz"): "its SecretUri is not a URL",
+		ref("VaultName=my-vault;SecretName=one;SecretVersion=.."):          "set a version that a secret can have, up to 64 letters and digits, or none",
+		ref("VaultName=my-vault;VaultName=other;SecretName=one"):           "name each part once",
+		ref("VaultName=my-vault;SecretName=one;X=" + canary):               "leave out the part that is not SecretUri, VaultName, SecretName or SecretVersion",
+		ref("SecretUri=https://" + vaultHost + "/secrets/one;VaultName=x"): "leave out the parts beside SecretUri",
+		ref("SecretUri=%zz"): "set SecretUri to https://VAULT/secrets/NAME - it is not a URL",
 		ref("SecretUri=https://" + vaultHost + "/keys/one"):                     form,
 		ref("SecretUri=https://" + vaultHost + "/secrets"):                      form,
 		ref("SecretUri=https://" + vaultHost + "/secrets/one/v/x"):              form,
 		ref("SecretUri=https://" + vaultHost + "/secrets/one?x=y"):              form,
-		ref("SecretUri=http://" + vaultHost + "/secrets/one"):                   "its SecretUri does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net",
-		ref("SecretUri=https://u:" + canary + "@" + vaultHost + "/secrets/one"): "its SecretUri holds a user name: set the vault's address only",
+		ref("SecretUri=http://" + vaultHost + "/secrets/one"):                   "SecretUri does not begin with https://: set the vault's address, such as https://my-vault.vault.azure.net",
+		ref("SecretUri=https://u:" + canary + "@" + vaultHost + "/secrets/one"): "SecretUri holds a user name: set the vault's address only",
 		ref("SecretUri=https://evil.example/secrets/one"):                       elsewhere,
 		ref("SecretUri=https://evil.example/.vault.azure.net/secrets/one"):      form,
 		ref("SecretUri=https://a.b.vault.azure.net/secrets/one"):                elsewhere,
@@ -264,7 +267,7 @@ func TestRefusedReferences(t *testing.T) {
 			before := k.Raw()
 			err := provider.ResolveReferences(t.Context(), k, connecting(t, srv))
 			all := "provider: A:B:0: Key Vault reference: " + want + "\n" +
-				"provider: Z: Key Vault reference: has a part that is not SecretUri, VaultName, SecretName or SecretVersion"
+				"provider: Z: Key Vault reference: leave out the part that is not SecretUri, VaultName, SecretName or SecretVersion"
 			if err == nil || err.Error() != all {
 				t.Errorf("got\n%v\nwant\n%s", err, all)
 			}
@@ -313,33 +316,34 @@ func TestUnresolvableReferences(t *testing.T) {
 		{
 			name:   "no credential",
 			change: func(c *provider.ConnectConfig) { c.Credential = nil },
-			want:   "provider: A: Key Vault reference: there is no credential to read it with: kvSetting lacks ClientId, TenantId, ClientSecret, and Config.Credential is nil",
+			want: "provider: set kvSetting:ClientId, kvSetting:TenantId, kvSetting:ClientSecret, or Config.Credential - A is a Key Vault reference; " +
+				"looked for variables such as kvSetting__ClientId and keys such as kvSetting:ClientId",
 		},
 		{
 			name:     "a credential that is itself a reference",
 			settings: map[string]any{"kvSetting": map[string]any{"ClientId": "a", "TenantId": "b", "ClientSecret": ref("VaultName=my-vault;SecretName=one")}},
 			change:   func(c *provider.ConnectConfig) { c.Credential = nil },
-			want:     "provider: A: Key Vault reference: kvSetting:ClientSecret: a Key Vault reference cannot be what reaches the vault: set it by other means",
+			want:     "provider: kvSetting:ClientSecret: set it by other means - a Key Vault reference cannot be what reaches the vault",
 		},
 		{
 			name: "no such secret",
-			want: "provider: A, B: Key Vault reference: https://" + vaultHost + ": get missing: 404 Not Found SecretNotFound (0 of 1 secrets read); create the secret in the vault, or correct its name",
+			want: "provider: A, B: Key Vault reference: create the secret in the vault, or correct its name - get missing from https://" + vaultHost + ": 404 SecretNotFound (0 of 1 secrets read)",
 		},
 		{
 			name:  "the vault is shut",
 			fault: faulttest.Fault{Status: 403, Body: `{"error":{"code":"Forbidden","innererror":{"code":"ForbiddenByFirewall"}}}`, Match: func(r *http.Request) bool { return r.Header.Get("Authorization") != "" }},
-			want: "provider: A, B: Key Vault reference: https://" + vaultHost + ": get missing: 403 Forbidden ForbiddenByFirewall (0 of 1 secrets read); " +
-				"let this machine's address through the vault's firewall (Networking), or reach the vault by its private endpoint",
+			want: "provider: A, B: Key Vault reference: let this machine's address through the vault's firewall (Networking), or reach the vault by its private endpoint - " +
+				"get missing from https://" + vaultHost + ": 403 ForbiddenByFirewall (0 of 1 secrets read)",
 		},
 		{
 			name:   "a configuration that is wrong",
 			change: func(c *provider.ConnectConfig) { c.Concurrency = -1 },
-			want:   "provider: Concurrency -1 is negative",
+			want:   "provider: Concurrency: set 1 or more, or 0 for 32 - it is -1",
 		},
 		{
 			name:     "a kvSetting that is wrong",
 			settings: map[string]any{"kvSetting": map[string]any{"ClientId": 5}},
-			want:     "provider: kvSetting:ClientId is not a text",
+			want:     "provider: kvSetting:ClientId is not a text: put it in quotation marks",
 		},
 	}
 	for _, c := range cases {
@@ -415,7 +419,7 @@ func TestLoadResolvesReferencesLast(t *testing.T) {
 	}
 	var log logtest.Buffer
 	_, err := provider.Load(t.Context(), provider.AppConfig{FS: files, Environ: list(), Logger: log.Logger()}, provider.ConnectConfig{})
-	if err == nil || !strings.HasPrefix(err.Error(), "provider: A: Key Vault reference: there is no credential") {
+	if err == nil || !strings.HasPrefix(err.Error(), "provider: set kvSetting:ClientId, ") {
 		t.Errorf("got %v, want the reference refused", err)
 	}
 }

@@ -35,16 +35,19 @@ func Section(k *koanf.Koanf, name string) (map[string]any, error) {
 	return section, nil
 }
 
+// named is a section's name in quotation marks, as far as it may be shown.
+func named(section string) string { return fmt.Sprintf("%q", shown(section)) }
+
 // lookUp finds what stands at a path of k.
 func lookUp(k *koanf.Koanf, name string) (*tree.Tree, *tree.Node, error) {
 	if k == nil {
-		return nil, nil, fmt.Errorf("provider: section %q: %w: there is no koanf", name, ErrNoSection)
+		return nil, nil, fmt.Errorf("provider: section %s: give a koanf - %w: it is nil", named(name), ErrNoSection)
 	}
 	t := tree.FromMap(k.Raw(), tree.Origin{})
 	n := t.Find(name, k.Delim())
 	if n == nil {
 		if near := nearNames(t, name, k.Delim()); len(near) > 0 {
-			return nil, nil, fmt.Errorf("provider: section %q: %w (near names: %s)", name, ErrNoSection, strings.Join(near, ", "))
+			return nil, nil, fmt.Errorf("provider: section %s: perhaps %s is meant - %w", named(name), strings.Join(near, " or "), ErrNoSection)
 		}
 	}
 	return t, n, nil
@@ -54,11 +57,13 @@ func lookUp(k *koanf.Koanf, name string) (*tree.Tree, *tree.Node, error) {
 func isSection(n *tree.Node, name string) error {
 	switch {
 	case n == nil || n.Kind == tree.Value && n.Value == nil:
-		return fmt.Errorf("provider: section %q: %w", name, ErrNoSection)
-	case n.Kind == tree.Array:
-		return fmt.Errorf("provider: section %q: an array is there, not a section", name)
-	case n.Kind == tree.Value:
-		return fmt.Errorf("provider: section %q: a single value is there, not a section", name)
+		return fmt.Errorf("provider: section %s: %w", named(name), ErrNoSection)
+	case n.Kind == tree.Section:
+		return nil
 	}
-	return nil
+	what := "a single value"
+	if n.Kind == tree.Array {
+		what = "an array"
+	}
+	return fmt.Errorf("provider: section %s: set keys below it - %s is there", setting(named(name), n.Origin.Source), what)
 }

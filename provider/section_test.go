@@ -39,8 +39,8 @@ func TestSection(t *testing.T) {
 		{"beyond an array", ":", "Clients:2", nil, `provider: section "Clients:2": no such section`},
 		{"no index", ":", "Clients:x", nil, `provider: section "Clients:x": no such section`},
 		{"another delimiter", ":", "Logging.LogLevel", nil, `provider: section "Logging.LogLevel": no such section`},
-		{"value", ":", "value", nil, `provider: section "value": a single value is there, not a section`},
-		{"array", ":", "clients", nil, `provider: section "clients": an array is there, not a section`},
+		{"value", ":", "value", nil, `provider: section "value": set keys below it - a single value is there`},
+		{"array", ":", "clients", nil, `provider: section "clients": set keys below it - an array is there`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 
+	"github.com/portnokkel/portnokkel/internal/problems"
 	"github.com/portnokkel/portnokkel/provider/internal/tree"
 )
 
@@ -40,16 +41,16 @@ func Unmarshal(k *koanf.Koanf, name string, v any) error {
 	const key = "section"
 	only := koanf.New(tree.Delimiter)
 	if err := only.Load(confmap.Provider(map[string]any{key: t.Plain(n)}, ""), nil); err != nil {
-		return fmt.Errorf("provider: section %q: %w", name, err)
+		return fmt.Errorf("provider: section %s: %w", named(name), err)
 	}
 	err = only.Unmarshal(key, v)
 	if err == nil {
 		return nil
 	}
 	if misfits := misfits(name, err); len(misfits) > 0 {
-		return errors.Join(misfits...)
+		return problems.Join(misfits...)
 	}
-	return fmt.Errorf("provider: section %q: Unmarshal needs a pointer to a struct, not a %T", name, v)
+	return fmt.Errorf("provider: section %s: give Unmarshal a pointer to a struct - it got a %T", named(name), v)
 }
 
 // misfits names the settings that an error of mapstructure is about. Its own texts
@@ -69,18 +70,18 @@ func misfits(section string, err error) []error {
 		}
 		return misfits(section, err)
 	}
-	path := section
+	path := shown(section)
 	if field.Name() != "" {
 		path += tree.Delimiter + strings.NewReplacer("[", tree.Delimiter, "]", "", ".", tree.Delimiter).Replace(field.Name())
 	}
-	reason := "its value does not fit the field"
+	reason := "set a value that fits the field"
 	var parse *mapstructure.ParseError
 	var kind *mapstructure.UnconvertibleTypeError
 	switch {
 	case errors.As(field, &parse):
-		reason = fmt.Sprintf("its value cannot be read as %v", parse.Expected.Type())
+		reason = fmt.Sprintf("set a value that can be read as %v", parse.Expected.Type())
 	case errors.As(field, &kind):
-		reason = fmt.Sprintf("it holds a %T, and the field is %v", kind.Value, kind.Expected.Type())
+		reason = fmt.Sprintf("set a value that fits %v - it holds a %T", kind.Expected.Type(), kind.Value)
 	}
 	return []error{fmt.Errorf("provider: %s: %s", path, reason)}
 }

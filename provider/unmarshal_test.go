@@ -95,24 +95,24 @@ func TestUnmarshalErrors(t *testing.T) {
 		want          string
 	}{
 		{"unknown", "Other", &mine{}, `provider: section "Other": no such section`},
-		{"a letter is missing", "Saksvarsl", &mine{}, `provider: section "Saksvarsl": no such section (near names: Saksvarsel)`},
-		{"a beginning", "saks", &mine{}, `provider: section "saks": no such section (near names: Saksvarsel, SaksvarselDatabase)`},
-		{"nested", "saksvarsel:subb", &mine{}, `provider: section "saksvarsel:subb": no such section (near names: Saksvarsel:Sub)`},
-		{"two letters are swapped", "Loggnig:LogLevel", &mine{}, `provider: section "Loggnig:LogLevel": no such section (near names: Logging)`},
+		{"a letter is missing", "Saksvarsl", &mine{}, `provider: section "Saksvarsl": perhaps Saksvarsel is meant - no such section`},
+		{"a beginning", "saks", &mine{}, `provider: section "saks": perhaps Saksvarsel or SaksvarselDatabase is meant - no such section`},
+		{"nested", "saksvarsel:subb", &mine{}, `provider: section "saksvarsel:subb": perhaps Saksvarsel:Sub is meant - no such section`},
+		{"two letters are swapped", "Loggnig:LogLevel", &mine{}, `provider: section "Loggnig:LogLevel": perhaps Logging is meant - no such section`},
 		{"null", "null", &mine{}, `provider: section "null": no such section`},
-		{"a value", "Value", &mine{}, `provider: section "Value": a single value is there, not a section`},
-		{"not a pointer", "Saksvarsel", mine{}, `provider: section "Saksvarsel": Unmarshal needs a pointer to a struct, not a provider_test.mine`},
-		{"nothing", "Saksvarsel", nil, `provider: section "Saksvarsel": Unmarshal needs a pointer to a struct, not a <nil>`},
-		{"a nil pointer", "Saksvarsel", nothing, `provider: section "Saksvarsel": Unmarshal needs a pointer to a struct, not a *provider_test.mine`},
-		{"an array", "List", &mine{}, `provider: List: its value does not fit the field`},
-		{"what does not fit", "bad", &mine{}, `provider: bad:addr: it holds a map[string]interface {}, and the field is string
-provider: bad:time_out: its value does not fit the field
-provider: bad:Port: its value cannot be read as int
-provider: bad:On: its value cannot be read as bool
-provider: bad:Level: its value does not fit the field
-provider: bad:Remote: its value does not fit the field
-provider: bad:Hosts:0:Port: its value cannot be read as int
-provider: bad:Limits:a: its value cannot be read as int`},
+		{"a value", "Value", &mine{}, `provider: section "Value": set keys below it - a single value is there`},
+		{"not a pointer", "Saksvarsel", mine{}, `provider: section "Saksvarsel": give Unmarshal a pointer to a struct - it got a provider_test.mine`},
+		{"nothing", "Saksvarsel", nil, `provider: section "Saksvarsel": give Unmarshal a pointer to a struct - it got a <nil>`},
+		{"a nil pointer", "Saksvarsel", nothing, `provider: section "Saksvarsel": give Unmarshal a pointer to a struct - it got a *provider_test.mine`},
+		{"an array", "List", &mine{}, `provider: List: set a value that fits the field`},
+		{"what does not fit", "bad", &mine{}, `provider: bad:addr: set a value that fits string - it holds a map[string]interface {}
+provider: bad:time_out: set a value that fits the field
+provider: bad:Port: set a value that can be read as int
+provider: bad:On: set a value that can be read as bool
+provider: bad:Level: set a value that fits the field
+provider: bad:Remote: set a value that fits the field
+provider: bad:Hosts:0:Port: set a value that can be read as int
+provider: bad:Limits:a: set a value that can be read as int`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestNearNamesWithoutADelimiter(t *testing.T) {
 	t.Parallel()
 	k := newKoanf(t, tree{"Saksvarsel": tree{}, "": tree{"Saksvarsl": 1}}, "")
 	_, err := provider.Section(k, "Saksvarsl")
-	if want := `provider: section "Saksvarsl": no such section (near names: Saksvarsel)`; err == nil || err.Error() != want {
+	if want := `provider: section "Saksvarsl": perhaps Saksvarsel is meant - no such section`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -151,7 +151,7 @@ func TestFarNames(t *testing.T) {
 	t.Parallel()
 	k := newKoanf(t, tree{"Ab": tree{}, "Abcd": tree{}, "Maskinporten": tree{}}, "")
 	for _, name := range []string{"Xy", "A", "axyd", "Altinn", ""} {
-		if _, err := provider.Section(k, name); err == nil || strings.Contains(err.Error(), "near") {
+		if _, err := provider.Section(k, name); err == nil || strings.Contains(err.Error(), "perhaps") {
 			t.Errorf("%q: got %v, want no near names", name, err)
 		}
 	}

@@ -1,15 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"flag"
-	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,13 +12,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/dig"
-	"go.uber.org/fx"
-	"go.uber.org/fx/fxtest"
 	"go.uber.org/goleak"
 
 	"github.com/portnokkel/portnokkel/faulttest"
-	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/internal/logtest"
 	"github.com/portnokkel/portnokkel/provider"
 )
@@ -43,16 +33,26 @@ func dir(t *testing.T, files map[string]string) string {
 	return path
 }
 
+// launch runs the program, and gives its exit code and what it prints.
+func launch(t *testing.T, in invocation) (code int, out, errs string) {
+	t.Helper()
+	var outBuffer, errBuffer logtest.Buffer
+	in.out, in.errors = &outBuffer, &startLog{out: &errBuffer}
+	if in.dir == "" {
+		in.dir = t.TempDir()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	code = start(ctx, in)
+	return code, outBuffer.String(), errBuffer.String()
+}
+
 var port = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	var out, errs logtest.Buffer
 	// PATH and the like are in every environment, and configure nothing.
-	err := run(t.Context(), invocation{dir: dir(t, nil), environ: []string{"PATH=/bin", "HOME=/"}, out: &out, errors: &errs})
-	if err != nil {
-		t.Fatal(err)
-	}
+	code, out, errs := launch(t, invocation{environ: []string{"PATH=/bin", "HOME=/"}})
 	const want = `DEMO: nothing is configured. Settings are built in, and test servers on this machine play Key Vault, Entra, Maskinporten, Altinn and the API.
 settings  appsettings.json read
 settings  appsettings.Development.json missing
@@ -64,23 +64,19 @@ client    "altinn" is built from section MaskinportenSettings
 token     Altinn token for altinn:serviceowner/instances.read, living 30m0s
 API       GET https://platform.tt02.altinn.no/storage/api/v1/instances answered 200 with 36 bytes
 `
-	if diff := cmp.Diff(want, port.ReplaceAllString(out.String(), "127.0.0.1:PORT")); diff != "" {
+	if diff := cmp.Diff(want, port.ReplaceAllString(out, "127.0.0.1:PORT")); diff != "" {
 		t.Error(diff)
 	}
-	if errs.String() != "" {
-		t.Errorf("got the log %s, want nothing", errs.String())
+	if code != 0 || errs != "" {
+		t.Errorf("got the code %d and the log %s, want 0 and nothing", code, errs)
 	}
 }
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	var out, errs logtest.Buffer
-	err := run(t.Context(), invocation{args: []string{"-explain"}, dir: t.TempDir(), environ: []string{"PATH=/bin"}, out: &out, errors: &errs})
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, out, _ := launch(t, invocation{args: []string{"-explain"}, environ: []string{"PATH=/bin"}})
 	var got []string
-	for line := range strings.Lines(port.ReplaceAllString(out.String(), "127.0.0.1:PORT")) {
+	for line := range strings.Lines(port.ReplaceAllString(out, "127.0.0.1:PORT")) {
 		if explained, ok := strings.CutPrefix(line, "explain   "); ok {
 			got = append(got, strings.TrimSpace(explained))
 		}
@@ -103,63 +99,68 @@ func TestExplain(t *testing.T) {
 	}
 
 	// It is wanted most when what follows fails.
-	var failing logtest.Buffer
-	err = run(t.Context(), invocation{args: []string{"-explain"}, dir: t.TempDir(), environ: []string{"ExampleApp__ApiUrl=x"}, out: &failing, errors: &errs})
-	if want := "explain   ExampleApp:ApiUrl is from environment variable ExampleApp__ApiUrl\n"; err == nil || failing.String() != want {
-		t.Errorf("got %q, %v, want %q and an error", failing.String(), err, want)
+	code, out, _ := launch(t, invocation{args: []string{"-explain"}, environ: []string{"ExampleApp__ApiUrl=x"}})
+	if want := "explain   ExampleApp:ApiUrl is from environment variable ExampleApp__ApiUrl\n"; code != 1 || out != want {
+		t.Errorf("got %d, %q, want 1, %q", code, out, want)
 	}
 }
 
-// The slightest sign of a configuration prevents the demo, misspelt or not. What is
-// missing is an error that says where the application looked for it.
+// The slightest sign of a configuration prevents the demo, misspelt or not. The first
+// line says what is missing. How to run the demo is told only if nothing was set.
 func TestNoDemoWithAnyConfiguration(t *testing.T) {
 	t.Parallel()
-	const missing = `fxmodule: client "altinn" from section MaskinportenSettings: `
+	const missing = `provider: `
 	cases := []struct {
 		name  string
 		files map[string]string
 		in    invocation
-		sign  string
+		signs string // as the note names them; "" if there is no note
 		want  string
 	}{
-		{name: "an environment's name", in: invocation{environ: []string{"APP_ENVIRONMENT=Production"}}, sign: "the environment variable APP_ENVIRONMENT"},
-		{name: "an environment's name, .NET's", in: invocation{environ: []string{"aspnetcore_environment=Production"}}, sign: "the environment variable aspnetcore_environment"},
-		{name: "an environment's name, the third", in: invocation{environ: []string{"DOTNET_ENVIRONMENT="}}, sign: "the environment variable DOTNET_ENVIRONMENT"},
-		{name: "only a vault's address", in: invocation{environ: []string{"KVSETTING__SECRETURI=https://v.vault.azure.net"}}, sign: "the environment variable KVSETTING__SECRETURI"},
-		{name: "a vault's address, misspelt", in: invocation{environ: []string{"KvSeting__SecretUri=https://v.vault.azure.net"}}, sign: "the environment variable KvSeting__SecretUri"},
-		{name: "a vault's address in another style", in: invocation{environ: []string{"KV_SETTING_SECRETURI=https://v.vault.azure.net"}}, sign: "the environment variable KV_SETTING_SECRETURI"},
-		{name: "a name that is not a setting's", in: invocation{environ: []string{"MaskinportenSettings____ClientId=a"}}, sign: "the environment variable MaskinportenSettings____ClientId"},
-		{name: "another section", in: invocation{environ: []string{"Logging__LogLevel__Default=Debug"}}, sign: "the environment variable Logging__LogLevel__Default"},
-		{name: "a setting as NAIS writes it", in: invocation{environ: []string{"MASKINPORTEN_CLIENT_ID=a"}}, sign: "the environment variable MASKINPORTEN_CLIENT_ID"},
-		{name: "the API's address", in: invocation{environ: []string{"ExampleApp_ApiUrl=https://a.example/"}}, sign: "the environment variable ExampleApp_ApiUrl"},
-		{name: "an argument", in: invocation{args: []string{"--", "--A:B=c"}}, sign: "the arguments"},
-		{name: "an address to serve on", in: invocation{args: []string{"-serve", "-addr", "0.0.0.0:0"}}, sign: "-addr"},
-		{name: "an empty file", files: map[string]string{"appsettings.json": "{}"}, sign: "appsettings.json"},
-		{name: "a file of another environment", files: map[string]string{"appsettings.Staging.json": "{}"}, sign: "appsettings.Staging.json"},
-		{name: "a file in another case", files: map[string]string{"AppSettings.json": "{}"}, sign: "AppSettings.json"},
-		{name: "a local file", files: map[string]string{"appsettings.Local.json": "{}"}, sign: "appsettings.Local.json"},
-		{name: "a broken file", files: map[string]string{"appsettings.json": "{"}, sign: "appsettings.json", want: "fxmodule: configuration: provider: appsettings.json: line 1, column 2: the file ends too early"},
+		{name: "an environment's name", in: invocation{environ: []string{"APP_ENVIRONMENT=Production"}}, signs: "the environment variable APP_ENVIRONMENT"},
+		{name: "an environment's name, .NET's", in: invocation{environ: []string{"aspnetcore_environment=Production"}}, signs: "the environment variable aspnetcore_environment"},
+		{name: "an environment's name, the third", in: invocation{environ: []string{"DOTNET_ENVIRONMENT="}}, signs: "the environment variable DOTNET_ENVIRONMENT"},
+		{name: "a vault's address, misspelt", in: invocation{environ: []string{"KvSeting__SecretUri=https://v.vault.azure.net"}}, signs: "the environment variable KvSeting__SecretUri"},
+		{name: "a vault's address in another style", in: invocation{environ: []string{"KV_SETTING_SECRETURI=https://v.vault.azure.net"}}, signs: "the environment variable KV_SETTING_SECRETURI"},
+		{name: "a name that is not a setting's", in: invocation{environ: []string{"MaskinportenSettings____ClientId=a"}}, signs: "the environment variable MaskinportenSettings____ClientId"},
+		{name: "another section", in: invocation{environ: []string{"Logging__LogLevel__Default=Debug"}}, signs: "the environment variable Logging__LogLevel__Default"},
+		{name: "a setting as NAIS writes it", in: invocation{environ: []string{"MASKINPORTEN_CLIENT_ID=a"}}, signs: "the environment variable MASKINPORTEN_CLIENT_ID"},
+		{name: "an address that others reach", in: invocation{args: []string{"-serve", "-addr", "0.0.0.0:0"}}, signs: "the flag -addr, which lets other machines in"},
+		{name: "an empty file", files: map[string]string{"appsettings.json": "{}"}, signs: "the file appsettings.json"},
+		{name: "a file of another environment", files: map[string]string{"appsettings.Staging.json": "{}"}, signs: "the file appsettings.Staging.json"},
+		{name: "a file in another case", files: map[string]string{"AppSettings.json": "{}"}, signs: "the file AppSettings.json"},
+		{name: "a local file, which is warned about", files: map[string]string{"appsettings.Local.json": "{}"}, signs: "the file appsettings.Local.json"},
+		{
+			name: "several", files: map[string]string{"appsettings.Staging.json": "{}", "Maskinporten.jwk": ""}, in: invocation{environ: []string{"HOME=/", "DOTNET_ENVIRONMENT=Other", "A__B=c"}},
+			signs: "the environment variable DOTNET_ENVIRONMENT, the environment variable A__B, the file Maskinporten.jwk, the file appsettings.Staging.json",
+		},
+		{name: "only a vault's address", in: invocation{environ: []string{"KVSETTING__SECRETURI=https://v.vault.azure.net"}}},
+		{name: "only a setting", files: map[string]string{"appsettings.json": `{"MaskinportenSettings": {"Environment": "test"}}`}, want: "httpclient: "},
+		{name: "the API's address", in: invocation{environ: []string{"ExampleApp__ApiUrl=https://a.example/"}}},
+		{name: "an argument", in: invocation{args: []string{"--", "--A:B=c"}}},
+		{name: "a broken file", files: map[string]string{"appsettings.json": "{"}, want: "provider: appsettings.json: line 1, column 2"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var out, errs logtest.Buffer
-			c.in.dir, c.in.out, c.in.errors = dir(t, c.files), &out, &errs
+			c.in.dir = dir(t, c.files)
 			if c.in.environ == nil {
 				c.in.environ = []string{}
 			}
 			if c.want == "" {
 				c.want = missing
 			}
-			err := run(t.Context(), c.in)
-			if err == nil || !strings.HasPrefix(dig.RootCause(err).Error(), c.want) {
-				t.Errorf("got %v, want %s", dig.RootCause(err), c.want)
+			code, out, errs := launch(t, c.in) // it would serve if it did not fail
+			first, rest, _ := strings.Cut(errs, "\n")
+			if code != 1 || !strings.Contains(first, ` level=ERROR msg="`+c.want) || strings.Contains(rest, "level=ERROR") || strings.Count("\n"+errs, "\napp: ") != min(1, len(c.signs)) {
+				t.Errorf("got %d and\n%s\nwant 1 and the cause %q in the first line only", code, errs, c.want)
 			}
-			if out.String() != "" || strings.Contains(err.Error(), "127.0.0.1") {
-				t.Errorf("got the test servers running, want them not started:\n%s", out.String())
+			if out != "" || strings.Contains(errs, "127.0.0.1") {
+				t.Errorf("got the test servers running, want them not started:\n%s", out)
 			}
-			if !strings.HasSuffix(errs.String(), "app: this is not a demo, because of "+c.sign+": without it, the demo runs\n") {
-				t.Errorf("got the log %s, want that %s prevents the demo", errs.String(), c.sign)
+			_, note, _ := strings.Cut(errs, "app: to run the demo, remove ")
+			if note = strings.TrimSuffix(note, "\n"); note != c.signs {
+				t.Errorf("got the note of %q, want of %q", note, c.signs)
 			}
 		})
 	}
@@ -172,12 +173,10 @@ func TestNoDemoWithADanglingLink(t *testing.T) {
 	if err := os.Symlink(filepath.Join(path, "gone"), filepath.Join(path, "appsettings.json")); err != nil {
 		t.Skip(err)
 	}
-	var out, errs logtest.Buffer
-	if err := run(t.Context(), invocation{dir: path, environ: []string{}, out: &out, errors: &errs}); err == nil || out.String() != "" {
-		t.Errorf("got %v, printed %s, want only an error", err, out.String())
-	}
-	if err := run(t.Context(), invocation{dir: filepath.Join(path, "gone"), environ: []string{}, out: &out, errors: &errs}); err == nil || out.String() != "" {
-		t.Errorf("got %v, printed %s, want only an error", err, out.String())
+	for _, dir := range []string{path, filepath.Join(path, "gone")} {
+		if code, out, errs := launch(t, invocation{dir: dir, environ: []string{}}); code != 1 || out != "" || errs == "" {
+			t.Errorf("got %d, printed %s and %s, want only an error", code, out, errs)
+		}
 	}
 }
 
@@ -198,7 +197,9 @@ func TestOwnSettings(t *testing.T) {
 				"appsettings.Local.json": `{"maskinportenSettings": {"scope": "altinn:serviceowner/instances.read"}}`,
 			})}
 			var out, errs logtest.Buffer
-			err := runApp(t.Context(), invocation{out: &out, errors: &errs}, s, mode{addr: anyPort})
+			log := &startLog{out: &errs}
+			err := runApp(t.Context(), invocation{out: &out, errors: log}, s, mode{addr: anyPort})
+			log.release()
 			warned := strings.Contains(errs.String(), "appsettings.Local.json is there, but is read in Development only")
 			if environment == "Development" {
 				if err != nil || warned || !strings.Contains(out.String(), "a secret for MaskinportenSettings:scope, which appsettings.Local.json overrides") ||
@@ -214,272 +215,69 @@ func TestOwnSettings(t *testing.T) {
 	}
 }
 
-func TestAPIAddress(t *testing.T) {
+func TestArguments(t *testing.T) {
 	t.Parallel()
-	const wrong = "ExampleApp:ApiUrl is not the URL of an API: it begins with https:// and a host"
-	for setting, want := range map[string]string{
-		``:                                      "ExampleApp:ApiUrl is missing: set it to the API to call",
-		`, "ExampleApp": {"ApiUrl": ""}`:        "ExampleApp:ApiUrl is missing: set it to the API to call",
-		`, "ExampleApp": 1`:                     `provider: section "ExampleApp": a single value is there, not a section`,
-		`, "exampleapp": {"APIURL": 5}`:         wrong,
-		`, "ExampleApp": {"ApiUrl": "a.no/x"}`:  wrong,
-		`, "ExampleApp": {"ApiUrl": "ftp://a"}`: wrong,
-		`, "ExampleApp": {"ApiUrl": "%"}`:       wrong,
-		`, "exampleapp": {"apiurl": "https://platform.tt02.altinn.no/storage/api/v1/nothing?code=CANARY"}`:            "the API answered 404 Not Found to GET https://platform.tt02.altinn.no/storage/api/v1/nothing",
-		`, "ExampleApp": {"ApiUrl": "http://a.example/x?code=CANARY"}`:                                                "GET http://a.example/x: httpclient: a token is not sent over plain http",
-		`, "ExampleApp": {"ApiUrl": "https://u:CANARY@platform.tt02.altinn.no/storage/api/v1/instances?code=CANARY"}`: "the API answered 401 Unauthorized to GET https://platform.tt02.altinn.no/storage/api/v1/instances",
+	const after = "settings go after --, as in: app -- --MaskinportenSettings:Scope=my:scope\n"
+	for args, want := range map[string]string{
+		"-x": "app: flag provided but not defined: -x (app -h lists the flags); " + after,
+		"--MaskinportenSettings:EncodedJwk=CANARY": "app: flag provided but not defined: -MaskinportenSettings:EncodedJwk (app -h lists the flags); " + after,
+		"CANARY":                        "app: argument 1 is unexpected: flags begin with a dash, and " + after,
+		"-serve CANARY -x":              "app: argument 2 is unexpected: flags begin with a dash, and " + after,
+		"-serve A:B=CANARY":             "app: argument 2 is unexpected: flags begin with a dash, and " + after,
+		"A:B=CANARY":                    "app: argument 1 is unexpected: flags begin with a dash, and " + after,
+		"-- CANARY":                     "app: argument 2 is unexpected: flags begin with a dash, and " + after,
+		"-- --A:B CANARY --C:D":         "app: argument 4 is unexpected: flags begin with a dash, and " + after,
+		"-- --A:B=CANARY CANARY=CANARY": "app: argument 3 is unexpected: flags begin with a dash, and " + after,
 	} {
-		d := startDemo()
-		s := d.setup()
-		s.app = provider.AppConfig{Environ: s.app.Environ, Dir: dir(t, map[string]string{
-			"appsettings.json": `{"MaskinportenSettings": {"Environment": "test", "Scope": "altinn:serviceowner/instances.read"}` + setting + `}`,
-		})}
-		var out, errs logtest.Buffer
-		err := runApp(t.Context(), invocation{out: &out, errors: &errs}, s, mode{addr: anyPort})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want %s", setting, err, want)
-		}
-		if strings.Contains(fmt.Sprint(err)+out.String()+errs.String(), "CANARY") {
-			t.Errorf("%s: a secret is printed", setting)
-		}
-		d.Close()
-	}
-}
-
-// What the API says is passed on; an answer that is too large is not, in part.
-func TestAnswers(t *testing.T) {
-	t.Parallel()
-	big := strings.Repeat("x", maxBody+1)
-	for body, want := range map[string]string{big[1:]: "", big: "the answer is over 1048576 bytes"} {
-		d := startDemo()
-		d.porten.Handle("/big", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
-		client := &http.Client{Transport: d.porten.Transport()}
-		token := grant(t, d)
-		i := &instances{client: client, url: &url.URL{Scheme: "https", Host: "platform.tt02.altinn.no", Path: "/big"}}
-		i.client.Transport = bearing{d.porten.Transport(), token}
-		answer, err := i.get(t.Context())
-		if want == "" && (err != nil || len(answer.body) != maxBody) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%d bytes: got %d, %v, want %d and the error %q", len(body), len(answer.body), err, maxBody, want)
-		}
-		d.Close()
-	}
-}
-
-// grant is a token of the demo's.
-func grant(t *testing.T, d *demo) string {
-	t.Helper()
-	settings, err := httpclient.ParseSettings(d.porten.Section())
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := httpclient.NewTokenSource(settings, httpclient.WithTokenTransport(d.porten.Transport()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer source.Close()
-	token, err := source.Token(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token.AccessToken()
-}
-
-type bearing struct {
-	base  http.RoundTripper
-	token string
-}
-
-func (b bearing) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set("Authorization", "Bearer "+b.token)
-	return b.base.RoundTrip(r)
-}
-
-// serving runs the application until the test ends it, and gives its address.
-func serving(t *testing.T, start func(ctx context.Context, in invocation) error) (url string, stop func() (string, error)) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	read, write := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		err := start(ctx, invocation{args: []string{"-serve"}, dir: t.TempDir(), environ: []string{}, out: write, errors: io.Discard})
-		_ = write.Close()
-		done <- err
-	}()
-	lines := bufio.NewScanner(read)
-	for lines.Scan() {
-		if address, ok := strings.CutPrefix(lines.Text(), "serving   "); ok {
-			url, _, _ = strings.Cut(address, " ")
-			break
+		code, out, errs := launch(t, invocation{args: strings.Split(args, " "), environ: []string{}})
+		if code != 1 || out != "" || errs != want {
+			t.Errorf("%s: got %d, %q, %q\nwant %q", args, code, out, errs, want)
 		}
 	}
-	return url, func() (string, error) {
-		cancel()
-		rest, _ := io.ReadAll(read)
-		return string(rest), <-done
+	// These are settings: what is missing is another.
+	code, _, errs := launch(t, invocation{args: []string{"--", "--MaskinportenSettings:Environment=test", "--MaskinportenSettings:Scope", "a:b", "/MaskinportenSettings:Resource=c", "MaskinportenSettings:Kid=d"}, environ: []string{}})
+	if code != 1 || !strings.Contains(errs, "ClientId is missing") || strings.Contains(errs, "Environment is missing") {
+		t.Errorf("got %d, %s, want the ClientId missing", code, errs)
+	}
+	if code, out, errs := launch(t, invocation{args: []string{"-h"}}); code != 0 || out != "" || !strings.HasPrefix(errs, "Usage of app") {
+		t.Errorf("got %d, %s, %s, want the usage", code, out, errs)
 	}
 }
 
-func TestServe(t *testing.T) {
-	t.Parallel()
-	url, stop := serving(t, run)
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
-	for path, want := range map[string]string{"": "200 " + `{"instances":[{"id":"50001/demo"}]}`, "/other": "404 404 page not found"} {
-		resp, err := client.Get(url + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		if got := fmt.Sprintf("%d %s", resp.StatusCode, strings.TrimSpace(string(body))); got != want {
-			t.Errorf("GET %s: got %s, want %s", path, got, want)
-		}
-	}
-	if rest, err := stop(); err != nil || rest != "stopping\n" {
-		t.Errorf("got %q, %v, want only that it stops", rest, err)
-	}
-	if _, err := client.Get(url); err == nil {
-		t.Error("got an answer after the stop, want no answer")
-	}
-}
-
-// servingDemo serves with a demo that the test can reach.
-func servingDemo(t *testing.T) (d *demo, url string, stop func() (string, error)) {
-	t.Helper()
-	d = startDemo()
-	url, stop = serving(t, func(ctx context.Context, in invocation) error {
-		return runApp(ctx, in, d.setup(), mode{serve: true, addr: anyPort})
-	})
-	return d, url, stop
-}
-
-// A stranger is told no more than that the API failed; the API's own answer is
-// passed on.
-func TestServeWhatTheAPISays(t *testing.T) {
-	t.Parallel()
-	d, url, stop := servingDemo(t)
-	defer d.Close()
-	toAPI := func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/storage") }
-	d.porten.Faults.Add(
-		faulttest.Fault{Match: toAPI, Status: 404, Body: "none", Header: http.Header{"Content-Type": {"text/x-api"}}},
-		faulttest.Fault{Match: toAPI, Drop: true, Times: -1},
-	)
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
-	for _, want := range []string{"404 text/x-api none", "502 text/plain; charset=utf-8 Bad Gateway\n"} {
-		resp, err := client.Get(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		if got := fmt.Sprintf("%d %s %s", resp.StatusCode, resp.Header.Get("Content-Type"), body); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-	if _, err := stop(); err != nil {
-		t.Error(err)
-	}
-}
-
-// A request that hangs does not keep the application from stopping.
-func TestStopWithARequestUnderWay(t *testing.T) {
-	t.Parallel()
-	d, url, stop := servingDemo(t)
-	defer d.Close()
-	arrived := make(chan struct{})
-	d.porten.Faults.Add(faulttest.Fault{Hang: true, Match: func(r *http.Request) bool {
-		if strings.HasPrefix(r.URL.Path, "/storage") {
-			close(arrived)
-			return true
-		}
-		return false
-	}})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		if resp, err := client.Get(url); err == nil {
-			_ = resp.Body.Close()
-		}
-	}()
-	<-arrived
-	begin := time.Now()
-	if rest, err := stop(); err != nil || !strings.HasPrefix(rest, "stopping\n") {
-		t.Errorf("got %q, %v, want that it stops", rest, err)
-	}
-	<-ended
-	if took := time.Since(begin); took < drainTime || took > 2*drainTime {
-		t.Errorf("stopped after %v, want %v to %v", took, drainTime, 2*drainTime)
-	}
-}
-
-// An interrupt while the application is at its job stops it in an orderly way.
-func TestInterruptedJob(t *testing.T) {
-	t.Parallel()
-	d := startDemo()
-	defer d.Close()
-	arrived := make(chan struct{})
-	d.porten.Faults.Add(faulttest.Fault{Hang: true, Match: func(*http.Request) bool { close(arrived); return true }})
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		<-arrived
-		cancel()
-	}()
-	var out, errs logtest.Buffer
-	if err := runApp(ctx, invocation{out: &out, errors: &errs}, d.setup(), mode{addr: anyPort}); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want the context's end", err)
-	}
-}
-
-// A server that dies ends the application.
-func TestServerThatDies(t *testing.T) {
-	t.Parallel()
-	d := startDemo()
-	defer d.Close()
-	lifecycle := fxtest.NewLifecycle(t)
-	down := make(chan struct{})
-	s := newServer(serverParams{
-		Lifecycle: lifecycle, Shutdowner: shutdowner(func() { close(down) }), Address: anyPort, Logger: slog.New(slog.DiscardHandler),
-		Instances: &instances{},
-	})
-	lifecycle.RequireStart()
-	_ = s.listener.Close()
-	<-down
-	lifecycle.RequireStop()
-}
-
-type shutdowner func()
-
-func (s shutdowner) Shutdown(...fx.ShutdownOption) error {
-	s()
-	return nil
-}
-
-func TestAddresses(t *testing.T) {
-	t.Parallel()
-	d, url, stop := servingDemo(t)
-	defer d.Close()
-	inUse := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/instances")
-	for addr, want := range map[string]string{inUse: "address already in use", "foo": "-addr: listen tcp: address foo: missing port in address"} {
-		var out, errs logtest.Buffer
-		if err := runApp(t.Context(), invocation{out: &out, errors: &errs}, d.setup(), mode{serve: true, addr: addr}); err == nil || !strings.Contains(err.Error(), want) || out.String() != "" {
-			t.Errorf("got %v after %q, want %s before anything is printed", err, out.String(), want)
-		}
-	}
-	if _, err := stop(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestUnknownFlag(t *testing.T) {
+// What fails after the start is the first line too.
+func TestFailingJob(t *testing.T) {
 	t.Parallel()
 	var out, errs logtest.Buffer
-	err := run(t.Context(), invocation{args: []string{"-x"}, out: &out, errors: &errs})
-	if err == nil || err.Error() != "flag provided but not defined: -x; settings go after --, as in: app -- --MaskinportenSettings:Scope=my:scope" ||
-		!strings.HasPrefix(errs.String(), "Usage of app") {
-		t.Errorf("got %v, %s, want the usage", err, errs.String())
+	log := &startLog{out: &errs}
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	logger.Warn("early")
+	logger.Error("cause")
+	if got := errs.String(); !strings.Contains(got, "msg=cause") || strings.Contains(got, "early") {
+		t.Errorf("got %s, want the error only", got)
 	}
-	if err := run(t.Context(), invocation{args: []string{"-h"}, out: &out, errors: &errs}); !errors.Is(err, flag.ErrHelp) || out.String() != "" {
-		t.Errorf("got %v, want flag.ErrHelp", err)
+	log.release()
+	logger.Warn("late")
+	if got := errs.String(); !strings.Contains(got, "msg=early") || !strings.HasSuffix(got, "msg=late\n") {
+		t.Errorf("got %s, want everything once it is released", got)
 	}
+	errs.Reset()
+
+	d := startDemo()
+	defer d.Close()
+	d.porten.Faults.Add(faulttest.Fault{Status: 400, Body: `{"error":"invalid_scope"}`})
+	s := d.setup()
+	s.app.Environ = environWith(s.app.Environ, "MaskinportenSettings__Unknown=x") // a warning
+	log = &startLog{out: &errs}
+	err := runApp(t.Context(), invocation{out: &out, errors: log}, s, mode{addr: anyPort})
+	if err == nil || errors.As(err, new(told)) || errs.String() != "" {
+		t.Errorf("got %v and the log %s, want an error that start prints before the log", err, errs.String())
+	}
+	log.release()
+	if !strings.Contains(errs.String(), "unknown setting") {
+		t.Errorf("got the log %s, want the warning", errs.String())
+	}
+}
+
+func environWith(environ func() []string, more string) func() []string {
+	return func() []string { return append(environ(), more) }
 }

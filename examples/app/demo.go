@@ -2,8 +2,10 @@ package main
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -27,24 +29,25 @@ type demo struct {
 	porten *maskinportentest.Server
 }
 
-// whatIsConfigured names the first sign of a configuration. Without a sign it is "",
-// and the demo may run. The slightest sign prevents the demo, a misspelt one too: a
-// service that lacks some of its settings must fail, not talk to test servers.
-func whatIsConfigured(in invocation, m mode, settings []string) (string, error) {
+// whatIsConfigured names every sign of a configuration. Without a sign the demo may run.
+// The slightest sign prevents the demo, a misspelt one too: a service that lacks some of
+// its settings must fail, not talk to test servers.
+func whatIsConfigured(in invocation, m mode, settings []string) ([]string, error) {
+	var signs []string
 	if len(settings) > 0 {
-		return "the arguments", nil
+		signs = append(signs, "the arguments")
 	}
-	if m.addr != anyPort {
-		return "-addr", nil
+	if onThisMachine(m.addr) == "" {
+		signs = append(signs, "the flag -addr, which lets other machines in")
 	}
 	for _, pair := range in.environ {
 		if name, _, _ := strings.Cut(pair, "="); configures(name) {
-			return "the environment variable " + name, nil
+			signs = append(signs, "the environment variable "+name)
 		}
 	}
 	const mounted = "/altinn-appsettings-secret"
 	if _, err := os.Lstat(mounted); err == nil {
-		return mounted, nil
+		signs = append(signs, "the directory "+mounted)
 	}
 	dir := in.dir
 	if dir == "" {
@@ -52,15 +55,39 @@ func whatIsConfigured(in invocation, m mode, settings []string) (string, error) 
 	}
 	files, err := os.ReadDir(dir)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	for _, file := range files {
 		name := strings.ToLower(file.Name())
 		if strings.HasPrefix(name, "appsettings") || strings.HasPrefix(name, "maskinporten") {
-			return file.Name(), nil
+			signs = append(signs, "the file "+file.Name())
 		}
 	}
-	return "", nil
+	return signs, nil
+}
+
+// isStray reports whether an application failed because nothing at all was set of what it
+// reads: the signs of a configuration led to no setting.
+func isStray(err error, origins *provider.Origins) bool {
+	for path := range origins.All() {
+		if isRead(path) {
+			return false
+		}
+	}
+	return errors.Is(err, provider.ErrNoSection)
+}
+
+// onThisMachine is the address to serve on if only this machine can reach it, and "" if
+// others can. Without a host it is this machine's: the demo is for nobody else.
+func onThisMachine(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	switch ip := net.ParseIP(host); {
+	case err != nil || host == "localhost" || ip.IsLoopback():
+		return addr
+	case host == "":
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return ""
 }
 
 // configures reports whether a variable of this name may be meant for a service.

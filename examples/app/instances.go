@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/knadh/koanf/v2"
@@ -26,29 +25,32 @@ type instances struct {
 type instancesParams struct {
 	fx.In
 
-	Client *http.Client `name:"altinn"`
-	Koanf  *koanf.Koanf
+	Client  *http.Client `name:"altinn"`
+	Koanf   *koanf.Koanf
+	Origins *provider.Origins
 }
 
 func newInstances(p instancesParams) (*instances, error) {
-	section, err := provider.Section(p.Koanf, "ExampleApp")
-	if err != nil && !errors.Is(err, provider.ErrNoSection) {
+	var mine struct {
+		APIURL string `koanf:"ApiUrl"`
+	}
+	if err := provider.Unmarshal(p.Koanf, "ExampleApp", &mine); err != nil && !errors.Is(err, provider.ErrNoSection) {
 		return nil, err
 	}
-	var setting any
-	for key, value := range section {
-		if strings.EqualFold(key, "ApiUrl") {
-			setting = value
-		}
+	name := "ExampleApp:ApiUrl"
+	if source := p.Origins.Of(name).Source; source != "" {
+		name += " (" + source + ")"
 	}
-	text, isText := setting.(string)
-	u, err := url.Parse(text)
-	switch {
-	case setting == nil || text == "" && isText:
-		return nil, errors.New("ExampleApp:ApiUrl is missing: set it to the API to call, " +
+	if mine.APIURL == "" {
+		return nil, errors.New(name + " is missing: set it to the API to call, " +
 			"such as https://platform.tt02.altinn.no/storage/api/v1/instances?appId=org/app")
-	case !isText || err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return nil, errors.New("ExampleApp:ApiUrl is not the URL of an API: it begins with https:// and a host")
+	}
+	if what := provider.Misplaced(mine.APIURL, maxURL); what != "" {
+		return nil, errors.New(name + " " + what)
+	}
+	u, err := url.Parse(mine.APIURL)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, errors.New(name + " is not the URL of an API: it begins with https:// and a host")
 	}
 	return &instances{client: p.Client, url: u}, nil
 }
@@ -61,6 +63,7 @@ func (i *instances) String() string {
 const (
 	callTimeout = 30 * time.Second
 	maxBody     = 1 << 20
+	maxURL      = 2000
 )
 
 type apiAnswer struct {

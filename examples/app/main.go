@@ -21,39 +21,51 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
-	"go.uber.org/dig"
 	"go.uber.org/fx"
-	"go.uber.org/fx/fxevent"
 
 	"github.com/portnokkel/portnokkel/fxmodule"
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/provider"
 )
 
-func main() { os.Exit(start()) }
-
-func start() int {
+func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	err := run(ctx, invocation{args: os.Args[1:], environ: os.Environ(), out: os.Stdout, errors: os.Stderr})
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		// fx tells how it came to call a constructor; dig knows what that said.
-		fmt.Fprintln(os.Stderr, "app:", dig.RootCause(err))
-		return 1
-	}
-	return 0
+	code := start(ctx, invocation{args: os.Args[1:], environ: os.Environ(), out: os.Stdout, errors: &startLog{out: os.Stderr}})
+	stop()
+	os.Exit(code)
 }
+
+// start runs the program and gives its exit code. Why it fails is the first line on
+// in.errors.
+func start(ctx context.Context, in invocation) int {
+	defer in.errors.release()
+	err := run(ctx, in)
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+		return 0
+	case !errors.As(err, new(told)):
+		fmt.Fprintln(in.errors.out, "app:", err)
+	}
+	return 1
+}
+
+// told is an error that the log has told.
+type told struct{ error }
+
+func (t told) Unwrap() error { return t.error }
 
 // invocation is what the operating system gives a program.
 type invocation struct {
-	args        []string
-	environ     []string
-	dir         string // of the settings files; "" is the working directory
-	out, errors io.Writer
+	args    []string
+	environ []string
+	dir     string // of the settings files; "" is the working directory
+	out     io.Writer
+	errors  *startLog
 }
 
 // setup is where settings come from and how the servers are reached. In
@@ -78,31 +90,52 @@ func run(ctx context.Context, in invocation) error {
 	flags := flag.NewFlagSet("app", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.BoolVar(&m.serve, "serve", false, "serve GET /instances until interrupted")
-	flags.StringVar(&m.addr, "addr", anyPort, "the address to serve on; port 0 is any free one")
+	flags.StringVar(&m.addr, "addr", anyPort, "the `address` to serve on; port 0 is any free one; the demo serves on this machine only")
 	flags.BoolVar(&m.explain, "explain", false, "tell where each setting came from")
 	if err := flags.Parse(in.args); err != nil {
-		flags.SetOutput(in.errors)
-		flags.Usage()
 		if errors.Is(err, flag.ErrHelp) {
+			flags.SetOutput(in.errors)
+			flags.Usage()
 			return err
 		}
-		return fmt.Errorf("%w; settings go after --, as in: app -- --MaskinportenSettings:Scope=my:scope", err)
+		return fmt.Errorf("%w (app -h lists the flags); %s", err, afterDashes)
 	}
-	s := setup{app: provider.AppConfig{Dir: in.dir, Environ: func() []string { return in.environ }, Args: flags.Args}}
-
-	configured, err := whatIsConfigured(in, m, flags.Args())
+	if err := checkSettings(in.args, flags.Args()); err != nil {
+		return err
+	}
+	signs, err := whatIsConfigured(in, m, flags.Args())
 	if err != nil {
 		return err
 	}
-	if configured == "" {
+	if len(signs) == 0 {
 		d := startDemo()
 		defer d.Close()
 		fmt.Fprintln(in.out, demoNotice)
+		m.addr = onThisMachine(m.addr)
 		return runApp(ctx, in, d.setup(), m)
 	}
-	if err := runApp(ctx, in, s, m); err != nil {
-		fmt.Fprintf(in.errors, "app: this is not a demo, because of %s: without it, the demo runs\n", configured)
-		return err
+	s := setup{app: provider.AppConfig{Dir: in.dir, Environ: func() []string { return in.environ }, Args: flags.Args, Origins: &provider.Origins{}}}
+	err = runApp(ctx, in, s, m)
+	if len(flags.Args()) == 0 && isStray(err, s.app.Origins) {
+		fmt.Fprintf(in.errors, "app: to run the demo, remove %s\n", strings.Join(signs, ", "))
+	}
+	return err
+}
+
+const afterDashes = "settings go after --, as in: app -- --MaskinportenSettings:Scope=my:scope"
+
+// checkSettings returns an error about an argument that is not a setting. What it holds
+// may be a secret.
+func checkSettings(all, settings []string) error {
+	first := len(all) - len(settings)
+	for i := 0; i < len(settings); i++ {
+		key, _, hasValue := strings.Cut(settings[i], "=")
+		if first == 0 || all[first-1] != "--" || !strings.Contains(key, ":") || !hasValue && i+1 == len(settings) {
+			return fmt.Errorf("argument %d is unexpected: flags begin with a dash, and %s", first+i+1, afterDashes)
+		}
+		if !hasValue {
+			i++ // its value
+		}
 	}
 	return nil
 }
@@ -119,7 +152,7 @@ func runApp(ctx context.Context, in invocation, s setup, m mode) (err error) {
 	options := []fx.Option{
 		fx.Supply(slog.New(slog.NewTextHandler(in.errors, nil))),
 		fx.Supply(fx.Annotate(in.out, fx.As(new(io.Writer)))),
-		fx.WithLogger(quietly),
+		fxmodule.Quiet(), // tells why a start failed, once
 		fxmodule.Config(fxmodule.AppConfig(s.app), fxmodule.KeyVault(s.vault)),
 		fxmodule.Module("altinn", fxmodule.ClientOptions(s.client...)),
 		fx.Provide(newInstances, newServer),
@@ -138,7 +171,7 @@ func runApp(ctx context.Context, in invocation, s setup, m mode) (err error) {
 	starting, cancel := context.WithTimeout(whole, startTimeout)
 	defer cancel()
 	if err := app.Start(starting); err != nil {
-		return err
+		return told{err}
 	}
 	defer func() {
 		stopping, cancel := context.WithTimeout(whole, stopTimeout)
@@ -148,21 +181,15 @@ func runApp(ctx context.Context, in invocation, s setup, m mode) (err error) {
 	if err := steps.tell(ctx); err != nil || !m.serve {
 		return err
 	}
+	in.errors.release()
 	line(in.out, "serving", "http://%s/instances until interrupted", server.listener.Addr())
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(in.out, "stopping")
-		return nil
-	case <-app.Wait():
-		return errors.New("the server has ended")
+	case signal := <-app.Wait():
+		if signal.ExitCode != 0 {
+			return errors.New("the server has ended")
+		}
 	}
-}
-
-// quietly keeps fx's own events at debug level, where they do not drown the
-// application's. Its errors come back from fx.New and Start as well.
-func quietly(logger *slog.Logger) fxevent.Logger {
-	events := &fxevent.SlogLogger{Logger: logger}
-	events.UseLogLevel(slog.LevelDebug)
-	events.UseErrorLevel(slog.LevelDebug)
-	return events
+	fmt.Fprintln(in.out, "stopping")
+	return nil
 }

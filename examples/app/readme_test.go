@@ -59,7 +59,7 @@ func TestREADME(t *testing.T) {
 	if err := os.WriteFile(overlay, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	binaries := t.TempDir() + string(filepath.Separator)
+	binaries, quickStart := t.TempDir()+string(filepath.Separator), t.TempDir()
 	command := func(dir, name string, args ...string) {
 		cmd := exec.CommandContext(t.Context(), name, args...)
 		cmd.Dir = dir
@@ -67,10 +67,42 @@ func TestREADME(t *testing.T) {
 			t.Errorf("%s %s: %v\n%s", name, args[0], err, out)
 		}
 	}
-	command(here, "go", append([]string{"build", "-o", t.TempDir(), "-overlay", overlay}, programs...)...)
+	command(here, "go", append([]string{"build", "-o", quickStart, "-overlay", overlay}, programs...)...)
 	command(here, "go", append([]string{"test", "-vet=off", "-c", "-o", binaries, "-overlay", overlay}, tests...)...)
 	for _, pkg := range tests {
 		// Somewhere without settings files, as a test of a user's own would be.
 		command(t.TempDir(), binaries+filepath.Base(pkg)+".test", "-test.v")
+	}
+	tellsWhyItFails(t, filepath.Join(quickStart, "readme1"), jsonBlock.FindStringSubmatch(string(readme))[1])
+}
+
+var jsonBlock = regexp.MustCompile("(?s)```json\n(.*?)```")
+
+// tellsWhyItFails runs the README's first program with settings that lack something or
+// are wrong. Why it fails stands in the first five lines, and nowhere else.
+func tellsWhyItFails(t *testing.T, program, settings string) {
+	t.Helper()
+	for name, c := range map[string]struct{ settings, want string }{
+		"as they stand there": {settings, ` ERROR httpclient: `},
+		"not JSON":            {strings.Replace(settings, "{", "", 1), ` ERROR provider: appsettings.json`},
+		"another section":     {strings.Replace(settings, "MaskinportenSettings", "Maskinporten", 1), ` ERROR provider: `},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "appsettings.json"), []byte(c.settings), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), program)
+		cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir}
+		out, err := cmd.CombinedOutput()
+		lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+		var causes []string
+		for _, line := range lines[:min(5, len(lines))] {
+			if strings.Contains(line, c.want) {
+				causes = append(causes, line)
+			}
+		}
+		if err == nil || len(causes) != 1 || strings.Count(string(out), "appsettings.json") != strings.Count(causes[0], "appsettings.json") || strings.Contains(string(out), "[Fx]") {
+			t.Errorf("%s: got %v and\n%s\nwant one line with%s among the first five, and nothing else about it", name, err, out, c.want)
+		}
 	}
 }

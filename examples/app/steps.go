@@ -90,16 +90,25 @@ func line(out io.Writer, step, format string, args ...any) {
 // made of them, because it is needed most when that fails.
 func tellOrigins(p originsParams) {
 	for path, source := range p.Origins.All() {
-		section, _, _ := strings.Cut(path, ":")
-		switch strings.ToLower(section) {
-		case "maskinportensettings", "kvsetting", "kvsettings", "exampleapp":
-			empty := ""
-			if p.Koanf.String(path) == "" {
-				empty = " and empty"
-			}
-			line(p.Out, "explain", "%s is from %s%s", path, source, empty)
+		if !isRead(path) {
+			continue
 		}
+		empty := ""
+		if p.Koanf.String(path) == "" {
+			empty = " and empty"
+		}
+		line(p.Out, "explain", "%s is from %s%s", path, source, empty)
 	}
+}
+
+// isRead reports whether a setting is in a section that is read here.
+func isRead(path string) bool {
+	section, _, _ := strings.Cut(path, ":")
+	switch strings.ToLower(section) {
+	case "maskinportensettings", "kvsetting", "kvsettings", "exampleapp":
+		return true
+	}
+	return false
 }
 
 type originsParams struct {

@@ -118,22 +118,25 @@ func whole(run string) string {
 	return run
 }
 
-// isDER recognises an ASN.1 SEQUENCE whose stated length is about that of the data.
+// isDER recognises an ASN.1 SEQUENCE whose stated length is about that of the data, and
+// which begins as keys and certificates do. Names in capitals may look like one in part:
+// "MIL" and "MIC" are base64 of a SEQUENCE.
 func isDER(data []byte) bool {
 	if len(data) < 16 || data[0] != 0x30 {
 		return false
 	}
+	length := 0 // how many bytes after the second state the length
 	switch {
-	case data[1] < 0x80:
-		return int(data[1]) == len(data)-2
-	case data[1] == 0x81:
-		return int(data[2]) == len(data)-3
-	case data[1] == 0x82:
-		return data[2] > 0 // 256 bytes or more
-	case data[1] == 0x80:
-		return true // PKCS#12 in BER, of a length that it does not tell
+	case data[1] < 0x80 && int(data[1]) != len(data)-2, data[1] > 0x83:
+		return false
+	case data[1] == 0x81 && int(data[2]) != len(data)-3, data[1] == 0x82 && data[2] == 0: // under 256 bytes
+		return false
+	case data[1] > 0x80: // 0x80 is PKCS#12 in BER, of a length that it does not tell
+		length = int(data[1] - 0x80)
 	}
-	return data[1] == 0x83
+	const integer, sequence = 0x02, 0x30
+	first := data[2+length]
+	return first == integer || first == sequence
 }
 
 // Quotable reports whether a value may stand in an error: a short word of letters, a

@@ -55,6 +55,7 @@ func TestOrdinaryValues(t *testing.T) {
 		"skatteetaten:formueinntekt/skattemelding,skatteetaten:inntekt/2024", "/var/run/secrets/enterprise.p12", `C:\keys\enterprise.p12`, "my-key-2026", "{3c1a2f7e-9f0e-4a55-8d4c-0b1c2d3e4f50}", "MAskinportenClientForSomething",
 		"f1b0c2d3-e4f5-4a6b-8c7d-9e0f1a2b3c4d.1", "0123456789abcdef0123456789abcdef01234567", "contoso.onmicrosoft.com", "urn:altinn:resource:some_api_name_that_is_long",
 		"https://api.example/a/b?c=d", "true", "5", "abcdefghijklmnopqrstuvwxyzabcdefghijkl",
+		"MILJODIREKTORATET_saksvarsel_klient", "MICROSOFT_PROVIDER_AUTHENTICATION_SECRET", "MIGRATION_SERVICE_FOR_SAKSVARSEL",
 	} {
 		if got := paste.Problem(value, 300); got != "" {
 			t.Errorf("%q: got %q, want no problem", value, got)

@@ -10,12 +10,16 @@
 //	options := srv.ClientOptions()
 //	client, err := azsecrets.NewClient(srv.VaultURL(), cred, &options)
 //
-// The vault answers the documented calls that read secrets:
+// The vault answers the documented calls that read secrets and keys, and that sign:
 //
-//	GET /secrets                 the secrets, in pages of 25
-//	GET /secrets/NAME            the latest version
-//	GET /secrets/NAME/VERSION    one version
-//	GET /secrets/NAME/versions   all versions, in pages of 25
+//	GET  /secrets                  the secrets, in pages of 25
+//	GET  /secrets/NAME             the latest version
+//	GET  /secrets/NAME/VERSION     one version
+//	GET  /secrets/NAME/versions    all versions, in pages of 25
+//	GET  /keys...                  the same of keys, without private members
+//	POST /keys/NAME/VERSION/sign   a signature by RS256, RS384, RS512, PS256, PS384, PS512
+//
+// [Server.SetSecret] and [Server.CreateKey] store them.
 //
 // A request without a token gets the 401 challenge that Microsoft's clients wait
 // for. The vault accepts a token only if this server issued it, for the vault's
@@ -27,11 +31,13 @@
 //
 // What goes wrong in production can be played:
 //
-//   - [WithoutList], [WithoutGet], [WithRoleDelay]: a role is missing, or is new.
+//   - [WithoutList], [WithoutGet], [WithoutKeys], [WithoutSign], [WithRoleDelay]: a
+//     role is missing, or is new.
 //   - [WithFirewall]: the client is outside the vault's network.
 //   - [WithAPIVersions]: the vault is older than the client.
 //   - [WithPaging]: pages are linked in the less usual ways.
 //   - [Server.RequireClaims]: continuous access evaluation ends a token early.
+//   - [Server.DisableKey], [Server.DeleteKey]: a key cannot be used any more.
 //   - [Server.ExpireClientSecret]: the client's secret has expired.
 //   - [Server.Faults]: chosen requests are slow, fail or get no answer.
 //

@@ -16,11 +16,13 @@ const pageSize = 25
 type item struct {
 	key     string
 	id      string
-	version version
+	version interface {
+		properties(id string) map[string]any
+	}
 }
 
-// list answers a page of the secrets, or of one secret's versions. A secret that
-// does not exist has no versions: that is not an error, as in Azure.
+// list answers a page of the secrets or keys, or of the versions of one. A secret or
+// key that does not exist has no versions: that is not an error, as in Azure.
 func (s *Server) list(w http.ResponseWriter, r *http.Request, c call) {
 	query := r.URL.Query()
 	limit := pageSize
@@ -33,7 +35,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, c call) {
 		}
 		limit = n
 	}
-	at := position{name: c.name, empty: s.cfg.paging.EmptyPages}
+	at := position{keys: c.keys, name: c.name, empty: s.cfg.paging.EmptyPages}
 	if text := query.Get("$skiptoken"); text != "" {
 		if !at.parse(text) {
 			s.refuseVault(w, http.StatusBadRequest, "BadParameter", "$skiptoken is not one of this vault's", "")
@@ -64,7 +66,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, c call) {
 
 // page returns up to limit items after a position, and whether there are more.
 func (s *Server) page(at position, limit int) (page []item, more bool) {
-	for _, it := range s.items(at.name) {
+	for _, it := range s.items(at) {
 		if it.key > at.after {
 			page = append(page, it)
 		}
@@ -76,11 +78,18 @@ func (s *Server) page(at position, limit int) (page []item, more bool) {
 	return page, false
 }
 
-// items are the latest versions of all secrets, or all versions of the named one.
-func (s *Server) items(name string) []item {
+// items are all that a listing goes through.
+func (s *Server) items(at position) []item {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var items []item
+	if at.keys {
+		return s.keyItems(at.name)
+	}
+	return s.secretItems(at.name)
+}
+
+// secretItems are the latest versions of all secrets, or all versions of the named one.
+func (s *Server) secretItems(name string) (items []item) {
 	if name == "" {
 		for key, found := range s.secrets {
 			items = append(items, item{key: key, id: s.secretID(found.name), version: found.latest()})
@@ -88,6 +97,20 @@ func (s *Server) items(name string) []item {
 	} else if found := s.secrets[strings.ToLower(name)]; found != nil {
 		for _, v := range found.versions {
 			items = append(items, item{key: v.id, id: s.secretID(found.name) + "/" + v.id, version: v})
+		}
+	}
+	return items
+}
+
+// keyItems are the latest versions of all keys, or all versions of the named one.
+func (s *Server) keyItems(name string) (items []item) {
+	if name == "" {
+		for key, found := range s.keys {
+			items = append(items, item{key: key, id: s.keyID(found.name), version: *found.find("")})
+		}
+	} else if found := s.keys[strings.ToLower(name)]; found != nil {
+		for _, v := range found.versions {
+			items = append(items, item{key: v.id, id: s.keyID(found.name) + "/" + v.id, version: v})
 		}
 	}
 	return items
@@ -113,7 +136,8 @@ func (s *Server) nextLink(r *http.Request, at position, maxResults string) strin
 
 // position is where a listing goes on. Clients see it as an opaque $skiptoken.
 type position struct {
-	name  string // whose versions are listed, "" if the secrets are
+	keys  bool   // keys are listed, not secrets
+	name  string // whose versions are listed, "" if the secrets or keys are
 	after string // the last key that was sent
 	empty int    // how many empty pages come first
 }
@@ -121,15 +145,23 @@ type position struct {
 const skipPrefix = "vaulttest"
 
 func (p position) String() string {
-	text := strings.Join([]string{skipPrefix, strings.ToLower(p.name), strconv.Itoa(p.empty), p.after}, ":")
+	text := strings.Join([]string{skipPrefix, p.of(), strconv.Itoa(p.empty), p.after}, ":")
 	return base64.RawURLEncoding.EncodeToString([]byte(text))
+}
+
+// of is what is listed.
+func (p position) of() string {
+	if p.keys {
+		return "keys/" + strings.ToLower(p.name)
+	}
+	return "secrets/" + strings.ToLower(p.name)
 }
 
 // parse reports whether a token was made by this vault for the same listing.
 func (p *position) parse(token string) bool {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	parts := strings.Split(string(raw), ":")
-	if err != nil || len(parts) != 4 || parts[0] != skipPrefix || parts[1] != strings.ToLower(p.name) {
+	if err != nil || len(parts) != 4 || parts[0] != skipPrefix || parts[1] != p.of() {
 		return false
 	}
 	p.empty, err = strconv.Atoi(parts[2])

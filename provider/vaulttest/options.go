@@ -19,6 +19,7 @@ type config struct {
 	tokenLife                time.Duration
 	roleDelay                time.Duration
 	noList, noGet            bool
+	noKeys, noSign           bool
 	firewall                 bool
 	apiVersions              []string // empty: every well-formed one
 	paging                   Paging
@@ -42,8 +43,8 @@ func WithSecrets(secrets map[string]string) Option {
 // WithLatency makes each answer of the vault and of Entra take at least d.
 func WithLatency(d time.Duration) Option { return func(c *config) { c.latency = d } }
 
-// WithClock sets the clock by which tokens expire, secrets are stamped and
-// [WithRoleDelay] counts. The server calls it concurrently. Without it the clock
+// WithClock sets the clock by which tokens and keys expire, secrets and keys are
+// stamped and [WithRoleDelay] counts. The server calls it concurrently. Without it the clock
 // is [time.Now].
 func WithClock(now func() time.Time) Option { return func(c *config) { c.clock = now } }
 
@@ -66,6 +67,14 @@ func WithoutList() Option { return func(c *config) { c.noList = true } }
 // WithoutGet takes the permission to read secrets from the client: the vault
 // answers 403 ForbiddenByRbac.
 func WithoutGet() Option { return func(c *config) { c.noGet = true } }
+
+// WithoutKeys takes the permission to read keys and to sign with them from the client,
+// as one has it who may only read secrets: the vault answers 403 ForbiddenByRbac.
+func WithoutKeys() Option { return func(c *config) { c.noKeys = true } }
+
+// WithoutSign takes the permission to sign with keys from the client. It may still read
+// them, as the role Key Vault Reader lets it. The vault answers 403 ForbiddenByRbac.
+func WithoutSign() Option { return func(c *config) { c.noSign = true } }
 
 // WithRoleDelay makes the client's role take effect d after the server started.
 // Until then the vault answers 403 ForbiddenByRbac. In Azure a new role can take
@@ -91,7 +100,7 @@ type Paging struct {
 	Port bool
 	// APIVersion replaces the client's api-version in nextLink, unless it is "".
 	APIVersion string
-	// EmptyPages is how many pages without secrets come before each page with some.
+	// EmptyPages is how many empty pages come before each page with entries.
 	EmptyPages int
 }
 

@@ -70,16 +70,16 @@ func vaultError(code, message, inner string) map[string]any {
 }
 
 // refuseRole answers as Key Vault does when no role allows an action.
-func (s *Server) refuseRole(w http.ResponseWriter, c call, action string) {
+func (s *Server) refuseRole(w http.ResponseWriter, c call) {
 	resource := vaultPath
 	if c.name != "" {
-		resource += "/secrets/" + strings.ToLower(c.name)
+		resource += "/" + c.noun() + "s/" + strings.ToLower(c.name)
 	}
 	s.refuseVault(w, http.StatusForbidden, "Forbidden", strings.Join([]string{
 		"Caller is not authorized to perform action on resource.",
 		"If role assignments, deny assignments or role definitions were changed recently, please observe propagation time.",
 		"Caller: " + caller,
-		"Action: 'Microsoft.KeyVault/vaults/secrets/" + action + "/action'",
+		"Action: 'Microsoft.KeyVault/vaults/" + c.action() + "'",
 		"Resource: '" + resource + "'",
 		"Assignment: (not found)",
 		"DenyAssignmentId: null",
@@ -87,6 +87,19 @@ func (s *Server) refuseRole(w http.ResponseWriter, c call, action string) {
 		"Vault: " + vaultPlace,
 		"",
 	}, "\r\n"), "ForbiddenByRbac")
+}
+
+// action is the data action that a call takes, as roles name it.
+func (c call) action() string {
+	switch {
+	case c.sign:
+		return "keys/sign/action"
+	case c.keys:
+		return "keys/read"
+	case c.list:
+		return "secrets/readMetadata/action"
+	}
+	return "secrets/getSecret/action"
 }
 
 // refuseEntra answers with an error in Entra's shape.

@@ -131,23 +131,11 @@ func (s *Server) find(name, id string) (version, bool) {
 
 // properties is what listing and getting have in common.
 func (v version) properties(id string) map[string]any {
-	attributes := map[string]any{
-		"enabled":         !v.Disabled,
-		"created":         v.Created.Unix(),
-		"updated":         v.Updated.Unix(),
-		"recoveryLevel":   "Recoverable+Purgeable",
-		"recoverableDays": 90,
+	out := map[string]any{
+		"id":         id,
+		"attributes": attributes(v.Disabled, v.Created, v.Updated, v.NotBefore, v.Expires),
+		"tags":       tagsOf(v.Tags),
 	}
-	for name, at := range map[string]time.Time{"nbf": v.NotBefore, "exp": v.Expires} {
-		if !at.IsZero() {
-			attributes[name] = at.Unix()
-		}
-	}
-	tags := v.Tags
-	if tags == nil {
-		tags = map[string]string{}
-	}
-	out := map[string]any{"id": id, "attributes": attributes, "tags": tags}
 	if v.ContentType != "" {
 		out["contentType"] = v.ContentType
 	}

@@ -35,6 +35,7 @@ type Server struct {
 
 	mu            sync.Mutex
 	secrets       map[string]*secret // by lower-case name
+	keys          map[string]*key    // likewise
 	misuse        string             // why the vault answers 400 to everything, if it does
 	tokens        map[string]token
 	claims        map[string]any // what a token's claims must hold

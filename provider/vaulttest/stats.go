@@ -17,6 +17,10 @@ type Stats struct {
 	Lists, VersionLists, Gets int
 	// GetsByName splits Gets by the secret's name as it was requested.
 	GetsByName map[string]int
+	// KeyLists, KeyVersionLists, KeyGets and Signs are the vault's requests about keys
+	// with a token: one for each page of keys, each page of a key's versions, each key
+	// and each signature.
+	KeyLists, KeyVersionLists, KeyGets, Signs int
 	// Discoveries, Metadata and Tokens are the requests to Entra: for instance
 	// discovery, for OpenID metadata and for tokens.
 	Discoveries, Metadata, Tokens int
@@ -69,6 +73,8 @@ func (s *Server) arrived(r *http.Request) func() {
 	switch c := parseCall(r.URL.Path); {
 	case r.Header.Get("Authorization") == "":
 		s.stats.Challenges++
+	case c.keys:
+		s.stats.countKeys(c)
 	case c.list && c.name == "":
 		s.stats.Lists++
 	case c.list:
@@ -87,6 +93,20 @@ func (s *Server) arrived(r *http.Request) func() {
 		defer s.mu.Unlock()
 		s.concurrent--
 	})
+}
+
+// countKeys counts a request about keys.
+func (s *Stats) countKeys(c call) {
+	switch {
+	case c.list && c.name == "":
+		s.KeyLists++
+	case c.list:
+		s.KeyVersionLists++
+	case c.sign:
+		s.Signs++
+	default:
+		s.KeyGets++
+	}
 }
 
 // firstByte ends a request's count before its answer leaves: a client that has read

@@ -21,30 +21,46 @@ const (
 var apiVersion = regexp.MustCompile(`^([0-9]+\.[0-9]+|20[0-9]{2}-[0-9]{2}-[0-9]{2})(-preview(\.[0-9]+)?)?$`)
 
 func isVaultPath(path string) bool {
-	return path == "/secrets" || strings.HasPrefix(path, "/secrets/")
+	collection, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return collection == "secrets" || collection == "keys"
 }
 
 // call is what the path of a request to the vault asks for.
 type call struct {
-	name    string // "" to list the secrets
+	keys    bool   // of the keys, not the secrets
+	name    string // "" to list them
 	version string // "" for the latest
 	list    bool
+	sign    bool
 	known   bool // false: there is no such route
 }
 
 func parseCall(path string) call {
 	parts := strings.Split(strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"), "/")
-	switch {
-	case len(parts) == 1:
-		return call{list: true, known: true}
-	case len(parts) == 2:
-		return call{name: parts[1], known: true}
-	case len(parts) == 3 && parts[2] == "versions":
-		return call{name: parts[1], list: true, known: true}
-	case len(parts) == 3:
-		return call{name: parts[1], version: parts[2], known: true}
+	c := call{keys: parts[0] == "keys", known: true}
+	if len(parts) > 1 {
+		c.name = parts[1]
 	}
-	return call{name: parts[1]}
+	switch {
+	case len(parts) == 1, len(parts) == 3 && parts[2] == "versions":
+		c.list = true
+	case len(parts) == 2:
+	case len(parts) == 3:
+		c.version = parts[2]
+	case len(parts) == 4 && c.keys && parts[3] == "sign":
+		c.version, c.sign = parts[2], true
+	default:
+		c.known = false
+	}
+	return c
+}
+
+// method is the only one that a call is served by.
+func (c call) method() string {
+	if c.sign {
+		return http.MethodPost
+	}
+	return http.MethodGet
 }
 
 // serveVault checks in Key Vault's order: the token, the request, the network, the
@@ -60,7 +76,7 @@ func (s *Server) serveVault(w http.ResponseWriter, r *http.Request) {
 	switch version := r.URL.Query().Get("api-version"); {
 	case misuse != "":
 		s.refuseVault(w, http.StatusBadRequest, "BadParameter", "vaulttest: "+misuse, "")
-	case r.Method != http.MethodGet:
+	case r.Method != c.method():
 		s.refuseVault(w, http.StatusMethodNotAllowed, "MethodNotAllowed", r.Method+" is not served here", "")
 	case version == "":
 		s.refuseVault(w, http.StatusBadRequest, "BadParameter", "api-version must be specified", "")
@@ -70,20 +86,43 @@ func (s *Server) serveVault(w http.ResponseWriter, r *http.Request) {
 	case !c.known:
 		s.refuseVault(w, http.StatusNotFound, "NotFound", "no such route", "")
 	case c.name != "" && !secretName.MatchString(c.name):
-		s.refuseVault(w, http.StatusBadRequest, "BadParameter", "the secret's name is malformed", "")
+		s.refuseVault(w, http.StatusBadRequest, "BadParameter", "the "+c.noun()+"'s name is malformed", "")
 	case s.cfg.firewall:
 		s.refuseVault(w, http.StatusForbidden, "Forbidden", fmt.Sprintf(
 			"Client address is not authorized and caller is not a trusted service.\r\nClient address: %s\r\nCaller: %s\r\nVault: %s\r\n",
 			clientAddress, caller, vaultPlace), "ForbiddenByFirewall")
-	case c.list && (s.cfg.noList || s.now().Before(s.roleAt)):
-		s.refuseRole(w, c, "readMetadata")
-	case !c.list && (s.cfg.noGet || s.now().Before(s.roleAt)):
-		s.refuseRole(w, c, "getSecret")
+	case !s.mayCall(c):
+		s.refuseRole(w, c)
 	case c.list:
 		s.list(w, r, c)
+	case c.sign:
+		s.sign(w, r, c)
+	case c.keys:
+		s.getKey(w, c)
 	default:
 		s.get(w, c)
 	}
+}
+
+// noun is what a call is about.
+func (c call) noun() string {
+	if c.keys {
+		return "key"
+	}
+	return "secret"
+}
+
+// mayCall reports whether the client has the role that a call takes.
+func (s *Server) mayCall(c call) bool {
+	switch {
+	case s.now().Before(s.roleAt):
+		return false
+	case c.keys:
+		return !s.cfg.noKeys && (!c.sign || !s.cfg.noSign)
+	case c.list:
+		return !s.cfg.noList
+	}
+	return !s.cfg.noGet
 }
 
 func (s *Server) servesVersion(version string) bool {

@@ -18,7 +18,9 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/lestrrat-go/jwx/v2/cert"
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -46,6 +48,9 @@ type PrivateKey struct {
 	Key       *rsa.PrivateKey
 	KeyID     string // "kid"; may be empty
 	Algorithm string // RS256, RS384 or RS512
+	// Expires is the member "exp", in which Digdir tells when the registration ends. It
+	// is zero without one.
+	Expires time.Time
 }
 
 // The reasons for refusing a JWK. Their texts complete the sentence "the key …".
@@ -78,6 +83,8 @@ func ParsePrivateKey(data []byte) (PrivateKey, error) {
 		Alg string `json:"alg"`
 		P   string `json:"p"`
 		Q   string `json:"q"`
+
+		Exp json.RawMessage `json:"exp"` // an odd one is no reason to refuse the key
 	}
 	if err := json.Unmarshal(members, &head); err != nil {
 		return PrivateKey{}, ErrMember
@@ -111,7 +118,11 @@ func ParsePrivateKey(data []byte) (PrivateKey, error) {
 	if err := Check(&key); err != nil {
 		return PrivateKey{}, err
 	}
-	return PrivateKey{Key: &key, KeyID: head.Kid, Algorithm: alg}, nil
+	result := PrivateKey{Key: &key, KeyID: head.Kid, Algorithm: alg}
+	if seconds, err := strconv.ParseInt(string(head.Exp), 10, 64); err == nil && seconds > 0 {
+		result.Expires = time.Unix(seconds, 0).UTC()
+	}
+	return result, nil
 }
 
 // CheckPublic refuses an RSA key of a size or exponent that is not accepted. It

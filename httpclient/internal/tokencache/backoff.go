@@ -8,11 +8,12 @@ import (
 // backoff remembers that fetching one key failed, so that callers do not each ask
 // again.
 type backoff struct {
-	err   error // nil: the last fetch succeeded
-	count int
-	since Instant
-	until Instant  // no fetch before this moment
-	end   *Instant // of the value that was in use at the failure; nil without one
+	err      error    // nil: the last fetch succeeded
+	count    int      // how often the pause has grown
+	failures int      // fetches that failed in a row
+	since    Instant  // when the first of them failed
+	until    Instant  // no fetch before this moment
+	end      *Instant // of the value that was in use at the failure; nil without one
 }
 
 // valueEnded reports whether the value that was in use at the failure has ended.
@@ -32,9 +33,10 @@ func (b *backoff) record(err error, retryAfter time.Duration, now Instant, end *
 		pause = min(pause, max(left/2, shortestPause), left)
 	}
 	if b.count == 0 || errors.Is(b.err, ErrShorter) {
-		b.since = now
+		b.since, b.failures = now, 0
 	}
 	b.err, b.end = err, end
 	b.count++
+	b.failures++
 	b.until = now.Add(max(pause, min(retryAfter, longestRetryAfter)))
 }

@@ -72,7 +72,7 @@ func TestBackoffAfterShorterValues(t *testing.T) {
 	b.record(ErrShorter, 0, now, nil)
 	b.record(errTemporary, 0, now.Add(time.Hour), nil)
 	b.record(errTemporary, 0, now.Add(2*time.Hour), nil)
-	if got := b.since.Since(now); got != time.Hour {
-		t.Errorf("got failures since %v, want since 1h", got)
+	if got := b.since.Since(now); got != time.Hour || b.failures != 2 {
+		t.Errorf("got %d failures since %v, want 2 since 1h", b.failures, got)
 	}
 }

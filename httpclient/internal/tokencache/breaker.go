@@ -15,6 +15,7 @@ type breaker struct {
 	state     state
 	opened    int // how often it opened
 	err       error
+	failures  int // since it opened, with the one that opened it
 	since     Instant
 	probeAt   Instant       // open, half-open: the next probe. Closed: the next check
 	lastProbe any           // the key of the last probe, or of the failure that opened it
@@ -74,7 +75,7 @@ func (b *breaker) suspicious() bool { return b.state == closed && b.streak >= st
 // answered notes that the server answered: with a value, or with a refusal that
 // concerns one key.
 func (b *breaker) answered() {
-	b.state, b.err, b.pause = closed, nil, 0
+	b.state, b.err, b.failures, b.pause = closed, nil, 0, 0
 	b.streak, b.last = 0, nil
 }
 
@@ -99,8 +100,9 @@ func (b *breaker) failed(a attempt, now Instant) {
 	}
 	if b.state == closed {
 		b.opened++
-		b.since, b.lastProbe = now, a.key
+		b.since, b.failures, b.lastProbe = now, 0, a.key
 	}
+	b.failures++
 	b.state, b.err = open, a.err
 	b.pause = max(probePause, min(f.RetryAfter, longestPause))
 	b.probeAt = now.Add(b.pause)

@@ -23,8 +23,8 @@ func TestBreaker(t *testing.T) {
 		streakOf1  = breaker{streak: 1, last: first}
 		streakOf2  = breaker{streak: 2, last: second}
 		streakOf9  = breaker{streak: 9, last: second}
-		isOpen     = breaker{state: open, opened: 4, err: before, since: now.Add(-time.Hour), probeAt: now, streak: 3, last: third}
-		isHalfOpen = breaker{state: halfOpen, opened: 4, err: before, since: now.Add(-time.Hour), probeAt: now.Add(time.Second), streak: 3, last: third}
+		isOpen     = breaker{state: open, opened: 4, err: before, failures: 6, since: now.Add(-time.Hour), probeAt: now, streak: 3, last: third}
+		isHalfOpen = breaker{state: halfOpen, opened: 4, err: before, failures: 6, since: now.Add(-time.Hour), probeAt: now.Add(time.Second), streak: 3, last: third}
 	)
 	for name, tc := range map[string]struct {
 		from       breaker
@@ -74,8 +74,8 @@ func TestBreaker(t *testing.T) {
 					b.state, b.streak, b.opened, b.suspicious(), tc.want, tc.streak, tc.opened, tc.suspicious)
 			}
 			if tc.want == closed {
-				if b.err != nil {
-					t.Errorf("got the error %v, want none: it is closed", b.err)
+				if b.err != nil || b.failures != 0 {
+					t.Errorf("got the error %v of %d failures, want none: it is closed", b.err, b.failures)
 				}
 				return
 			}
@@ -84,6 +84,9 @@ func TestBreaker(t *testing.T) {
 			}
 			if opens := tc.from.state == closed; opens != (b.lastProbe == tc.event.key) {
 				t.Errorf("got %v as the last probe's key, want the key that opened it: %v", b.lastProbe, opens)
+			}
+			if want := max(1, tc.from.failures+1); b.failures != want {
+				t.Errorf("got %d failures, want %d", b.failures, want)
 			}
 			if since := b.since.Since(now); (since == 0) != (tc.from.state == closed) {
 				t.Errorf("got an outage since %v from now, want the first failure's moment", since)

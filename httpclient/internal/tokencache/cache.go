@@ -20,9 +20,9 @@ type Config[K, V comparable] struct {
 	Fetch func(ctx context.Context, key K, last V, renew bool) (V, Life, error)
 	// Classify says what a failed fetch means for other fetches.
 	Classify func(error) Failure
-	// Dated adds to a remembered error since when fetches fail and when the next is
-	// due. Nil adds nothing.
-	Dated func(err error, since, retryAt time.Time) error
+	// Dated adds to a remembered error how many fetches have failed in a row, since
+	// when, and when the next is due. Nil adds nothing.
+	Dated func(err error, failures int, since, retryAt time.Time) error
 	// Shared is the error as callers of other keys may see it. Nil changes nothing.
 	Shared func(error) error
 	// Kept is told that a fetch ahead of a value's end failed. It may be nil.
@@ -205,7 +205,7 @@ func (c *Cache[K, V]) admit(i *Item[K, V], now Instant) error {
 	case over && c.breaker.state == closed:
 	case i.isMissed(now) && c.breaker.exception(i, now):
 	case !over:
-		return c.dated(i.backoff.err, i.backoff.since, i.backoff.until)
+		return c.dated(i.backoff.err, i.backoff.failures, i.backoff.since, i.backoff.until)
 	case !i.good && c.lastGood != nil:
 		c.check(now) // it tells more than a key that was never good
 		return c.held(c.breaker.probeAt)
@@ -217,14 +217,14 @@ func (c *Cache[K, V]) admit(i *Item[K, V], now Instant) error {
 
 // held is the error of a breaker that is not closed.
 func (c *Cache[K, V]) held(until Instant) error {
-	return c.dated(c.breaker.err, c.breaker.since, until)
+	return c.dated(c.breaker.err, c.breaker.failures, c.breaker.since, until)
 }
 
-func (c *Cache[K, V]) dated(err error, since, retryAt Instant) error {
+func (c *Cache[K, V]) dated(err error, failures int, since, retryAt Instant) error {
 	if c.cfg.Dated == nil || err == nil {
 		return err
 	}
-	return c.cfg.Dated(err, since.Time(), retryAt.Time())
+	return c.cfg.Dated(err, failures, since.Time(), retryAt.Time())
 }
 
 // check fetches the key that was good last, to find out whether the server or the

@@ -222,7 +222,7 @@ func (c *Cache[K, V]) failed(i *Item[K, V], r result[V], now Instant) error {
 	} else {
 		c.breaker.answered()
 	}
-	return c.dated(r.err, i.backoff.since, i.backoff.until)
+	return c.dated(r.err, i.backoff.failures, i.backoff.since, i.backoff.until)
 }
 
 // end makes a call's result known, gives back its slot, and makes its item idle. The

@@ -24,16 +24,16 @@ func TestFailureIsRemembered(t *testing.T) {
 			return reply{life: time.Minute}
 		})
 		c := cacheOf(t, 10, u, func(config *Config[string, string]) {
-			config.Dated = func(err error, since, retryAt time.Time) error { return dated{err, since, retryAt} }
+			config.Dated = date
 		})
 		for range 2 {
 			fails = true
 			start := time.Now()
-			for _, pause := range []int{1, 2, 4, 5, 5} {
+			for failure, pause := range []int{1, 2, 4, 5, 5} {
 				for range 10 {
 					var d dated
-					if err := mustFail(t, c, "key", errRefused); !errors.As(err, &d) || !d.since.Equal(start) || !d.retryAt.Equal(time.Now().Add(time.Duration(pause)*time.Second)) {
-						t.Fatalf("got %+v, want since %v and a pause of %d s", d, start, pause)
+					if err := mustFail(t, c, "key", errRefused); !errors.As(err, &d) || d.failures != failure+1 || !d.since.Equal(start) || !d.retryAt.Equal(time.Now().Add(time.Duration(pause)*time.Second)) {
+						t.Fatalf("got %+v, want failure %d since %v and a pause of %d s", d, failure+1, start, pause)
 					}
 				}
 				pass(time.Duration(pause) * time.Second)
@@ -65,7 +65,7 @@ func TestSharedError(t *testing.T) {
 				})
 				c := cacheOf(t, 1000, u, func(config *Config[string, string]) {
 					config.Shared = shared
-					config.Dated = func(err error, since, retryAt time.Time) error { return dated{err, since, retryAt} }
+					config.Dated = date
 				})
 				want := errClient
 				if shared == nil {
@@ -86,8 +86,8 @@ func TestSharedError(t *testing.T) {
 				}
 				for _, k := range []string{"new", pinned} {
 					var d dated
-					if err := mustFail(t, c, k, want); !errors.As(err, &d) || d.retryAt.Sub(d.since) != time.Second {
-						t.Errorf("got %+v, want the dates of the outage", d)
+					if err := mustFail(t, c, k, want); !errors.As(err, &d) || d.failures != Slots || d.retryAt.Sub(d.since) != time.Second {
+						t.Errorf("got %+v, want the dates and the failures of the outage", d)
 					}
 				}
 				seen := 0
@@ -247,7 +247,7 @@ func TestKeysThatFailedLetOthersGoFirst(t *testing.T) {
 			return reply{err: errClient}
 		})
 		c := cacheOf(t, 1000, u, func(config *Config[string, string]) {
-			config.Dated = func(err error, since, retryAt time.Time) error { return dated{err, since, retryAt} }
+			config.Dated = date
 		})
 		var callers sync.WaitGroup
 		callers.Go(func() { _ = mustFail(t, c, "first", errClient) })

@@ -42,7 +42,13 @@ func classify(err error) Failure {
 // dated is an error with its dates.
 type dated struct {
 	error
+	failures       int
 	since, retryAt time.Time
+}
+
+// date is the Dated of the tests' caches.
+func date(err error, failures int, since, retryAt time.Time) error {
+	return dated{err, failures, since, retryAt}
 }
 
 func (e dated) Unwrap() error { return e.error }

@@ -11,7 +11,8 @@ import (
 
 var errChallenge = ownError{errors.New("the answer's challenge is not one of Key Vault's"), kindChallenge}
 
-// challengeIsSound refuses a challenge that the SDK must not act on. It reads the
+// readChallenge refuses a challenge that the SDK must not act on, and finds the
+// vault's tenant in one that is sound: a GUID, or "" if it is not one. It reads the
 // challenge as the SDK does (keyvault/internal, updateTokenRequestOptions). The SDK
 // has three weaknesses here:
 //
@@ -20,10 +21,10 @@ var errChallenge = ownError{errors.New("the answer's challenge is not one of Key
 //   - it takes a resource without a host for one that every host with a trailing
 //     dot belongs to;
 //   - it asks for a token for a resource over plain http.
-func challengeIsSound(resp *http.Response) bool {
+func readChallenge(resp *http.Response) (tenant string, sound bool) {
 	header := resp.Header.Get("WWW-Authenticate")
 	if resp.StatusCode != http.StatusUnauthorized || header == "" || asksForClaims(resp) {
-		return true
+		return "", true
 	}
 	values := map[string]string{}
 	for part := range strings.SplitSeq(strings.ReplaceAll(header, "Bearer ", ""), " ") {
@@ -34,14 +35,17 @@ func challengeIsSound(resp *http.Response) bool {
 	// As in https://login.microsoftonline.com/TENANT.
 	authority := strings.Split(values["authorization"], "/")
 	if len(authority) < 4 || strings.ReplaceAll(authority[3], ",", "") == "" {
-		return false
+		return "", false
+	}
+	if guid.MatchString(authority[3]) {
+		tenant = strings.ToLower(authority[3])
 	}
 	resource, ok := values["scope"]
 	if !ok {
 		resource = values["resource"]
 	}
 	u, err := url.Parse(resource)
-	return err == nil && u.Scheme == "https" && u.Host != ""
+	return tenant, err == nil && u.Scheme == "https" && u.Host != ""
 }
 
 var (

@@ -43,11 +43,11 @@ func TestChallengeIsSound(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			resp := &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {c.challenge}}}
-			if got := challengeIsSound(resp); got != c.want {
+			if _, got := readChallenge(resp); got != c.want {
 				t.Errorf("%s: got %v, want %v", c.challenge, got, c.want)
 			}
 			resp.StatusCode = http.StatusForbidden
-			if !challengeIsSound(resp) {
+			if tenant, sound := readChallenge(resp); !sound || tenant != "" {
 				t.Error("the header of an answer that is not a challenge was read")
 			}
 		})

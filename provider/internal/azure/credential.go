@@ -42,9 +42,10 @@ func (c gatedCredential) GetToken(ctx context.Context, options policy.TokenReque
 // clientSecret is a client secret credential whose traffic can be asked about.
 type clientSecret struct {
 	azcore.TokenCredential
-	secret   func() string // out of reach of fmt
-	byDomain bool
-	wire     *wire
+	tenant, client string
+	secret         func() string // out of reach of fmt
+	byDomain       bool
+	wire           *wire
 }
 
 var (
@@ -71,7 +72,7 @@ func ClientSecret(tenant, client, secret string, options azidentity.ClientSecret
 	if err != nil {
 		return nil, nil, err
 	}
-	return &clientSecret{credential, func() string { return secret }, byDomain, w}, closeAll, nil
+	return &clientSecret{credential, tenant, client, func() string { return secret }, byDomain, w}, closeAll, nil
 }
 
 // GetToken asks the tenant that was set. The vault's challenge names its tenant by

@@ -1,11 +1,11 @@
 package azure
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -16,25 +16,23 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"github.com/portnokkel/portnokkel/internal/netcause"
 )
 
 // Diagnosis is an error taken apart into what may be shown.
 type Diagnosis struct {
 	Step       string // StepAuthenticate if it was the credential's, else as given
+	Identity   string // the id of the application that was refused; "" if unknown
 	StatusCode int    // of the answer, if there was one
 	Code       string // the answer's innermost code, or ""
 	Reason     string // what happened
 	Hint       string // what to do; "" if unknown
 	Cause      error  // for errors.Is and errors.As; may be nil
 
-	kind kind
-}
-
-// LateError is the cause of a context that a load's own time ended.
-type LateError struct{ After time.Duration }
-
-func (e *LateError) Error() string {
-	return fmt.Sprintf("no result within the Timeout of %v", e.After)
+	kind   kind
+	client string          // the address that a firewall saw, "" if unknown
+	net    *netcause.Error // why there was no answer, if there was none
 }
 
 // Diagnose says why a step failed. ctx is the load's, whose cause is a [*LateError]
@@ -45,19 +43,28 @@ func (s *Session) Diagnose(ctx context.Context, step string, err error) Diagnosi
 	if s.waitedForToken(err, d) {
 		d.Step = StepAuthenticate
 	}
-	if d.kind == kindDeadline {
-		s.late(ctx, &d)
+	more := ""
+	if d.isNet(netcause.Timeout) && ctx.Err() != nil {
+		more = s.late(ctx, &d)
 	}
 	if d.StatusCode == http.StatusNotFound && d.Step == StepGet && s.listed {
 		d.kind = kindGone
 	}
-	d.Hint = hint(d)
-	var proxy *proxyError
-	if errors.As(d.Cause, &proxy) {
-		d.StatusCode = proxy.status // after the hint, which is not about the vault's answer
+	s.explain(&d)
+	if d.net != nil && d.Hint != "" && d.StatusCode == 0 {
+		d.Hint += more
 	}
+	if d.net != nil && d.Step == StepAuthenticate && domainName.MatchString(d.net.Host) && !strings.Contains(d.Reason, d.net.Host) {
+		d.Reason = d.net.Host + ": " + d.Reason // the vault's own is known
+	}
+	if d.net != nil && d.net.Status != 0 {
+		d.StatusCode = d.net.Status // after the hint, which is not about the vault's answer
+	}
+	s.identify(&d)
 	return d
 }
+
+func (d Diagnosis) isNet(kind netcause.Kind) bool { return d.net != nil && d.net.Kind == kind }
 
 // waitedForToken is true when the credential failed, or the load ended while the
 // credential was being asked.
@@ -66,40 +73,14 @@ func (s *Session) waitedForToken(err error, d Diagnosis) bool {
 	if errors.As(err, &fromCredential) || d.kind == kindChallenge || d.kind == kindResource {
 		return true
 	}
-	return (d.kind == kindDeadline || d.kind == kindCanceled) && s.gate.waiting.Load() > 0
-}
-
-// late says whose time ended, and what the server's last word was.
-func (s *Session) late(ctx context.Context, d *Diagnosis) {
-	var own *LateError
-	switch {
-	case ctx.Err() == nil:
-		d.Reason = "a time-out of the transport's own passed"
-		var op *net.OpError
-		if errors.As(d.Cause, &op) {
-			d.Reason += ": " + clean(op.Error())
-		}
-	case errors.As(context.Cause(ctx), &own):
-		d.Reason = own.Error()
-	default:
-		d.Reason = "the context's deadline passed"
-	}
-	if s.wire != nil {
-		d.StatusCode = s.wire.busyStatus()
-	}
-	if s.entra != nil {
-		d.StatusCode = max(d.StatusCode, s.entra.wire.busyStatus())
-	}
-	if d.StatusCode != 0 {
-		d.Reason += ", the last answer being " + statusText(d.StatusCode, "")
-	}
+	return (d.isNet(netcause.Timeout) || d.isNet(netcause.Canceled)) && s.gate.waiting.Load() > 0
 }
 
 func (s *Session) diagnose(err error) Diagnosis {
 	var (
 		auth    *azidentity.AuthenticationFailedError
 		refused *azcore.ResponseError
-		lost    lostError
+		lost    *netcause.Error
 		inURL   *url.Error
 		own     ownError
 		panicky *PanicError
@@ -112,17 +93,17 @@ func (s *Session) diagnose(err error) Diagnosis {
 	case errors.As(err, &refused):
 		return s.diagnoseVault(refused)
 	case errors.As(err, &lost):
-		return fromTransport(lost)
+		return fromNet(lost)
 	case errors.As(err, &inURL):
-		return fromTransport(readTransport(err)) // a client of the caller's
+		return fromNet(netcause.Read(err)) // a client of the caller's
 	case errors.As(err, &own):
 		return Diagnosis{kind: own.kind, Reason: own.Error(), Cause: own}
 	}
-	if lost := readTyped(err); lost.cause != nil {
-		return fromTransport(lost)
+	if lost := netcause.Typed(err); lost != nil {
+		return fromNet(lost)
 	}
-	if k := kindOfText(err.Error()); k != kindUnknown {
-		return ofKind(k, err.Error())
+	if d, known := ofText(err.Error()); known {
+		return d
 	}
 	return s.unknown(err)
 }
@@ -132,7 +113,7 @@ func (s *Session) diagnose(err error) Diagnosis {
 func (s *Session) unknown(err error) Diagnosis {
 	var fromCredential credentialError
 	if s.wire == nil && !s.foreign && !errors.As(err, &fromCredential) {
-		return fromTransport(readTransport(err))
+		return fromNet(netcause.Read(err))
 	}
 	text, whole := ownWords(err.Error())
 	d := Diagnosis{Reason: text}
@@ -142,28 +123,29 @@ func (s *Session) unknown(err error) Diagnosis {
 	return d
 }
 
-func fromTransport(lost lostError) Diagnosis {
-	d := Diagnosis{kind: lost.kind, Reason: lost.Error(), Cause: lost}
-	var dns *net.DNSError
-	switch {
-	case lost.kind == kindCanceled:
-		d.Reason = meaningOf(kindCanceled)
-	case lost.kind == kindHost && errors.As(lost, &dns):
-		d.Reason = "there is no host " + clean(dns.Name)
+func fromNet(lost *netcause.Error) Diagnosis {
+	d := Diagnosis{net: lost, Reason: lost.Error(), Cause: lost}
+	if lost.Kind == netcause.Page {
+		d.Reason = statusText(lost.Status, "") + ": " + d.Reason
 	}
 	return d
 }
 
-// ofKind is what is known of an error that comes as text only.
-func ofKind(k kind, text string) Diagnosis {
-	d := Diagnosis{kind: k, Reason: meaningOf(k)}
-	switch k {
-	case kindDeadline:
-		d.Cause = context.DeadlineExceeded
-	case kindChain:
-		d.Reason = attempts(text)
+// ofText is what is known of an error of the SDK's that comes as text only.
+func ofText(text string) (Diagnosis, bool) {
+	if k := kindOfText(text); k != kindUnknown {
+		d := Diagnosis{kind: k, Reason: meaningOf(k)}
+		if k == kindChain {
+			d.Reason = attempts(text)
+		}
+		return d, true
 	}
-	return d
+	for _, known := range netTexts {
+		if strings.Contains(text, known.part) {
+			return fromNet(netcause.Of(known.kind)), true
+		}
+	}
+	return Diagnosis{}, false
 }
 
 var attempt = regexp.MustCompile(`^\t(\w+Credential: .+)`)
@@ -186,12 +168,12 @@ func attempts(text string) string {
 func (s *Session) diagnoseCredential(auth *azidentity.AuthenticationFailedError) Diagnosis {
 	if auth.RawResponse == nil {
 		if s.entra != nil && s.entra.wire.lost() != nil {
-			return s.diagnose(s.entra.wire.lost()) // the SDK hands on its text only
+			return fromNet(s.entra.wire.lost()) // the SDK hands on its text only
 		}
-		if k := kindOfText(auth.Error()); k != kindUnknown {
-			return ofKind(k, auth.Error())
+		if d, known := ofText(auth.Error()); known {
+			return d
 		}
-		return ofKind(kindCredential, "")
+		return Diagnosis{kind: kindCredential, Reason: meaningOf(kindCredential)}
 	}
 	var body struct {
 		Error string
@@ -241,13 +223,14 @@ func (s *Session) diagnoseVault(refused *azcore.ResponseError) Diagnosis {
 	}
 	if m := clientAddress.FindStringSubmatch(body.Error.Message); m != nil && d.StatusCode == http.StatusForbidden {
 		if address, err := netip.ParseAddr(strings.TrimRight(m[1], ".")); err == nil {
-			d.Reason += " for the address " + address.String()
+			d.client = "the address " + address.String()
 		}
 	}
 	d.Cause = &azcore.ResponseError{StatusCode: d.StatusCode, ErrorCode: d.Code}
 	return d
 }
 
+// statusText is a status with its code, which says more than the status's own text.
 func statusText(status int, code string) string {
-	return strings.TrimSpace(strings.TrimSpace(fmt.Sprintf("%d %s", status, http.StatusText(status))) + " " + code)
+	return strings.TrimSpace(fmt.Sprintf("%d %s", status, cmp.Or(code, http.StatusText(status))))
 }

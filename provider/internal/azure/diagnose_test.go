@@ -1,20 +1,20 @@
 package azure
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"net"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"github.com/portnokkel/portnokkel/internal/netcause"
 )
 
 // refusal is the SDK's error for an answer of the vault.
@@ -47,37 +47,37 @@ func TestDiagnose(t *testing.T) {
 		{
 			name: "codes inside one another", session: ours,
 			err:  refusal(403, "Forbidden", `{"error":{"code":"Forbidden","innererror":{"code":"Middle","innererror":{"code":"Inner"}}}}`),
-			want: Diagnosis{StatusCode: 403, Code: "Inner", Reason: "403 Forbidden Inner"}, hint: cureRole, cause: true,
+			want: Diagnosis{StatusCode: 403, Code: "Inner", Reason: "403 Inner"}, hint: cureMay, cause: true,
 		},
 		{
 			name: "an innermost code that does not look like one", session: ours,
 			err:  refusal(403, "Forbidden", `{"error":{"innererror":{"code":"Middle","innererror":{"code":"`+overLong+`"}}}}`),
-			want: Diagnosis{StatusCode: 403, Code: "Middle", Reason: "403 Forbidden Middle"}, hint: cureRole, cause: true,
+			want: Diagnosis{StatusCode: 403, Code: "Middle", Reason: "403 Middle"}, hint: cureMay, cause: true,
 		},
 		{
 			name: "the firewall's address", session: ours,
 			err: refusal(403, "Forbidden", `{"error":{"code":"Forbidden","message":"Client address is not authorized and caller is not a trusted service.\r\nClient address: 203.0.113.7\r\nCaller: `+canary+`","innererror":{"code":"ForbiddenByFirewall"}}}`),
 			want: Diagnosis{
-				StatusCode: 403, Code: "ForbiddenByFirewall", Reason: "403 Forbidden ForbiddenByFirewall for the address 203.0.113.7",
-			}, hint: "let this machine's address through", cause: true,
+				StatusCode: 403, Code: "ForbiddenByFirewall", Reason: "403 ForbiddenByFirewall",
+			}, hint: "let the address 203.0.113.7 through the vault's firewall", cause: true,
 		},
 		{
 			name: "a text in the place of the address", session: ours,
-			err:  refusal(403, "Odd", `{"error":{"message":"Client address: 203.0.113.777"}}`),
-			want: Diagnosis{StatusCode: 403, Code: "Odd", Reason: "403 Forbidden Odd"}, hint: cureRole, cause: true,
+			err:  refusal(403, "ForbiddenByFirewall", `{"error":{"message":"Client address: 203.0.113.777"}}`),
+			want: Diagnosis{StatusCode: 403, Code: "ForbiddenByFirewall", Reason: "403 ForbiddenByFirewall"}, hint: "let this machine's address through", cause: true,
 		},
 		{
 			name: "a wait", session: ours,
 			err:  &azcore.ResponseError{StatusCode: 429, RawResponse: late},
-			want: Diagnosis{StatusCode: 429, Reason: "429 Too Many Requests, asking to wait 7s"}, hint: "the vault is asked", cause: true,
+			want: Diagnosis{StatusCode: 429, Reason: "429 Too Many Requests, asking to wait 7s: the vault is asked for too much"}, hint: "load less with", cause: true,
 		},
 		{
 			name: "a refusal without an answer", session: callers, err: &azcore.ResponseError{StatusCode: 418, ErrorCode: "Teapot"},
-			want: Diagnosis{StatusCode: 418, Code: "Teapot", Reason: "418 I'm a teapot Teapot"}, cause: true,
+			want: Diagnosis{StatusCode: 418, Code: "Teapot", Reason: "418 Teapot"}, cause: true,
 		},
 		{
 			name: "the caller's client, net/http's error", session: callers, err: &url.Error{Op: "Get", URL: "https://x", Err: errQuoting},
-			want: Diagnosis{Reason: meaningOf(kindNoAnswer)}, hint: "check the network", cause: true,
+			want: Diagnosis{Reason: "no readable answer (*errors.errorString)"}, hint: "check VaultURL and the proxy", cause: true,
 		},
 		{
 			name: "the caller's client, its own error", session: callers, err: fmt.Errorf("mine: %w", io.ErrNoProgress),
@@ -93,11 +93,11 @@ func TestDiagnose(t *testing.T) {
 		},
 		{
 			name: "the SDK's client with a bare transport", session: sdks, err: errQuoting,
-			want: Diagnosis{Reason: meaningOf(kindNoAnswer)}, hint: "check the network", cause: true,
+			want: Diagnosis{Reason: "no readable answer (*errors.errorString)"}, hint: "check VaultURL and the proxy", cause: true,
 		},
 		{
 			name: "the SDK's client, a known error", session: sdks, err: fmt.Errorf("x %s: %w", canary, io.ErrUnexpectedEOF),
-			want: Diagnosis{Reason: "unexpected EOF"}, hint: "check the network", cause: true,
+			want: Diagnosis{Reason: "the connection ended before the answer did"}, hint: "try again later", cause: true,
 		},
 		{
 			name: "ours, an error of a policy in ClientOptions", session: ours, err: errors.New("policy says no"),
@@ -106,20 +106,20 @@ func TestDiagnose(t *testing.T) {
 		{
 			name: "a refusal that is final, with a Retry-After", session: ours,
 			err:  &azcore.ResponseError{StatusCode: 403, RawResponse: final},
-			want: Diagnosis{StatusCode: 403, Reason: "403 Forbidden"}, hint: cureRole, cause: true,
+			want: Diagnosis{StatusCode: 403, Reason: "403 Forbidden"}, hint: cureMay, cause: true,
 		},
 		{
 			name: "an answer that is not kept", session: callers,
 			err:  &azcore.ResponseError{StatusCode: 503},
-			want: Diagnosis{StatusCode: 503, Reason: "503 Service Unavailable"}, hint: "the service has a fault of its own", cause: true,
+			want: Diagnosis{StatusCode: 503, Reason: "503 Service Unavailable: the service has a fault of its own"}, hint: "try again later", cause: true,
 		},
 		{
 			name: "JSON of another type", session: ours, err: errors.New("unmarshalling type *azsecrets.Secret: " + canary),
-			want: Diagnosis{Reason: meaningOf(kindNotJSON)}, hint: cureAddress,
+			want: Diagnosis{Reason: meaningOf(kindNotJSON)}, hint: "check that VaultURL is a key vault's address",
 		},
 		{
 			name: "claims that are not base64", session: ours, err: errors.New("authentication challenge contains invalid claims: " + canary),
-			want: Diagnosis{Step: StepAuthenticate, Reason: errChallenge.Error()}, hint: cureAddress,
+			want: Diagnosis{Step: StepAuthenticate, Reason: errChallenge.Error()}, hint: "check that VaultURL is a key vault's address",
 		},
 		{
 			name: "a credential that says nothing", session: ours,
@@ -129,7 +129,7 @@ func TestDiagnose(t *testing.T) {
 		{
 			name: "Entra's answer with a code of its own words", session: ours,
 			err:  credentialError{&azidentity.AuthenticationFailedError{RawResponse: answer(400, `{"error":"two words","error_description":"`+canary+`"}`)}},
-			want: Diagnosis{Step: StepAuthenticate, StatusCode: 400, Reason: "400 Bad Request"}, hint: "Entra does not accept the request",
+			want: Diagnosis{Step: StepAuthenticate, StatusCode: 400, Reason: "400 Bad Request: Entra does not accept the request"}, hint: "check TenantId, ClientId",
 		},
 		{
 			name: "a chain that quotes", session: ours,
@@ -167,17 +167,32 @@ func TestDiagnose(t *testing.T) {
 func TestCredentialsTextOnly(t *testing.T) {
 	t.Parallel()
 	s := open(t, &credential{}, transporter(nil))
+	for text, want := range map[string]netcause.Kind{
+		`dial tcp: lookup login: no such host`:                                                        netcause.Host,
+		`Proxy Authentication Required`:                                                               netcause.ProxyRefused,
+		`proxyconnect tcp: dial tcp 127.0.0.1:1: connect: connection refused`:                         netcause.ProxyLost,
+		`remote error: tls: handshake failure`:                                                        netcause.Alert,
+		`http: server gave HTTP response to HTTPS client`:                                             netcause.NotTLS,
+		`tls: failed to verify certificate: x509: certificate signed by unknown`:                      netcause.Authority,
+		`tls: failed to verify certificate: x509: certificate is valid for ` + canary + `, not login`: netcause.Name,
+		`tls: failed to verify certificate: x509: certificate has expired or is not yet valid: `:      netcause.Expired,
+		`tls: failed to verify certificate: of another kind`:                                          netcause.Authority,
+		`dial tcp 10.0.0.4:443: connect: connection refused`:                                          netcause.Refused,
+		`dial tcp 10.0.0.4:443: i/o timeout`:                                                          netcause.Timeout,
+		`dial tcp 10.0.0.4:443: connect: network is unreachable`:                                      netcause.Unreachable,
+		`net/http: TLS handshake timeout`:                                                             netcause.Timeout,
+		`context deadline exceeded`:                                                                   netcause.Timeout,
+		`EOF`:                                                                                         netcause.Closed,
+	} {
+		d := s.Diagnose(t.Context(), StepList, credentialError{errors.New(`x: Post "https://login": ` + text)})
+		if !d.isNet(want) || d.Step != StepAuthenticate || strings.Contains(d.Reason, canary) || !strings.HasPrefix(d.Hint, netcause.Of(want).Cure(authority)) {
+			t.Errorf("%s: got %+v, want kind %d", text, d, want)
+		}
+	}
 	for text, want := range map[string]kind{
-		`x: Get "https://login": dial tcp: lookup login: no such host`:                                    kindHost,
-		`x: Post "https://login": Proxy Authentication Required`:                                          kindProxy,
-		`x: Post "https://login": remote error: tls: handshake failure`:                                   kindAlert,
-		`x: Post "https://login": http: server gave HTTP response to HTTPS client`:                        kindNotTLS,
-		`x: Post "https://login": tls: failed to verify certificate: x509: certificate signed by unknown`: kindCertificate,
-		`x: Post "https://login": dial tcp 10.0.0.4:443: connect: connection refused`:                     kindNetwork,
-		`x: Post "https://login": context deadline exceeded`:                                              kindDeadline,
-		"x: json decode error: invalid\njson message bytes were: " + canary:                               kindNotJSON,
-		"TenantDiscoveryResponse: issuer '" + canary + "' does not match authority 'https://login'":       kindIssuer,
-		`isn't configured to acquire tokens for tenant "` + canary + `"`:                                  kindTenant,
+		"x: json decode error: invalid\njson message bytes were: " + canary:                kindNotJSON,
+		"TenantDiscoveryResponse: issuer '" + canary + "' does not match authority 'https": kindIssuer,
+		`isn't configured to acquire tokens for tenant "` + canary + `"`:                   kindTenant,
 	} {
 		d := s.Diagnose(t.Context(), StepList, credentialError{errors.New(text)})
 		if d.kind != want || d.Step != StepAuthenticate || strings.Contains(d.Reason, canary) || d.Hint == "" {
@@ -212,77 +227,26 @@ func TestEchoIsNotQuoted(t *testing.T) {
 	}
 }
 
-// The last answer that a late load tells of is one that still puts a request off.
-func TestLastAnswerOfALateLoad(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		asked, hangs := 0, false
-		s := open(t, &credential{}, transporter(func(r *http.Request) (*http.Response, error) {
-			if hangs {
-				<-r.Context().Done()
-				return nil, r.Context().Err()
-			}
-			if asked++; asked == 1 {
-				return answer(429, ""), nil
-			}
-			return answer(200, `{"value":"x"}`), nil
-		}))
-		if got, err := s.Get(t.Context(), "A", ""); err != nil || got.Value != "x" {
-			t.Fatalf("got %q, %v, want x", got.Value, err)
-		}
-		hangs = true
-		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, &LateError{time.Second})
-		defer cancel()
-		_, err := s.Get(ctx, "B", "")
-		if d := s.Diagnose(ctx, StepGet, err); d.Reason != "no result within the Timeout of 1s" || d.StatusCode != 0 {
-			t.Errorf("got %+v, want nothing of the 429, which a good answer followed", d)
-		}
-	})
-}
-
-// TestWhoseTimeEnded tells apart the load's time, the caller's, and a transport's.
-func TestWhoseTimeEnded(t *testing.T) {
+// Hints call settings by the names that the session was given.
+func TestNames(t *testing.T) {
 	t.Parallel()
 	s := open(t, &credential{}, transporter(nil))
-	past := time.Now().Add(-time.Second)
-	callers, cancel := context.WithDeadline(t.Context(), past)
-	defer cancel()
-	loads, cancelLoad := context.WithDeadlineCause(t.Context(), past, &LateError{30 * time.Second})
-	defer cancelLoad()
-	ofBoth, cancelBoth := context.WithTimeoutCause(callers, time.Hour, &LateError{30 * time.Second})
-	defer cancelBoth()
-	for _, c := range []struct {
-		ctx  context.Context
-		want string
-	}{
-		{callers, "the context's deadline passed"},
-		{loads, "no result within the Timeout of 30s"},
-		{ofBoth, "the context's deadline passed"},
-		{t.Context(), "a time-out of the transport's own passed"},
+	s.names = Names{VaultURL: "kvSetting:SecretUri (a.json)", TenantID: "kvSetting:TenantId (b.json)", ClientID: "kvSetting:ClientId (c.json)", ClientSecret: "kvSetting:ClientSecret (d.json)"}
+	entra := func(code string) error {
+		return credentialError{&azidentity.AuthenticationFailedError{RawResponse: answer(400, `{"error":"x","error_codes":[`+code+`]}`)}}
+	}
+	for want, err := range map[string]error{
+		"check that kvSetting:SecretUri (a.json) is a key vault's address, and that no proxy or log-in page answers instead": refusal(302, "", ""),
+		"check kvSetting:SecretUri (a.json) and the egress rules: nothing listens there":                                     syscall.ECONNREFUSED,
+		"check kvSetting:ClientId (c.json) and kvSetting:TenantId (b.json)":                                                  entra("700016"),
+		"set kvSetting:ClientSecret (d.json) to the client secret's value, not its ID":                                       entra("7000215"),
 	} {
-		d := s.Diagnose(c.ctx, StepList, context.DeadlineExceeded)
-		if d.Reason != c.want || d.Step != StepList || !errors.Is(d.Cause, context.DeadlineExceeded) {
-			t.Errorf("got %+v, want %s", d, c.want)
+		if err == syscall.ECONNREFUSED { //nolint:errorlint // the case's own
+			err = netcause.Read(&net.OpError{Op: "dial", Err: err})
 		}
-	}
-	s.gate.waiting.Add(1)
-	for _, ended := range []error{context.DeadlineExceeded, context.Canceled} {
-		if d := s.Diagnose(loads, StepList, ended); d.Step != StepAuthenticate {
-			t.Errorf("%v while the credential was asked: got %+v, want the step %s", ended, d, StepAuthenticate)
+		if d := s.Diagnose(t.Context(), StepGet, err); d.Hint != want {
+			t.Errorf("got  %s\nwant %s", d.Hint, want)
 		}
-	}
-	if d := s.Diagnose(loads, StepList, errNoList); d.Step != StepList {
-		t.Errorf("another error while the credential was asked: got %+v, want the step %s", d, StepList)
-	}
-}
-
-// A dial that took too long names the address that was dialled.
-func TestDialTimeoutNamesTheAddress(t *testing.T) {
-	t.Parallel()
-	s := open(t, &credential{}, transporter(nil))
-	d := s.Diagnose(t.Context(), StepList, readTransport(errDial))
-	if want := "a time-out of the transport's own passed: dial tcp: i/o timeout"; d.Reason != want {
-		t.Errorf("got %q, want %q", d.Reason, want)
 	}
 }
 
@@ -294,7 +258,7 @@ func TestGone(t *testing.T) {
 		for _, listed := range []bool{false, true} {
 			s.listed = listed
 			d := s.Diagnose(t.Context(), StepGet, refusal(404, code, `{}`))
-			if got := strings.Contains(d.Hint, "deleted meanwhile: load again"); got != listed {
+			if got := strings.HasPrefix(d.Hint, "load again: the secret was deleted meanwhile"); got != listed {
 				t.Errorf("%q, listed %v: got %s, want the advice to load again only if it was listed", code, listed, d.Hint)
 			}
 		}

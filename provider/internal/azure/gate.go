@@ -12,11 +12,13 @@ import (
 type gate struct {
 	once    sync.Once
 	opened  chan struct{}
-	waiting atomic.Int32           // how many calls wait for a token
-	token   atomic.Pointer[string] // the token that was issued last
+	waiting atomic.Int32            // how many calls wait for a token
+	token   *atomic.Pointer[string] // the token that was issued last
 }
 
-func newGate() *gate { return &gate{opened: make(chan struct{})} }
+func newGate() *gate {
+	return &gate{opened: make(chan struct{}), token: new(atomic.Pointer[string])}
+}
 
 func (g *gate) open() { g.once.Do(func() { close(g.opened) }) }
 

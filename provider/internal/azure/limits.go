@@ -6,6 +6,8 @@ const (
 	// maxAnswer bounds an answer, in bytes: a page of 25 secrets or one value of
 	// 25 KB takes far less.
 	maxAnswer = 2 << 20
+	// pageStart is how many bytes of an answer show whether it is a web page.
+	pageStart = 64
 	// maxPages bounds a listing that never ends: 25,000 secrets.
 	maxPages = 1000
 	// maxQuote bounds what is quoted of an error's text, in characters.
@@ -33,4 +35,14 @@ const (
 	handshakeTimeout = 10 * time.Second
 	// idleTimeout matters only within a load: its end closes all connections.
 	idleTimeout = 30 * time.Second
+
+	// lastingIdleTimeout is how long a service's connection to a vault may be idle: over
+	// the two minutes from one Maskinporten token to the next, and under the four
+	// minutes after which Azure drops it.
+	lastingIdleTimeout = 3 * time.Minute
+	// pingAfter is how long a service's HTTP/2 connection may be silent before it is
+	// probed. It then has pingTimeout to answer. Together they are less than the time
+	// that a signature may take.
+	pingAfter   = 3 * time.Second
+	pingTimeout = time.Second
 )

@@ -28,17 +28,30 @@ func IsSecretName(text string) bool { return secretName.MatchString(text) }
 // Pages lists the vault's secrets without their values, page by page. An error is
 // the last thing that it yields.
 func (s *Session) Pages(ctx context.Context) iter.Seq2[[]Secret, error] {
-	return func(yield func([]Secret, error) bool) {
-		pager, err := await(ctx, func() (*runtime.Pager[azsecrets.ListSecretPropertiesResponse], error) {
-			return s.client.NewListSecretPropertiesPager(nil), nil
+	return eachPage(ctx, s,
+		func() *runtime.Pager[azsecrets.ListSecretPropertiesResponse] {
+			return s.client.NewListSecretPropertiesPager(nil)
+		},
+		func(r azsecrets.ListSecretPropertiesResponse) azsecrets.SecretPropertiesListResult {
+			return r.SecretPropertiesListResult
 		})
+}
+
+// eachPage fetches what a pager of the SDK lists. resultOf is the list in an answer.
+func eachPage[T any](ctx context.Context, s *Session, begin func() *runtime.Pager[T], resultOf func(T) azsecrets.SecretPropertiesListResult) iter.Seq2[[]Secret, error] {
+	return func(yield func([]Secret, error) bool) {
+		pager, err := await(ctx, func() (*runtime.Pager[T], error) { return begin(), nil })
 		if err == nil && pager == nil {
 			err = errNoPager
 		}
 		seen, more := map[string]bool{}, true
 		for more && err == nil {
+			var answer T
+			answer, more, err = next(ctx, pager)
 			var page []Secret
-			page, more, err = s.next(ctx, pager, seen)
+			if err == nil {
+				page, err = s.page(resultOf(answer), seen)
+			}
 			if err == nil && !yield(page, nil) {
 				return
 			}
@@ -50,24 +63,29 @@ func (s *Session) Pages(ctx context.Context) iter.Seq2[[]Secret, error] {
 }
 
 // next fetches a page, and reports whether there are more.
-func (s *Session) next(ctx context.Context, pager *runtime.Pager[azsecrets.ListSecretPropertiesResponse], seen map[string]bool) ([]Secret, bool, error) {
-	more := false
-	answer, err := await(ctx, func() (azsecrets.ListSecretPropertiesResponse, error) {
+func next[T any](ctx context.Context, pager *runtime.Pager[T]) (answer T, more bool, err error) {
+	type page struct {
+		answer T
+		more   bool
+	}
+	got, err := await(ctx, func() (page, error) {
 		answer, err := pager.NextPage(ctx)
-		more = err == nil && pager.More()
-		return answer, err
+		return page{answer, err == nil && pager.More()}, err
 	})
 	if err == nil {
 		err = ctx.Err()
 	}
+	return got.answer, got.more, err
+}
+
+// page reads a page. seen holds the links of the pages before it.
+func (s *Session) page(answer azsecrets.SecretPropertiesListResult, seen map[string]bool) ([]Secret, error) {
 	switch {
-	case err != nil:
-		return nil, false, err
 	case answer.Value == nil && !s.foreign:
-		return nil, false, errNoList // the SDK takes an empty answer, null and {} for a page
+		return nil, errNoList // the SDK takes an empty answer, null and {} for a page
 	case answer.NextLink != nil:
 		if err := checkLink(*answer.NextLink, s.vault, seen); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 	}
 	s.listed = true
@@ -75,11 +93,11 @@ func (s *Session) next(ctx context.Context, pager *runtime.Pager[azsecrets.ListS
 	for _, properties := range answer.Value {
 		secret, err := listed(properties)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		page = append(page, secret)
 	}
-	return page, more, nil
+	return page, nil
 }
 
 // listed reads an item of a listing. Its id is such as
@@ -97,7 +115,7 @@ func listed(p *azsecrets.SecretProperties) (Secret, error) {
 	if len(parts) < 2 || len(parts) > 3 || parts[0] != "secrets" || !IsSecretName(parts[1]) {
 		return Secret{}, errNoID
 	}
-	secret := Secret{Name: parts[1]}
+	secret := Secret{Name: parts[1], Version: strings.Join(parts[2:], "")}
 	secret.note(p.Attributes)
 	return secret, nil
 }

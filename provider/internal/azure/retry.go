@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/portnokkel/portnokkel/internal/netcause"
 )
 
 // takeOver makes this wire say what is tried again, unless the caller's options
@@ -95,15 +97,15 @@ func (w *wire) another(req *http.Request) bool {
 	return !w.retries || t.failures <= maxRetries
 }
 
-// mayPass reports whether trying again may help. A host that does not resolve gets
-// one more try: the resolver may be starting together with the service.
-func (w *wire) mayPass(lost lostError) bool {
-	switch lost.kind {
-	case kindProxy, kindCertificate, kindAlert, kindNotTLS:
+// mayPass reports whether trying again may help within the time of a load. A host that
+// does not resolve gets one more try: the resolver may be starting together with the
+// service.
+func (w *wire) mayPass(cause *netcause.Error) bool {
+	if cause.Permanent || cause.Kind == netcause.ProxyRefused || cause.Kind == netcause.Page {
 		return false
 	}
 	var dns *net.DNSError
-	if !errors.As(lost.cause, &dns) || !dns.IsNotFound {
+	if !errors.As(cause, &dns) || !dns.IsNotFound {
 		return true
 	}
 	w.mu.Lock()

@@ -23,7 +23,12 @@ type Options struct {
 	Credential azcore.TokenCredential
 	Client     azsecrets.ClientOptions
 	Conns      int // the most connections that are kept idle
+	Names      Names
 }
+
+// Names are what to call settings in a hint. An empty one is called by its field's
+// name in provider.Config or in kvSetting.
+type Names struct{ VaultURL, TenantID, ClientID, ClientSecret string }
 
 // Session is one load's way to one vault. Its first request meets the vault's
 // challenge, so that what a load costs does not depend on the loads before it.
@@ -31,6 +36,7 @@ type Options struct {
 type Session struct {
 	client   Client
 	vault    string // "" if unknown
+	names    Names
 	gate     *gate
 	wire     *wire         // nil if the client is the caller's
 	entra    *clientSecret // nil if the credential is the caller's
@@ -45,7 +51,7 @@ func Open(o Options) (*Session, error) {
 	w := newWire(transport, &o.Client.Retry)
 	w.vault = true
 	o.Client.Transport = w
-	s := &Session{vault: o.VaultURL, gate: newGate(), wire: w, closeAll: closeAll}
+	s := &Session{vault: o.VaultURL, names: o.Names, gate: newGate(), wire: w, closeAll: closeAll}
 	s.entra, _ = o.Credential.(*clientSecret)
 	var err error
 	s.client, err = azsecrets.NewClient(o.VaultURL, gatedCredential{o.Credential, s.gate}, &o.Client)
@@ -64,10 +70,11 @@ func (s *Session) Close() { s.closeAll() }
 
 // Secret is what a vault tells of a secret.
 type Secret struct {
-	Name                        string
-	Value                       string // empty in a listing
-	Disabled                    bool
-	Updated, NotBefore, Expires time.Time // zero if the vault does not say
+	Name                                 string
+	Version                              string // only in a listing of versions
+	Value                                string // empty in a listing
+	Disabled                             bool
+	Created, Updated, NotBefore, Expires time.Time // zero if the vault does not say
 }
 
 // note takes over what attributes say. Without a word on it a secret is enabled.
@@ -80,6 +87,7 @@ func (s *Secret) note(a *azsecrets.SecretAttributes) {
 			*to = *from
 		}
 	}
+	keep(&s.Created, a.Created)
 	keep(&s.Updated, a.Updated)
 	keep(&s.NotBefore, a.NotBefore)
 	keep(&s.Expires, a.Expires)

@@ -193,7 +193,7 @@ func TestDomainAsTenant(t *testing.T) {
 			}
 			continue
 		}
-		if d := s.Diagnose(t.Context(), StepGet, err); d.Step != StepAuthenticate || d.Code != want || !strings.HasPrefix(d.Hint, "Entra knows no such tenant") {
+		if d := s.Diagnose(t.Context(), StepGet, err); d.Step != StepAuthenticate || d.Code != want || !strings.Contains(d.Reason, "Entra knows no such tenant") {
 			t.Errorf("%s: got %+v, want the code %s", tenant, d, want)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/portnokkel/portnokkel/internal/netcause"
 )
 
 // newTransport returns what carries requests, and a function that closes all
@@ -28,7 +30,7 @@ func newTransport(given policy.Transporter, conns int) (policy.Transporter, func
 	open := &connections{dialer: net.Dialer{Timeout: dialTimeout}, conns: map[*connection]bool{}}
 	transport := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		OnProxyConnectResponse: refusedByProxy,
+		OnProxyConnectResponse: netcause.RefusedByProxy,
 		DialContext:            open.dial,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           conns,

@@ -1,18 +1,22 @@
 package azure
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/portnokkel/portnokkel/internal/netcause"
 )
 
 var (
 	errTooLarge = ownError{errors.New("the answer is larger than a key vault's can be"), kindStranger}
-	errNothing  = errors.New("the transport returned neither an answer nor an error")
+	errNothing  = &netcause.Error{What: "the transport returned neither an answer nor an error"}
 )
 
 // wire carries the requests of one client. It watches them, replaces errors that
@@ -27,8 +31,10 @@ type wire struct {
 	mu      sync.Mutex
 	busy    map[string]int // by request: a last answer that puts it off
 	tries   map[string]tries
-	unknown int   // how often a host did not resolve
-	last    error // why the last request got no answer; nil if it got one
+	unknown int               // how often a host did not resolve
+	last    *netcause.Error   // why the last request got no answer; nil if it got one
+	open    []*netcause.Watch // of requests under way, and of those that their context ended
+	tenant  string            // that the vault's challenge names; "" if unknown
 }
 
 func newWire(next policy.Transporter, retry *policy.RetryOptions) *wire {
@@ -39,12 +45,14 @@ func newWire(next policy.Transporter, retry *policy.RetryOptions) *wire {
 
 // Do sends one request.
 func (w *wire) Do(req *http.Request) (*http.Response, error) {
-	resp, err := w.next.Do(req)
+	sent, watch := netcause.Follow(req, w.next)
+	w.begun(watch)
+	resp, err := w.next.Do(sent)
 	if err == nil && resp == nil {
 		err = errNothing
 	}
 	if err != nil {
-		return nil, w.failed(req, err)
+		return nil, w.failed(req, watch, watch.Read(err))
 	}
 	w.answered(req, resp.StatusCode)
 	if resp.Request == nil {
@@ -56,11 +64,20 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
-	if w.vault && !challengeIsSound(resp) {
+	if tenant, sound := readChallenge(resp); w.vault && !sound {
+		w.ended(req, watch)
 		_ = resp.Body.Close()
 		return nil, finalError{errChallenge}
+	} else if w.vault && tenant != "" {
+		w.belongsTo(tenant)
 	}
-	resp.Body = &watchedBody{http.MaxBytesReader(nil, resp.Body, maxAnswer), resp, w}
+	body := bufio.NewReader(http.MaxBytesReader(nil, resp.Body, maxAnswer))
+	resp.Body = &watchedBody{body, resp.Body, resp, w, watch}
+	start, _ := body.Peek(pageStart)
+	if page := netcause.PageOf(resp.StatusCode, resp.Header, start); page != nil {
+		_ = resp.Body.Close()
+		return nil, w.failed(req, watch, page)
+	}
 	return resp, nil
 }
 
@@ -80,10 +97,50 @@ func (w *wire) busyStatus() int {
 }
 
 // lost is why the last request got no answer; nil if it got one.
-func (w *wire) lost() error {
+func (w *wire) lost() *netcause.Error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.last
+}
+
+// phase is how far the request came that has been under way for longest; "" if none is.
+func (w *wire) phase() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.open) == 0 {
+		return ""
+	}
+	return w.open[0].Phase()
+}
+
+// belongsTo notes the vault's tenant.
+func (w *wire) belongsTo(tenant string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tenant = tenant
+}
+
+// vaultTenant is the tenant that the vault named, a GUID; "" if it named none.
+func (w *wire) vaultTenant() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.tenant
+}
+
+func (w *wire) begun(watch *netcause.Watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open = append(w.open, watch)
+}
+
+// ended forgets a request, unless its context ended: it is what a late load waited for.
+func (w *wire) ended(req *http.Request, watch *netcause.Watch) {
+	if req.Context().Err() != nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open = slices.DeleteFunc(w.open, func(other *netcause.Watch) bool { return other == watch })
 }
 
 func (w *wire) answered(req *http.Request, status int) {
@@ -107,21 +164,17 @@ func (w *wire) done(resp *http.Response) {
 	delete(w.tries, nameOf(resp.Request))
 }
 
-// failed replaces the error of a request that got no whole answer.
-func (w *wire) failed(req *http.Request, err error) error {
-	lost := readTransport(err)
-	var proxy *proxyError
-	if errors.As(lost, &proxy) && proxy.proxy == "" {
-		lost.cause = newProxyError(proxyOf(w.next, req), proxy.status)
-	}
-	again := w.mayPass(lost) && w.another(req)
+// failed notes why a request got no whole answer, and whether to try again.
+func (w *wire) failed(req *http.Request, watch *netcause.Watch, cause *netcause.Error) error {
+	w.ended(req, watch)
+	again := w.mayPass(cause) && w.another(req)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.last = lost
+	w.last = cause
 	if !again {
-		return finalError{lost}
+		return finalError{cause}
 	}
-	return lost
+	return cause
 }
 
 // finalError is an error after which the SDK does not try again.
@@ -134,13 +187,15 @@ func (finalError) NonRetriable() {}
 
 // watchedBody reads an answer's body within the bound.
 type watchedBody struct {
-	io.ReadCloser
-	resp *http.Response
-	of   *wire
+	io.Reader // buffers body
+	body      io.Closer
+	resp      *http.Response
+	of        *wire
+	watch     *netcause.Watch
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.Reader.Read(p)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
@@ -151,5 +206,10 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	case errors.As(err, &tooLarge):
 		return n, finalError{errTooLarge}
 	}
-	return n, b.of.failed(b.resp.Request, err)
+	return n, b.of.failed(b.resp.Request, b.watch, b.watch.Read(err))
+}
+
+func (b *watchedBody) Close() error {
+	b.of.ended(b.resp.Request, b.watch)
+	return b.body.Close()
 }

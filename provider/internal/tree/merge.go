@@ -16,6 +16,7 @@ type Merged struct {
 // Refusal is a part of a tree that cannot be laid over what is there.
 type Refusal struct {
 	Path   string
+	Cure   string // what to do, such as "use the index 2"
 	Reason string
 	Node   *Node
 }
@@ -24,8 +25,8 @@ type Refusal struct {
 // leaves both as they were. The rules are those of provider.Merge. What src sets is
 // of the given layer from then on.
 func (t *Tree) Merge(src *Tree, layer string) Merged {
-	m := merger{tree: &Tree{}, layer: layer}
-	m.tree.root = m.holder("", t.root, src.root)
+	m := merger{tree: &Tree{layers: t.layers + 1}, layer: layer}
+	m.tree.root = m.holder("", t.root, src.root, false)
 	return Merged{m.tree, m.set, m.refused}
 }
 
@@ -38,8 +39,8 @@ type merger struct {
 	refused []Refusal
 }
 
-func (m *merger) refuse(path, reason string, src *Node) {
-	m.refused = append(m.refused, Refusal{path, reason, src})
+func (m *merger) refuse(path, cure, reason string, src *Node) {
+	m.refused = append(m.refused, Refusal{path, cure, reason, src})
 }
 
 // value lays src over old, which is nil when nothing is there.
@@ -47,11 +48,11 @@ func (m *merger) value(path string, old, src *Node) *Node {
 	isValue := old == nil || old.Kind == Value
 	switch {
 	case src.Kind != Value:
-		return m.holder(path, old, src)
+		return m.holder(path, old, src, src.replaces(old))
 	case src.Value == nil && !isValue:
 		return old // a null removes no section and no array
-	case !isValue && old.Kind == Section:
-		m.refuse(path, "a single value cannot replace the section that is there", src)
+	case !isValue && old.Kind == Section && !(src.isText() && old.IsKey()):
+		m.refuse(path, "set the keys below it, or remove it", "a single value cannot replace the section that is there", src)
 		return old
 	}
 	return m.replace(path, old, src)
@@ -64,7 +65,7 @@ func (m *merger) replace(path string, old, src *Node) *Node {
 		m.set = append(m.set, path)
 	}
 	n := &Node{Value: src.Value, Origin: src.Origin, Name: src.Name, slice: src.slice}
-	n.Origin.Layer = m.layer
+	n.Origin.Layer, n.Origin.Order = m.layer, m.tree.layers
 	n.hold(src.Kind, len(src.children))
 	if old != nil {
 		n.Name = old.Name
@@ -74,10 +75,10 @@ func (m *merger) replace(path string, old, src *Node) *Node {
 }
 
 // holder lays a section or an array over old. What is there decides which of the
-// two it is.
-func (m *merger) holder(path string, old, src *Node) *Node {
+// two it is, unless src takes its place whole.
+func (m *merger) holder(path string, old, src *Node, whole bool) *Node {
 	var n *Node
-	if old == nil || old.Kind == Value {
+	if whole || old == nil || old.Kind == Value {
 		n = m.replace(path, old, src)
 	} else {
 		c := *old
@@ -94,9 +95,9 @@ func (m *merger) holder(path string, old, src *Node) *Node {
 		at := Join(path, name)
 		switch i, isIndex := index(name); {
 		case n.Kind == Array && !isIndex:
-			m.refuse(at, "an array is there, and this is not an index of it", child)
+			m.refuse(at, fmt.Sprintf("use an index from 0 to %d", len(n.children)), "an array is there, and this is not an index of it", child)
 		case n.Kind == Array && i > len(n.children):
-			m.refuse(at, fmt.Sprintf("the index leaves a gap: the next free one is %d", len(n.children)), child)
+			m.refuse(at, fmt.Sprintf("use the index %d", len(n.children)), "this one leaves a gap in the array", child)
 		default:
 			n.add(m.value(at, there, child))
 		}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Origin says where a value came from.
@@ -23,8 +24,12 @@ type Origin struct {
 	Source string
 	// Layer is what was laid over the settings as one: a file, the environment.
 	Layer string
+	// Order is the place of that layer among the layers: larger is later, 0 unknown.
+	Order int
 	// Secret is the secret's name when the value came from a vault.
 	Secret string
+	// Created and Expires are the secret's, zero if the vault did not tell.
+	Created, Expires time.Time
 }
 
 // Kind is what stands at a place of the tree.
@@ -48,6 +53,7 @@ type Node struct {
 	children map[string]*Node // by name; an array's are "0" to "n-1"
 	first    map[string]*Node // the same by folded name: the first in byte order
 	slice    reflect.Type     // of an Array that came as a typed slice, such as []string
+	filled   bool             // the value was not blank, in a tree that holds none
 }
 
 // Former is a value that gave way to a later one.
@@ -63,6 +69,7 @@ type hidden struct{}
 // concurrent use.
 type Tree struct {
 	root   *Node
+	layers int // how many were laid over one another
 	looked int // how many nodes were looked at: see TestCostIsLinear
 }
 
@@ -320,6 +327,7 @@ func typed(array []any, slice reflect.Type) any {
 // to be of one kind.
 func (t *Tree) Adopt(from *Tree) {
 	if from != nil {
+		t.layers = max(t.layers, from.layers)
 		t.adopt(t.root, from.root)
 	}
 }
@@ -336,12 +344,12 @@ func (t *Tree) adopt(n, from *Node) {
 
 // WithoutValues is a copy of t that holds no value, only sources. Of what a value
 // overrode it keeps what had another value.
-func (t *Tree) WithoutValues() *Tree { return &Tree{root: t.bare(t.root)} }
+func (t *Tree) WithoutValues() *Tree { return &Tree{root: t.bare(t.root), layers: t.layers} }
 
 func (t *Tree) bare(n *Node) *Node {
 	t.looked++
 	c := *n
-	c.Value, c.Overrode = nil, nil
+	c.Value, c.Overrode, c.filled = nil, nil, n.isFilled()
 	for _, former := range n.Overrode {
 		if !isBlank(former.Value) && !reflect.DeepEqual(former.Value, n.Value) {
 			c.Overrode = append(c.Overrode, Former{former.Origin, hidden{}})
@@ -352,6 +360,24 @@ func (t *Tree) bare(n *Node) *Node {
 		c.add(t.bare(child))
 	}
 	return &c
+}
+
+// IsSet reports whether n, or anything below it, is a value that is neither null nor a
+// blank text.
+func (n *Node) IsSet() bool {
+	if n == nil || n.Kind == Value {
+		return n.isFilled()
+	}
+	for _, child := range n.children {
+		if child.IsSet() {
+			return true
+		}
+	}
+	return false
+}
+
+func (n *Node) isFilled() bool {
+	return n != nil && n.Kind == Value && (n.filled || !isBlank(n.Value))
 }
 
 // isBlank reports whether v counts as not set.

@@ -223,13 +223,13 @@ func TestMergeRefuses(t *testing.T) {
 	}
 	var refused []string
 	for _, r := range merged.Refused {
-		refused = append(refused, fmt.Sprintf("%s: %s %q", r.Path, r.Reason, over.Sources(r.Node)))
+		refused = append(refused, fmt.Sprintf("%s: %s - %s %q", r.Path, r.Cure, r.Reason, over.Sources(r.Node)))
 	}
 	want := []string{
-		`L:3: the index leaves a gap: the next free one is 2 ["b"]`,
-		`L:7: the index leaves a gap: the next free one is 2 ["b"]`,
-		`L:n: an array is there, and this is not an index of it ["b"]`,
-		`S: a single value cannot replace the section that is there ["b"]`,
+		`L:3: use the index 2 - this one leaves a gap in the array ["b"]`,
+		`L:7: use the index 2 - this one leaves a gap in the array ["b"]`,
+		`L:n: use an index from 0 to 2 - an array is there, and this is not an index of it ["b"]`,
+		`S: set the keys below it, or remove it - a single value cannot replace the section that is there ["b"]`,
 	}
 	if diff := cmp.Diff(want, refused); diff != "" {
 		t.Errorf("refused (-want +got):\n%s", diff)
@@ -273,6 +273,22 @@ func TestWithoutValues(t *testing.T) {
 	}
 	if text := fmt.Sprint(full.Map()); strings.Count(text, "secret") != 4 {
 		t.Errorf("the original changed: %s", text)
+	}
+}
+
+// A tree without values still tells which of them were not blank.
+func TestIsSet(t *testing.T) {
+	t.Parallel()
+	full := from("a", settings{"Text": "x", "Zero": 0, "No": false, "Blank": " ", "Null": nil, "S": settings{"x": 1}, "L": []any{1}, "E": settings{}, "B": settings{"x": " "}})
+	bare := full.WithoutValues()
+	for path, want := range map[string]bool{
+		"Text": true, "Zero": true, "No": true, "Blank": false, "Null": false, "S": true, "S:x": true, "L": true, "L:0": true, "E": false, "B": false, "None": false,
+	} {
+		for kind, made := range map[string]*tree.Tree{"full": full, "bare": bare, "bare of bare": bare.WithoutValues()} {
+			if got := made.Find(path, ":").IsSet(); got != want {
+				t.Errorf("%s of the %s tree: got %v, want %v", path, kind, got, want)
+			}
+		}
 	}
 }
 
