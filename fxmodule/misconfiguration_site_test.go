@@ -226,6 +226,7 @@ func (s *site) records(level slog.Level) string {
 
 var (
 	ports  = regexp.MustCompile(`\b127\.0\.0\.1:\d+`)
+	spans  = regexp.MustCompile(`\b(\d+h)?\d+m\d+s\b`)
 	times  = regexp.MustCompile(`\d\d:\d\d:\d\d`)
 	traces = regexp.MustCompile(`[0-9a-f-]{32,}`)
 )
@@ -236,6 +237,13 @@ func (s *site) stable(message string) string {
 		message = strings.NewReplacer(s.realFile, "DIR", filepath.Dir(s.realFile), "PARENT").Replace(message)
 	}
 	message = ports.ReplaceAllString(message, "127.0.0.1:PORT")
+	message = spans.ReplaceAllStringFunc(message, func(span string) string {
+		d, err := time.ParseDuration(span)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return d.Round(10 * time.Second).String() // clocks are compared in whole seconds
+	})
 	return traces.ReplaceAllString(times.ReplaceAllString(message, "TIME"), "TRACE")
 }
 
