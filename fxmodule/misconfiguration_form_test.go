@@ -86,7 +86,7 @@ var wrongTypes = []misconfiguration{
 		plant: func(s *site) {
 			s.files["appsettings.Production.json"] = `{"kvSetting": "https://my-vault.vault.azure.net"}`
 		},
-		names: []string{"kvSetting" + kvFile, "section"},
+		names: []string{"kvSetting", kvFile, "section"},
 	},
 	{
 		name: "a field of kvSetting is a number", tells: atStart,

@@ -67,6 +67,6 @@ var graphs = []misconfiguration{
 	{
 		name: "another section in code", tells: atStart,
 		plant: func(s *site) { s.options = []fxmodule.Option{fxmodule.Section("Maskinporten")} },
-		names: []string{`"Maskinporten"`, "MaskinportenSettings", "fxmodule.Section"},
+		names: []string{`"Maskinporten"`, "MaskinportenSettings"}, cures: []string{"fxmodule.Section"},
 	},
 }

@@ -158,7 +158,7 @@ var nearMisses = []misconfiguration{
 			s.rename(clientIDSecret, "MaskinportenSetting--ClientId")
 			s.rename(jwkSecret, "MaskinportenSetting--EncodedJwk")
 		},
-		names: []string{"MaskinportenSettings"}, cures: []string{"MaskinportenSetting\"", "fxmodule.Section"},
+		names: []string{"MaskinportenSettings"}, cures: []string{"MaskinportenSetting ", "fxmodule.Section"},
 	},
 	{
 		name: "a setting at the top of the file", tells: atStart,
@@ -307,7 +307,7 @@ var wrongFiles = []misconfiguration{
 		plant: func(s *site) {
 			s.files["appsettings.json"] = "{\"MaskinportenSettings\": {\"Scope\": \"CANARY:a\",\n \"scope\": \"CANARY:b\"}}"
 		},
-		names: []string{"appsettings.json", "line 2", "MaskinportenSettings:scope", "repeats"}, never: []string{"CANARY"},
+		names: []string{"appsettings.json", "line 2", "remove", "MaskinportenSettings:scope"}, never: []string{"CANARY"},
 	},
 	{
 		name: "the file is a list", tells: atStart,
@@ -317,6 +317,6 @@ var wrongFiles = []misconfiguration{
 	{
 		name: "an environment that is a path", tells: atStart,
 		plant: func(s *site) { s.app = provider.AppConfig{Environment: "../Production"} },
-		names: []string{"Environment"}, cures: []string{"file's name"},
+		names: []string{"Environment", "letters, digits"},
 	},
 }

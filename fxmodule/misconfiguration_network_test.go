@@ -260,12 +260,13 @@ var apis = []misconfiguration{
 		names: []string{"Scope (appsettings.json)"}, cures: []string{"403", "altinn:serviceowner/instances.write"},
 	},
 	{
-		name: "a request with an Authorization header of its own", tells: inLog,
+		name: "a request with an Authorization header of its own", tells: inSteps,
 		plant: func(s *site) {
 			s.pasted["the other token"] = "CANARY-0123456789"
 			s.header.Set("Authorization", "Bearer CANARY-0123456789")
+			s.section["EnableDebugLog"] = true
 			answersWith(401, "")(s)
 		},
-		names: []string{"Authorization", "OverwriteAuthorizationHeader"}, cures: []string{"401"},
+		names: []string{"no token", "Authorization", "OverwriteAuthorizationHeader"},
 	},
 }

@@ -19,6 +19,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"go.uber.org/dig"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxevent"
 
@@ -26,6 +27,7 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 	"github.com/portnokkel/portnokkel/internal/logtest"
+	"github.com/portnokkel/portnokkel/internal/problems"
 	"github.com/portnokkel/portnokkel/provider"
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
@@ -118,11 +120,13 @@ func (s *site) run() outcome {
 		o = s.failed(atStart, err)
 	} else if err := s.request(ctx); err != nil {
 		o = s.failed(atRequest, err)
-	} else if message := s.records(slog.LevelWarn); message != "" {
-		o = outcome{Tells: inLog, Message: message}
 	}
 	if err := app.Stop(context.Background()); err != nil {
 		s.t.Errorf("got %v from the stop, want no error", err)
+	}
+	// The log is complete now.
+	if o.Tells == silent {
+		o = s.logged()
 	}
 	o.Message = s.stable(o.Message)
 	o.Printed += o.Message + s.log.String() + s.fx.String()
@@ -134,15 +138,35 @@ func (s *site) run() outcome {
 	return o
 }
 
-// failed is the outcome of an error, without what net/http and fx put before it.
+// logged is the outcome of an application that works.
+func (s *site) logged() outcome {
+	if message := s.records(slog.LevelWarn); message != "" {
+		return outcome{Tells: inLog, Message: message}
+	}
+	if message := s.records(slog.LevelInfo); message != "" {
+		return outcome{Tells: inSteps, Message: message}
+	}
+	return outcome{}
+}
+
+// failed is the outcome of an error, without what net/http and fx put before it. A
+// start that fails is told by one record of the log. It is the error in one line, or
+// what fx's own error means.
 func (s *site) failed(tells when, err error) outcome {
 	message := err.Error()
 	var inURL *url.Error
 	if errors.As(err, &inURL) && tells == atRequest {
 		message = inURL.Err.Error()
 	}
-	if i := strings.Index(message, "fxmodule: "); i >= 0 && tells == atStart {
-		message = message[i:]
+	if tells == atStart {
+		cause := dig.RootCause(err)
+		message = s.records(slog.LevelError)
+		if strings.Contains(message, "\n") {
+			s.t.Errorf("got several records of the start, want one:\n%s", message)
+		}
+		if problems.OneLine(cause) == message {
+			message = cause.Error()
+		}
 	}
 	return outcome{Tells: tells, Message: message, Printed: fmt.Sprintf("%v %+v %#v %q", err, err, err, err)}
 }

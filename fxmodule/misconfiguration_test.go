@@ -41,6 +41,7 @@ const (
 	atStart   when = "start"   // it does not start
 	atRequest when = "request" // its request fails
 	inLog     when = "warning" // it works, or its API refuses, with a warning in the log
+	inSteps   when = "step"    // the step is among those that EnableDebugLog shows
 	silent    when = ""
 )
 

@@ -216,7 +216,7 @@ var refusedByEntra = []misconfiguration{
 	{
 		name: "the client secret is a reference", tells: atStart,
 		plant: kvSet("ClientSecret", "@Microsoft.KeyVault(VaultName=my-vault;SecretName=vault-secret)"),
-		names: []string{"kvSetting:ClientSecret" + kvFile, "reference"},
+		names: []string{"kvSetting:ClientSecret" + kvFile}, cures: []string{"reference"},
 	},
 	{
 		name: "CredentialOptions beside a Credential", tells: atStart,
@@ -282,7 +282,7 @@ var references = []misconfiguration{
 			reference("@Microsoft.KeyVault(VaultName=my-vault;SecretName=my-client)")(s)
 			clear(s.kv)
 		},
-		names: []string{fromReference}, cures: []string{"kvSetting", "ClientSecret"},
+		names: []string{"kvSetting:ClientSecret"}, cures: []string{fromReference},
 	},
 	{
 		name: "a reference that is misspelt", tells: atStart,
