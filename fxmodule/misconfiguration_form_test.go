@@ -2,6 +2,8 @@ package fxmodule_test
 
 import (
 	"encoding/json"
+	"sync"
+	"testing"
 
 	"github.com/portnokkel/portnokkel/internal/paste/pastetest"
 )
@@ -199,10 +201,21 @@ var wrongForms = []misconfiguration{
 	},
 }
 
+var (
+	secrets     map[string]string
+	makeSecrets sync.Once
+)
+
+// secretsOnce is pastetest's secrets. They are made once, because that takes time.
+func secretsOnce(t testing.TB) map[string]string {
+	makeSecrets.Do(func() { secrets = pastetest.Secrets(t, "../testdata/keys") })
+	return secrets
+}
+
 // pasted plants a secret in a place where it does not belong.
 func pasted(kind string, plant func(*site, string)) func(*site) {
 	return func(s *site) {
-		secret := pastetest.Secrets(s.t, "../testdata/keys")[kind]
+		secret := secretsOnce(s.t)[kind]
 		if secret == "" {
 			s.t.Fatalf("there is no secret %q", kind)
 		}

@@ -37,9 +37,9 @@ func (s *site) closed() string {
 	return l.Addr().String()
 }
 
-// stranger is a server with a certificate for another name.
-func (s *site) stranger() *faulttest.Server {
-	srv := faulttest.StartTLS(nil, "stranger.example")
+// stranger is a server with a certificate of its own, for a host.
+func (s *site) stranger(host string) *faulttest.Server {
+	srv := faulttest.StartTLS(nil, host)
 	s.t.Cleanup(srv.Close)
 	return srv
 }
@@ -71,16 +71,16 @@ var vaultNetworks = []misconfiguration{
 	{
 		name: "nothing listens at the vault", tells: atStart,
 		plant: func(s *site) { s.vaultBy(dialing(s, &http.Transport{}, s.closed())) },
-		names: []string{"network"}, cures: []string{vaultURL, "refused"},
+		names: []string{"kvSetting:SecretUri" + kvFile, "egress"}, cures: []string{vaultURL, "refused"},
 	},
 	{
 		name: "an authority that is not trusted, at the vault", tells: atStart,
-		plant: func(s *site) { s.vaultBy(dialing(s, &http.Transport{}, addressOf(s.stranger()))) },
-		names: []string{"certificate"}, cures: []string{vaultURL, "proxy"},
+		plant: func(s *site) { s.vaultBy(dialing(s, &http.Transport{}, addressOf(s.stranger("my-vault.vault.azure.net")))) },
+		names: []string{"root certificate", "ca-certificates"}, cures: []string{vaultURL},
 	},
 	{
 		name: "a certificate of another name, at the vault", tells: atStart,
-		plant: func(s *site) { srv := s.stranger(); s.vaultBy(dialing(s, srv.Transport(), addressOf(srv))) },
+		plant: func(s *site) { srv := s.stranger("stranger.example"); s.vaultBy(dialing(s, srv.Transport(), addressOf(srv))) },
 		names: []string{"another server", "DNS"}, cures: []string{"my-vault.vault.azure.net"},
 	},
 	{
@@ -89,7 +89,7 @@ var vaultNetworks = []misconfiguration{
 			s.connect.Timeout = 100 * time.Millisecond
 			s.vault.Faults.Add(faulttest.Fault{Match: toVault, Times: -1, Hang: true})
 		},
-		names: []string{"private endpoint", "Timeout"}, cures: []string{vaultURL, "100ms"},
+		names: []string{"firewall", "Timeout"}, cures: []string{vaultURL, "100ms"},
 	},
 	{
 		name: "Entra does not answer", tells: atStart,
@@ -97,7 +97,7 @@ var vaultNetworks = []misconfiguration{
 			s.connect.Timeout = 100 * time.Millisecond
 			s.vault.Faults.Add(faulttest.Fault{Match: func(r *http.Request) bool { return !toVault(r) }, Times: -1, Hang: true})
 		},
-		names: []string{"Entra", "Timeout"}, cures: []string{"100ms"},
+		names: []string{"firewall", "Timeout"}, cures: []string{"authenticate", "100ms"},
 	},
 	{
 		name: "a captive page in the vault's place", tells: atStart,
@@ -109,7 +109,7 @@ var vaultNetworks = []misconfiguration{
 		plant: func(s *site) {
 			s.vault.Faults.Add(answering(func(r *http.Request) bool { return !toVault(r) }, captive))
 		},
-		names: []string{"log-in page"}, cures: []string{"login.microsoftonline.com"}, never: []string{"guest network"},
+		names: []string{"authority", "log-in page"}, cures: []string{"authenticate"}, never: []string{"guest network"},
 	},
 }
 
@@ -117,16 +117,16 @@ var tokenNetworks = []misconfiguration{
 	{
 		name: "nothing listens at Maskinporten", tells: atRequest,
 		plant: func(s *site) { s.tokensBy(dialing(s, &http.Transport{}, s.closed())) },
-		names: []string{"proxy", "egress"}, cures: []string{issuerURL, "refused"},
+		names: []string{"Environment (appsettings.json)", "egress"}, cures: []string{issuerURL, "refused"},
 	},
 	{
 		name: "an authority that is not trusted, at Maskinporten", tells: atRequest,
-		plant: func(s *site) { s.tokensBy(dialing(s, &http.Transport{}, addressOf(s.stranger()))) },
+		plant: func(s *site) { s.tokensBy(dialing(s, &http.Transport{}, addressOf(s.stranger("test.maskinporten.no")))) },
 		names: []string{"root certificate", "ca-certificates"}, cures: []string{issuerURL},
 	},
 	{
 		name: "a certificate of another name, at Maskinporten", tells: atRequest,
-		plant: func(s *site) { srv := s.stranger(); s.tokensBy(dialing(s, srv.Transport(), addressOf(srv))) },
+		plant: func(s *site) { srv := s.stranger("stranger.example"); s.tokensBy(dialing(s, srv.Transport(), addressOf(srv))) },
 		names: []string{"another server", "DNS"}, cures: []string{"test.maskinporten.no"},
 	},
 	{

@@ -12,7 +12,6 @@ import (
 	"github.com/portnokkel/portnokkel/faulttest"
 	"github.com/portnokkel/portnokkel/fxmodule"
 	"github.com/portnokkel/portnokkel/httpclient"
-	"github.com/portnokkel/portnokkel/internal/paste/pastetest"
 )
 
 // pasteTarget is a place for a text that is not a secret.
@@ -66,7 +65,7 @@ func pasteTargets() []pasteTarget {
 // Nothing of it is printed or sent, though the servers echo and all is logged.
 func TestPastedSecrets(t *testing.T) {
 	t.Parallel()
-	secrets := pastetest.Secrets(t, "../testdata/keys")
+	secrets := maps.Clone(secretsOnce(t))
 	const password = "a password" // it looks like nothing in particular
 	secrets[password] = "Sommer-2026!CANARY"
 	var pasted, printed atomic.Int64

@@ -252,7 +252,7 @@ var (
 	ports  = regexp.MustCompile(`\b127\.0\.0\.1:\d+`)
 	spans  = regexp.MustCompile(`\b(\d+h)?\d+m\d+s\b`)
 	times  = regexp.MustCompile(`\d\d:\d\d:\d\d`)
-	traces = regexp.MustCompile(`[0-9a-f-]{32,}`)
+	traces = regexp.MustCompile(`trace_id: [0-9a-f-]+`)
 )
 
 // stable is a message without what differs from run to run.
@@ -268,7 +268,7 @@ func (s *site) stable(message string) string {
 		}
 		return d.Round(10 * time.Second).String() // clocks are compared in whole seconds
 	})
-	return traces.ReplaceAllString(times.ReplaceAllString(message, "TIME"), "TRACE")
+	return traces.ReplaceAllString(times.ReplaceAllString(message, "TIME"), "trace_id: TRACE")
 }
 
 // shows reports whether a text holds a part of a secret, of 16 characters or all of it.

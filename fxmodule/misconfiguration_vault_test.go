@@ -176,7 +176,7 @@ var refusedByEntra = []misconfiguration{
 	{
 		name: "a tenant that does not exist", tells: atStart,
 		plant: kvSet("TenantId", "11111111-1111-4111-8111-111111111111"),
-		names: []string{"kvSetting:TenantId" + kvFile}, cures: []string{"AADSTS90002"},
+		names: []string{"kvSetting:TenantId" + kvFile}, cures: []string{"11111111-1111-4111-8111-111111111111", "00000000-0000-4000-8000-00000000aaaa"},
 	},
 	{
 		name: "a tenant that cannot be one", tells: atStart,
