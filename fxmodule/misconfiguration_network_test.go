@@ -75,12 +75,17 @@ var vaultNetworks = []misconfiguration{
 	},
 	{
 		name: "an authority that is not trusted, at the vault", tells: atStart,
-		plant: func(s *site) { s.vaultBy(dialing(s, &http.Transport{}, addressOf(s.stranger("my-vault.vault.azure.net")))) },
+		plant: func(s *site) {
+			s.vaultBy(dialing(s, &http.Transport{}, addressOf(s.stranger("my-vault.vault.azure.net"))))
+		},
 		names: []string{"root certificate", "ca-certificates"}, cures: []string{vaultURL},
 	},
 	{
 		name: "a certificate of another name, at the vault", tells: atStart,
-		plant: func(s *site) { srv := s.stranger("stranger.example"); s.vaultBy(dialing(s, srv.Transport(), addressOf(srv))) },
+		plant: func(s *site) {
+			srv := s.stranger("stranger.example")
+			s.vaultBy(dialing(s, srv.Transport(), addressOf(srv)))
+		},
 		names: []string{"another server", "DNS"}, cures: []string{"my-vault.vault.azure.net"},
 	},
 	{
@@ -121,12 +126,17 @@ var tokenNetworks = []misconfiguration{
 	},
 	{
 		name: "an authority that is not trusted, at Maskinporten", tells: atRequest,
-		plant: func(s *site) { s.tokensBy(dialing(s, &http.Transport{}, addressOf(s.stranger("test.maskinporten.no")))) },
+		plant: func(s *site) {
+			s.tokensBy(dialing(s, &http.Transport{}, addressOf(s.stranger("test.maskinporten.no"))))
+		},
 		names: []string{"root certificate", "ca-certificates"}, cures: []string{issuerURL},
 	},
 	{
 		name: "a certificate of another name, at Maskinporten", tells: atRequest,
-		plant: func(s *site) { srv := s.stranger("stranger.example"); s.tokensBy(dialing(s, srv.Transport(), addressOf(srv))) },
+		plant: func(s *site) {
+			srv := s.stranger("stranger.example")
+			s.tokensBy(dialing(s, srv.Transport(), addressOf(srv)))
+		},
 		names: []string{"another server", "DNS"}, cures: []string{"test.maskinporten.no"},
 	},
 	{
