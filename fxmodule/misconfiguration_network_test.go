@@ -91,18 +91,18 @@ var vaultNetworks = []misconfiguration{
 	{
 		name: "the vault does not answer", tells: atStart,
 		plant: func(s *site) {
-			s.connect.Timeout = 100 * time.Millisecond
+			s.connect.Timeout = time.Second
 			s.vault.Faults.Add(faulttest.Fault{Match: toVault, Times: -1, Hang: true})
 		},
-		names: []string{"firewall", "Timeout"}, cures: []string{vaultURL, "100ms"},
+		names: []string{"firewall", "Timeout"}, cures: []string{vaultURL, "1s"},
 	},
 	{
 		name: "Entra does not answer", tells: atStart,
 		plant: func(s *site) {
-			s.connect.Timeout = 100 * time.Millisecond
+			s.connect.Timeout = time.Second
 			s.vault.Faults.Add(faulttest.Fault{Match: func(r *http.Request) bool { return !toVault(r) }, Times: -1, Hang: true})
 		},
-		names: []string{"firewall", "Timeout"}, cures: []string{"authenticate", "100ms"},
+		names: []string{"firewall", "Timeout"}, cures: []string{"authenticate", "1s"},
 	},
 	{
 		name: "a captive page in the vault's place", tells: atStart,
@@ -142,7 +142,7 @@ var tokenNetworks = []misconfiguration{
 	{
 		name: "Maskinporten does not answer", tells: atRequest,
 		plant: func(s *site) {
-			s.timeout = 300 * time.Millisecond
+			s.timeout = time.Second
 			s.porten.Faults.Add(faulttest.Fault{Match: toToken, Times: -1, Hang: true})
 		},
 		names: []string{"deadline"}, cures: []string{"test.maskinporten.no"},

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -18,6 +19,28 @@ func TestTroubleshootingHasEveryMessage(t *testing.T) {
 		if len(pagetest.Of(rows, message)) == 0 {
 			t.Errorf("got no row for this message:\n%s", message)
 		}
+	}
+}
+
+// Each link inside the page leads to a heading.
+func TestTroubleshootingLinks(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	headings := map[string]bool{}
+	for _, heading := range regexp.MustCompile(`(?m)^## (.+)$`).FindAllStringSubmatch(string(page), -1) {
+		headings[strings.ReplaceAll(strings.ToLower(heading[1]), " ", "-")] = true
+	}
+	links := regexp.MustCompile(`\]\(#([^)]+)\)`).FindAllStringSubmatch(string(page), -1)
+	for _, link := range links {
+		if !headings[link[1]] {
+			t.Errorf("got a link to #%s, want one to a heading", link[1])
+		}
+	}
+	if len(links) != len(headings) {
+		t.Errorf("got %d links, want one to each of %d headings", len(links), len(headings))
 	}
 }
 

@@ -80,7 +80,7 @@ func newSite(t *testing.T, c misconfiguration) *site {
 		files:   map[string]string{},
 		url:     apiURL,
 		header:  http.Header{},
-		timeout: 10 * time.Second,
+		timeout: time.Minute,
 		pasted:  map[string]string{"the key": testKey().EncodedJWK()},
 		api:     func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "3 instances") },
 		graph:   func(config, module fx.Option) []fx.Option { return []fx.Option{config, module} },
@@ -114,11 +114,9 @@ func (s *site) run() outcome {
 	app := fx.New(append(s.graph(s.config(), s.module()),
 		fx.Supply(s.logger()), fx.WithLogger(func() fxevent.Logger { return &fxevent.ConsoleLogger{W: &s.fx} }), s.ask)...)
 	var o outcome
-	ctx, cancel := context.WithTimeout(s.t.Context(), s.timeout)
-	defer cancel()
-	if err := app.Start(ctx); err != nil {
+	if err := app.Start(s.t.Context()); err != nil {
 		o = s.failed(atStart, err)
-	} else if err := s.request(ctx); err != nil {
+	} else if err := s.request(); err != nil {
 		o = s.failed(atRequest, err)
 	}
 	if err := app.Stop(context.Background()); err != nil {
@@ -171,7 +169,9 @@ func (s *site) failed(tells when, err error) outcome {
 	return outcome{Tells: tells, Message: message, Printed: fmt.Sprintf("%v %+v %#v %q", err, err, err, err)}
 }
 
-func (s *site) request(ctx context.Context) error {
+func (s *site) request() error {
+	ctx, cancel := context.WithTimeout(s.t.Context(), s.timeout)
+	defer cancel()
 	for range 2 {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 		if err != nil {

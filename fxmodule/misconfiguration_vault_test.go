@@ -111,7 +111,7 @@ var refusedByVault = []misconfiguration{
 	{
 		name: "the vault throttles", tells: atStart,
 		plant: func(s *site) {
-			s.connect.Timeout = 100 * time.Millisecond
+			s.connect.Timeout = time.Second
 			vaultAnswers(429, "Throttled", "", "Request was not processed because too many requests were received.")(s)
 		},
 		names: []string{"Sections"}, cures: []string{"429", "too much"},
@@ -123,13 +123,13 @@ var refusedByVault = []misconfiguration{
 	},
 	{
 		name: "a named secret is not there", tells: atStart,
-		plant: func(s *site) { s.connect.Secrets = []string{clientIDSecret, "MaskinportenSettings--Jwk"} },
+		plant: func(s *site) { s.connect.Concurrency, s.connect.Secrets = 1, []string{clientIDSecret, "MaskinportenSettings--Jwk"} },
 		names: []string{"MaskinportenSettings--Jwk"}, cures: []string{"SecretNotFound", vaultURL, "create"},
 	},
 	{
 		name: "a named secret is disabled", tells: atStart,
 		plant: func(s *site) {
-			s.connect.Secrets = []string{clientIDSecret, jwkSecret}
+			s.connect.Concurrency, s.connect.Secrets = 1, []string{clientIDSecret, jwkSecret}
 			s.change(jwkSecret, func(v *vaulttest.Secret) { v.Disabled = true })
 		},
 		names: []string{jwkSecret, "enable"}, cures: []string{"SecretDisabled", vaultURL},
