@@ -123,7 +123,9 @@ var refusedByVault = []misconfiguration{
 	},
 	{
 		name: "a named secret is not there", tells: atStart,
-		plant: func(s *site) { s.connect.Concurrency, s.connect.Secrets = 1, []string{clientIDSecret, "MaskinportenSettings--Jwk"} },
+		plant: func(s *site) {
+			s.connect.Concurrency, s.connect.Secrets = 1, []string{clientIDSecret, "MaskinportenSettings--Jwk"}
+		},
 		names: []string{"MaskinportenSettings--Jwk"}, cures: []string{"SecretNotFound", vaultURL, "create"},
 	},
 	{
