@@ -72,7 +72,7 @@ var wrongTypes = []misconfiguration{
 			s.vault.Delete(clientIDSecret)
 			s.vault.Delete(jwkSecret)
 		},
-		names: []string{"MaskinportenSettings (appsettings.json)", "section"}, never: []string{"CANARY"},
+		names: []string{`"MaskinportenSettings"`, "keys below it"}, cures: []string{"(appsettings.json)"}, never: []string{"CANARY"},
 	},
 	{
 		name: "the section is a list", tells: atStart,
@@ -81,7 +81,7 @@ var wrongTypes = []misconfiguration{
 			s.vault.Delete(clientIDSecret)
 			s.vault.Delete(jwkSecret)
 		},
-		names: []string{"MaskinportenSettings (appsettings.json)", "section"},
+		names: []string{`"MaskinportenSettings"`, "keys below it"}, cures: []string{"(appsettings.json)"},
 	},
 	{
 		name: "kvSetting is a text", tells: atStart,

@@ -258,7 +258,7 @@ var wrongFiles = []misconfiguration{
 			}
 			s.files["appsettings.json"] = noFile
 		},
-		names: []string{"Environment", "missing"}, cures: []string{"PARENT", "appsettings.json"},
+		names: []string{"Environment", "missing"}, cures: []string{"parent directory", "DIR"},
 	},
 	{
 		name: "a wrong name of the environment", tells: atStart,
@@ -268,7 +268,7 @@ var wrongFiles = []misconfiguration{
 	{
 		name: "Development in production's variables", tells: atStart,
 		plant: func(s *site) { s.environ = []string{"ASPNETCORE_ENVIRONMENT=Development"} },
-		names: []string{"ClientId", "missing"}, cures: []string{"appsettings.Production.json", "Development"},
+		names: []string{"ClientId", "missing"}, cures: []string{"appsettings.Development.json", "kvSetting"},
 	},
 	{
 		name: "appsettings.Local.json outside of Development", tells: atStart,

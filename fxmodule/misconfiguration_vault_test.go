@@ -126,7 +126,7 @@ var refusedByVault = []misconfiguration{
 		plant: func(s *site) {
 			s.connect.Concurrency, s.connect.Secrets = 1, []string{clientIDSecret, "MaskinportenSettings--Jwk"}
 		},
-		names: []string{"MaskinportenSettings--Jwk"}, cures: []string{"SecretNotFound", vaultURL, "create"},
+		names: []string{"create the secret"}, cures: []string{"MaskinportenSettings--Jwk", "SecretNotFound", vaultURL},
 	},
 	{
 		name: "a named secret is disabled", tells: atStart,
@@ -134,7 +134,7 @@ var refusedByVault = []misconfiguration{
 			s.connect.Concurrency, s.connect.Secrets = 1, []string{clientIDSecret, jwkSecret}
 			s.change(jwkSecret, func(v *vaulttest.Secret) { v.Disabled = true })
 		},
-		names: []string{jwkSecret, "enable"}, cures: []string{"SecretDisabled", vaultURL},
+		names: []string{"enable the secret"}, cures: []string{jwkSecret, "SecretDisabled", vaultURL},
 	},
 	{
 		name: "a secret's name that cannot be one", tells: atStart,
@@ -203,7 +203,7 @@ var refusedByEntra = []misconfiguration{
 	{
 		name: "a policy of conditional access", tells: atStart,
 		plant: entraAnswers(400, "invalid_grant", 53003, "Access has been blocked by Conditional Access policies."),
-		names: []string{"kvSetting"}, cures: []string{"AADSTS53003"},
+		names: []string{"kvSetting", "https://login.microsoftonline.com/error?code=53003"}, cures: []string{"AADSTS53003"},
 	},
 	{
 		name: "the vault of another tenant", tells: atStart,
@@ -263,7 +263,7 @@ var references = []misconfiguration{
 	{
 		name: "a reference to a secret that is not there", tells: atStart,
 		plant: reference("@Microsoft.KeyVault(VaultName=my-vault;SecretName=my-client)"),
-		names: []string{fromReference, "my-client"}, cures: []string{"SecretNotFound", vaultURL},
+		names: []string{fromReference, "create the secret"}, cures: []string{"my-client", "SecretNotFound", vaultURL},
 	},
 	{
 		name: "a reference to a disabled secret", tells: atStart,

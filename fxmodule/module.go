@@ -121,16 +121,19 @@ func newClient(i instance) *http.Client {
 func newTokenSource(i instance) *httpclient.TokenSource { return i.source }
 
 func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error) {
+	path := m.section
+	if delim := p.Koanf.Delim(); delim != "" {
+		path = strings.ReplaceAll(path, delim, ":") // as Origins writes paths
+	}
 	section, err := provider.Section(p.Koanf, m.section)
 	switch {
 	case errors.Is(err, provider.ErrNoSection) && len(m.edits) == 0:
 		return httpclient.MaskinportenSettings{}, noSection(err)
 	case err != nil && !errors.Is(err, provider.ErrNoSection):
+		if source := p.Origins.Of(path).Source; source != "" {
+			err = fmt.Errorf("%w (%s)", err, source)
+		}
 		return httpclient.MaskinportenSettings{}, err
-	}
-	path := m.section
-	if delim := p.Koanf.Delim(); delim != "" {
-		path = strings.ReplaceAll(path, delim, ":") // as Origins writes paths
 	}
 	settings := httpclient.MaskinportenSettings{
 		BaseDir: p.Origins.Directory(path + ":CertificatePkcs12Path"),

@@ -210,7 +210,7 @@ func TestOptionsAddUp(t *testing.T) {
 	if status, _ := get(t, got.Client); status != 200 {
 		t.Errorf("got %d, want 200", status)
 	}
-	if !strings.Contains(w.log.String(), "the secret has expired") {
+	if !strings.Contains(w.log.String(), "renew secret Old of ") {
 		t.Errorf("got the log, want a warning of the expired secret:\n%s", w.log.String())
 	}
 }

@@ -134,7 +134,7 @@ func TestLocalFileOutsideDevelopment(t *testing.T) {
 			if strings.Count(log.String(), want) != 1 || strings.Count(log.String(), "level=WARN") != 1 {
 				t.Errorf("log:\n%s\nwant once:\n%s", log, want)
 			}
-			if !strings.Contains(app.Origins.Summary(), "not read in this environment: appsettings.Local.json") {
+			if !strings.Contains(app.Origins.Summary(), "read with APP_ENVIRONMENT=Development only: appsettings.Local.json") {
 				t.Error(app.Origins.Summary())
 			}
 			if err := provider.LoadLocal(app, k); err != nil || k.String("a") != "base" {

@@ -56,7 +56,11 @@ func (s *settings) connect(ctx context.Context, cfg ConnectConfig) (connected bo
 	}
 	if len(missing) > 0 {
 		near := s.nearKVSetting(kv, missing)
-		s.origins.connected(vaultNote{lacking: missing, near: near})
+		note := vaultNote{lacking: missing}
+		if len(near) > 0 {
+			note.instead = kv.instead(missing, near)
+		}
+		s.origins.connected(note)
 		return false, kv.incomplete(ctx, cfg, missing, near)
 	}
 	if checked.VaultURL, err = cleanVaultURL(address); err != nil {

@@ -41,7 +41,7 @@ func (f finding) clause() string {
 	case n.reason != "" && isVariable:
 		return "the variable " + variable + " is " + n.reason
 	case n.reason != "":
-		return "the secret " + n.text + " is " + n.reason
+		return "the secret " + n.text + " is " + n.reason + remedy(n.reason)
 	case n.text != n.path:
 		return "the secret " + secret + " sets " + n.path
 	case isVariable:
@@ -54,6 +54,15 @@ func (f finding) clause() string {
 		return "there is " + n.path
 	}
 	return "there is " + setting(n.path, source)
+}
+
+// remedy is what to do about a secret that was skipped for a reason; "" if the reason
+// says it.
+func remedy(reason string) string {
+	if reason == "disabled" {
+		return ": enable it"
+	}
+	return ""
 }
 
 // clausesOf is what findings say, each thing once.

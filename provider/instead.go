@@ -14,11 +14,11 @@ const maxInstead = 200
 
 // vaultNote is what is known of the vault that the settings name.
 type vaultNote struct {
-	url     string    // "" if none was connected
-	lacking []string  // what kvSetting lacks for one
-	near    []finding // what was perhaps meant for that
-	named   bool      // Secrets names what is read
-	mapped  bool      // Map names the keys
+	url     string   // "" if none was connected
+	lacking []string // what kvSetting lacks for one
+	instead []string // what was perhaps meant for that, and what would have been read
+	named   bool     // Secrets names what is read
+	mapped  bool     // Map names the keys
 }
 
 // instead is Origin.Instead for a path at which nothing is set.

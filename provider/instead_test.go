@@ -68,9 +68,9 @@ func TestInstead(t *testing.T) {
 		{name: "only the section", files: files{"appsettings.json": `{"MaskinportenSetings": {"Scope": "x"}}`}, secrets: []string{"A"}, want: "there is MaskinportenSetings; " + fromVault},
 
 		// Skipped secrets.
-		{name: "disabled", secrets: []string{"MaskinportenSettings--ClientId off"}, want: "the secret MaskinportenSettings--ClientId is disabled; looked for variable MaskinportenSettings__ClientId and key MaskinportenSettings:ClientId"},
-		{name: "disabled, in another case", secrets: []string{"maskinportensettings--clientid off"}, want: "the secret maskinportensettings--clientid is disabled; looked for variable MaskinportenSettings__ClientId and key MaskinportenSettings:ClientId"},
-		{name: "disabled and misspelt", secrets: []string{"MaskinportenSettings-ClientId off"}, want: "the secret MaskinportenSettings-ClientId is disabled; " + fromVault},
+		{name: "disabled", secrets: []string{"MaskinportenSettings--ClientId off"}, want: "the secret MaskinportenSettings--ClientId is disabled: enable it; looked for variable MaskinportenSettings__ClientId and key MaskinportenSettings:ClientId"},
+		{name: "disabled, in another case", secrets: []string{"maskinportensettings--clientid off"}, want: "the secret maskinportensettings--clientid is disabled: enable it; looked for variable MaskinportenSettings__ClientId and key MaskinportenSettings:ClientId"},
+		{name: "disabled and misspelt", secrets: []string{"MaskinportenSettings-ClientId off"}, want: "the secret MaskinportenSettings-ClientId is disabled: enable it; " + fromVault},
 		{name: "left out by Sections", secrets: []string{"MaskinportenSettings--ClientId"}, change: func(c *provider.Config) { c.Sections = []string{"Other"} }, want: "the secret MaskinportenSettings--ClientId is left out by Sections; looked for variable MaskinportenSettings__ClientId and key MaskinportenSettings:ClientId"},
 		{name: "left out by Filter", secrets: []string{"MaskinportenSettings--ClientId"}, change: func(c *provider.Config) { c.Filter = func(string) bool { return false } }, want: "the secret MaskinportenSettings--ClientId is left out by Filter; looked for variable MaskinportenSettings__ClientId and key MaskinportenSettings:ClientId"},
 		{name: "dropped by Map", secrets: []string{"MaskinportenSettings--ClientId"}, change: func(c *provider.Config) { c.Map = func(string, string) (string, any) { return "", nil } }, want: "the secret MaskinportenSettings--ClientId is dropped by Map; looked for variable MaskinportenSettings__ClientId and key MaskinportenSettings:ClientId"},

@@ -207,7 +207,7 @@ func TestWhatIsLoaded(t *testing.T) {
 			warnings := len(c.warns)
 			if c.unmatched != "" {
 				warnings++
-				if !strings.Contains(text, "no secret was loaded for one of Sections") || !strings.Contains(text, "section="+c.unmatched+"\n") {
+				if !strings.Contains(text, "check Sections: no secret of "+srv.VaultURL()+" is in ") || !strings.Contains(text, "section="+c.unmatched+"\n") {
 					t.Errorf("got no warning about section %s, want one: %s", c.unmatched, text)
 				}
 			}

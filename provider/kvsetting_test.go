@@ -153,7 +153,8 @@ func TestIncompleteKVSetting(t *testing.T) {
 				"kvSetting":  map[string]any{"ClientId": srv.ClientID(), "ClientSecret": canary},
 				"kvSettings": map[string]any{"TenantId": srv.TenantID(), "SecretUri": srv.VaultURL()},
 			},
-			"kvSetting lacks TenantId, SecretUri; there is kvSettings:TenantId; there is kvSettings:SecretUri", "WARN",
+			"kvSetting lacks TenantId, SecretUri; there is kvSettings:TenantId; there is kvSettings:SecretUri; " +
+				"looked for variables such as kvSetting__TenantId and keys such as kvSetting:TenantId", "WARN",
 			"kvSetting:TenantId, kvSetting:SecretUri - no key vault was connected: kvSetting has ClientId, ClientSecret; there is kvSettings:TenantId; " +
 				"there is kvSettings:SecretUri; looked for variables such as kvSetting__TenantId and keys such as kvSetting:TenantId",
 		},

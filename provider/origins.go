@@ -210,7 +210,7 @@ func (o *Origins) Summary() string {
 	}{
 		{"settings read from ", StatusRead},
 		{"not found: ", StatusMissing},
-		{"not read in this environment: ", StatusIgnored},
+		{"read with APP_ENVIRONMENT=Development only: ", StatusIgnored},
 	} {
 		var names []string
 		for _, layer := range o.layers {
@@ -237,8 +237,8 @@ func (o *Origins) vaultSummary() string {
 		if len(o.vault.lacking) > 0 {
 			summary += ": kvSetting lacks " + strings.Join(o.vault.lacking, ", ")
 		}
-		near := clausesOf(o.vault.near)
-		return strings.Join(append([]string{summary}, near[:min(len(near), 2)]...), "; ")
+		clauses := append([]string{summary}, o.vault.instead...)
+		return strings.Join(clauses, "; ")
 	}
 	var skipped []string
 	for _, s := range o.skipped {

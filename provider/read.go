@@ -192,13 +192,16 @@ func (r *reading) warn(now time.Time) {
 		names = append(names, e.name)
 		log := r.cfg.logger().With("vault", r.cfg.VaultURL, "secret", e.name)
 		if !e.expires.IsZero() && !now.Before(e.expires) {
-			log.Warn("provider: the secret has expired; it is loaded all the same", "expires", e.expires)
+			log.Warn("provider: renew "+e.of(r)+": it expired on "+e.expires.UTC().Format(time.DateOnly)+" - it is loaded all the same", "expires", e.expires)
 		}
 		if now.Before(e.notBefore) {
-			log.Warn("provider: the secret is not valid yet; it is loaded all the same", "notBefore", e.notBefore)
+			log.Warn("provider: check "+e.of(r)+": it is not yet valid, before "+e.notBefore.UTC().Format(time.DateOnly)+" - it is loaded all the same", "notBefore", e.notBefore)
 		}
 	}
 	for _, section := range r.cfg.unmatched(names) {
-		r.cfg.logger().Warn("provider: no secret was loaded for one of Sections", "vault", r.cfg.VaultURL, "section", section)
+		r.cfg.logger().Warn("provider: check Sections: no secret of "+r.cfg.VaultURL+" is in "+named(section), "vault", r.cfg.VaultURL, "section", section)
 	}
 }
+
+// of names a secret and its vault.
+func (e *entry) of(r *reading) string { return "secret " + e.name + " of " + r.cfg.VaultURL }

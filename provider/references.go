@@ -271,6 +271,9 @@ func parseReference(text, own string) (secretID, error) {
 			return secretID{}, err
 		}
 	} else {
+		if strings.Contains(parts["vaultname"], ",") {
+			return secretID{}, errors.New(`divide the parts by ";", not by ","`)
+		}
 		if !vaultName.MatchString(parts["vaultname"]) || strings.Contains(parts["vaultname"], "--") {
 			return secretID{}, errors.New("set VaultName to 3 to 24 letters, digits and dashes, which begin and end with a letter or digit")
 		}

@@ -513,7 +513,7 @@ func TestReferenceToAnExpiredSecret(t *testing.T) {
 	var log logtest.Buffer
 	cfg := connecting(t, srv)
 	cfg.Logger, cfg.VaultURL = log.Logger(), ""
-	if err := provider.ResolveReferences(t.Context(), newKoanf(t, map[string]any{"A": ref("VaultName=my-vault;SecretName=old")}, ":"), cfg); err != nil || !strings.Contains(log.String(), "the secret has expired") {
+	if err := provider.ResolveReferences(t.Context(), newKoanf(t, map[string]any{"A": ref("VaultName=my-vault;SecretName=old")}, ":"), cfg); err != nil || !strings.Contains(log.String(), "renew secret old of https://"+vaultHost+": it expired on ") {
 		t.Errorf("got %v, log %s, want a warning of the expired secret", err, log.String())
 	}
 }

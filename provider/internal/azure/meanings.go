@@ -177,7 +177,7 @@ var meanings = []meaning{
 	{
 		codes: []string{"AADSTS7000112"},
 		means: "the application is disabled in the tenant",
-		cure:  "enable it in Entra (Enterprise applications), or use another",
+		cure:  "enable the application in Entra (Enterprise applications), or use another",
 	},
 	{
 		codes: []string{"AADSTS90002", "AADSTS900023"},
@@ -350,6 +350,9 @@ func (s *Session) explain(d *Diagnosis) {
 		"{ClientSecret}", cmp.Or(s.names.ClientSecret, "ClientSecret"),
 		"{client}", cmp.Or(d.client, "this machine's address"),
 	).Replace(m.cure)
+	if number, ok := strings.CutPrefix(d.Code, "AADSTS"); ok && len(m.codes) == 0 {
+		d.Hint += ", and look the code up at https://login.microsoftonline.com/error?code=" + number
+	}
 	if private := netcause.CurePrivate(hostOf(s.vault), address); private != "" && d.kind == kindResource {
 		d.Hint = private
 	}
