@@ -145,7 +145,7 @@ var tokenNetworks = []misconfiguration{
 			s.timeout = time.Second
 			s.porten.Faults.Add(faulttest.Fault{Match: toToken, Times: -1, Hang: true})
 		},
-		names: []string{"deadline"}, cures: []string{"test.maskinporten.no"},
+		names: []string{"more time", "test.maskinporten.no"}, cures: []string{"maskinportentest-client", "deadline"},
 	},
 	{
 		name: "a captive page in Maskinporten's place", tells: atRequest,

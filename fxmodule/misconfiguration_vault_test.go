@@ -258,7 +258,7 @@ var references = []misconfiguration{
 	{
 		name: "a reference with a comma", tells: atStart,
 		plant: reference("@Microsoft.KeyVault(VaultName=my-vault,SecretName=my-client)"),
-		names: []string{fromReference, "VaultName"}, cures: []string{";"},
+		names: []string{fromReference, `";"`},
 	},
 	{
 		name: "a reference to a secret that is not there", tells: atStart,

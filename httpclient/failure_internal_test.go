@@ -104,7 +104,7 @@ func TestErrorsOfTheCache(t *testing.T) {
 	if got := classify(err); !got.Temporary || got.ClientWide {
 		t.Errorf("classify: got %+v, want a temporary failure", got)
 	}
-	if got, want := explained(err).Error(), "httpclient: temporary failure: the fetch ended without a result"; got != want {
+	if got, want := (&source{}).explained(err).Error(), "httpclient: temporary failure: the fetch ended without a result"; got != want {
 		t.Errorf("explained: got %q, want %q", got, want)
 	}
 }

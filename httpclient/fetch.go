@@ -103,18 +103,18 @@ func (s *source) fromAltinn(ctx context.Context, request tokenRequest, from *Tok
 // kept tells that a token could not be refreshed ahead of its end.
 func (s *source) kept(_ tokenRequest, token *Token, err error) {
 	s.log.warn(context.Background(), "could not refresh the token; the one in use is kept", slog.String("client_id", s.clientID),
-		slog.Any("token", token), slog.String("error", problems.OneLine(explained(err))))
+		slog.Any("token", token), slog.String("error", problems.OneLine(s.explained(err))))
 }
 
 // explained puts the cache's own errors into this package's words.
-func explained(err error) error {
+func (s *source) explained(err error) error {
 	var failed *TokenError
 	var left *tokencache.WaitError
 	switch {
 	case errors.As(err, &failed):
 		return err
 	case errors.As(err, &left):
-		return &waitError{left}
+		return &waitError{left, s}
 	case errors.Is(err, tokencache.ErrClosed):
 		return ErrClosed
 	}
@@ -123,9 +123,28 @@ func explained(err error) error {
 
 // waitError says that a caller's context ended while it waited. It is what that
 // context's error is: a time-out, for one.
-type waitError struct{ *tokencache.WaitError }
+type waitError struct {
+	*tokencache.WaitError
+	of *source
+}
 
-func (e *waitError) Error() string { return "httpclient: waiting for a token: " + e.WaitError.Error() }
+// Error says what it waited for. If it was the time that ended, it says what to do.
+func (e *waitError) Error() string {
+	what := "waiting for a token of client " + e.of.clientID + ": " + e.WaitError.Error()
+	if !e.Timeout() {
+		return "httpclient: " + what
+	}
+	return "httpclient: give the context more time, or check the network to " + e.of.servers() + " - " + what
+}
+
+// servers are the addresses that tokens come from.
+func (s *source) servers() string {
+	servers := s.maskinporten.issuer.guess.token
+	if s.exchanger != nil {
+		servers += " and " + s.exchanger.plan.platform
+	}
+	return servers
+}
 
 // Unwrap gives the cache's error, and with it the context's.
 func (e *waitError) Unwrap() error { return e.WaitError }

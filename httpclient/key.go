@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/rsa"
+	"encoding/asn1"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -268,13 +269,18 @@ func decodeJWK(value string) ([]byte, error) {
 		return nil, errors.New("is a token (JWT), not a key" + cure)
 	}
 	decoded, err := decodeBase64(string(data))
-	if err != nil {
+	switch {
+	case err != nil && isCut(string(data)):
+		return nil, errors.New("is base64 that may have been cut: set it again, whole")
+	case err != nil:
 		return nil, errors.New("is not base64" + cure)
 	}
 	decoded = bytes.TrimSpace(bytes.TrimPrefix(decoded, utf8BOM))
 	switch again, err := decodeBase64(string(decoded)); {
 	case isJSONStart(decoded):
 		return decoded, nil
+	case isArchive(decoded):
+		return nil, errors.New("is a PKCS#12 archive: set EncodedX509 to it instead")
 	case isPEM(decoded), len(decoded) > 0 && decoded[0] == asn1Sequence:
 		return nil, errPEM
 	case err == nil && isJSONStart(again):
@@ -290,6 +296,29 @@ var (
 
 // asn1Sequence is the first byte of a key in DER form.
 const asn1Sequence = 0x30
+
+// isCut reports whether a text is base64 but for a character too few at its end. A
+// shorter text may be a word.
+func isCut(text string) bool {
+	whole := urlToStandard.Replace(text)
+	if len(whole) < 100 || len(whole)%4 != 1 {
+		return false
+	}
+	_, err := base64.RawStdEncoding.DecodeString(whole[:len(whole)-1])
+	return err == nil
+}
+
+// isArchive recognises a PKCS#12 archive: it begins with its version 3 (RFC 7292
+// section 4).
+func isArchive(der []byte) bool {
+	var archive struct {
+		Version int
+		Rest    asn1.RawValue
+		Mac     asn1.RawValue `asn1:"optional"`
+	}
+	_, err := asn1.Unmarshal(der, &archive)
+	return err == nil && archive.Version == 3
+}
 
 func isPEM(data []byte) bool { return bytes.HasPrefix(data, []byte("-----BEGIN")) }
 

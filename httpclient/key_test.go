@@ -85,7 +85,7 @@ func TestRefusedKeys(t *testing.T) {
 	cases := []struct{ name, value, want string }{
 		{"8,193 bits", with("n", bits(8193)), "is over 8192 bits: make a new key of 2048 to 4096 bits"},
 		{"a million bits", with("n", bits(1_000_000)), "is over 8192 bits: make a new key of 2048 to 4096 bits"},
-		{"2,047 bits", with("n", bits(2047)), "is under 2048 bits: make a new key"},
+		{"2,047 bits", with("n", bits(2047)), "is under 2048 bits: make a new key (it has 2047)"},
 		{"a prime of a million bits", with("p", bits(1_000_000)), "has numbers that do not fit together: export it again"},
 		{"a private exponent of a million bits", with("d", bits(1_000_000)), "has numbers that do not fit together: export it again"},
 		{"an even exponent", with("e", integer(big.NewInt(65538))), exponent},
@@ -111,13 +111,16 @@ func TestRefusedKeys(t *testing.T) {
 		{"public only", encoded(jwkWith(t, publicOnly)), `is a public key (member "d" is missing): export the private key`},
 		{"two private keys", encoded(`[` + one + `,` + two + `]`), "is a set with more than one private key: keep only the one to sign with"},
 		{"an elliptic curve", encoded(keyFile(t, "ec.jwk.json")), "is not an RSA key: Maskinporten takes RSA keys only"},
-		{"too small", encoded(keyFile(t, "small.jwk.json")), "is under 2048 bits: make a new key"},
+		{"too small", encoded(keyFile(t, "small.jwk.json")), "is under 2048 bits: make a new key (it has 1024)"},
 		{"no primes", encoded(jwkWith(t, map[string]any{"p": nil, "q": nil})), `lacks its primes (members "p" and "q"): export the whole key`},
 		{"numbers of two keys", encoded(jwkWith(t, map[string]any{"n": member(t, two, "n")})), "has numbers that do not fit together: export it again"},
 		{"a number that is not base64", encoded(jwkWith(t, map[string]any{"d": "!CANARY!"})), "has numbers that do not fit together: export it again"},
 		{"a kid that is no text", encoded(jwkWith(t, map[string]any{"kid": 3})), "has a member that is not a text"},
 		{"no kid", encoded(jwkWith(t, map[string]any{"kid": nil})), `has no key id (member "kid"): set Kid to the id that the key is registered under`},
-		{"another algorithm", encoded(jwkWith(t, map[string]any{"alg": "PS256"})), "asks for an algorithm that Maskinporten does not take: use RS256, RS384 or RS512"},
+		{"another algorithm", encoded(jwkWith(t, map[string]any{"alg": "PS256"})), "asks for an algorithm that Maskinporten does not take: use RS256, RS384 or RS512 (it says PS256)"},
+		{"an algorithm that nobody knows", encoded(jwkWith(t, map[string]any{"alg": "CANARY"})), "asks for an algorithm that Maskinporten does not take: use RS256, RS384 or RS512"},
+		{"cut within a group of base64", encoded(one)[:1001], "is base64 that may have been cut: set it again, whole"},
+		{"a PKCS#12 archive", encoded(keyFile(t, "enterprise.p12")), "is a PKCS#12 archive: set EncodedX509 to it instead"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -162,6 +165,9 @@ var keyTexts = []string{
 	"httpclient: EncodedJwk is a token (JWT), not a key: set it to the base64 of the client's private JWK",
 	"httpclient: EncodedJwk is a key in PEM or DER form: convert it to a JWK",
 	"httpclient: EncodedJwk is base64 twice: encode the JWK once",
+	"httpclient: EncodedJwk is base64 that may have been cut: set it again, whole",
+	"httpclient: EncodedJwk is a PKCS#12 archive: set EncodedX509 to it instead",
+	"httpclient: EncodedJwk looks like a Key Vault reference, but it was not followed: write it as @Microsoft.KeyVault(VaultName=my-vault;SecretName=my-secret)",
 	`httpclient: EncodedJwk has no key id (member "kid"): set Kid to the id that the key is registered under`,
 	"httpclient: EncodedJwk " + jose.ErrNotJSON.Error(),
 	"httpclient: EncodedJwk " + jose.ErrMember.Error(),

@@ -321,7 +321,11 @@ func TestWaitErrors(t *testing.T) {
 		if !errors.As(err, &failed) || !failed.Timeout() || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a deadline: got %v, want a time-out", err)
 		}
-		if _, err := source.Token(canceled(t)); !errors.Is(err, context.Canceled) || message(err) != "httpclient: waiting for a token: gone home" {
+		want := "httpclient: give the context more time, or check the network to " + srv.TokenURL() + " - waiting for a token of client " + srv.ClientID() + ": context deadline exceeded"
+		if message(failed.Err) != want {
+			t.Errorf("a deadline: got %v, want %s", failed.Err, want)
+		}
+		if _, err := source.Token(canceled(t)); !errors.Is(err, context.Canceled) || message(err) != "httpclient: waiting for a token of client "+srv.ClientID()+": gone home" {
 			t.Errorf("a cancellation: got %v, want the context's cause", err)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -38,6 +39,9 @@ func newMaskinporten(s *source, settings *MaskinportenSettings, p plan, clock to
 	at := endpoint{
 		step: "token request", clientID: p.clientID, address: names["Environment"],
 		transport: s.transport, clock: clock, guards: &s.guards,
+	}
+	if p.environment.retired {
+		at.address += fmt.Sprintf(", which is %q and was shut down (use \"test\")", p.environment.name)
 	}
 	metadata := at
 	metadata.step, metadata.clientID = "issuer metadata", ""

@@ -2,6 +2,7 @@ package httpclient
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/portnokkel/portnokkel/internal/paste"
@@ -31,10 +32,16 @@ func (s *MaskinportenSettings) misplaced() (rest *MaskinportenSettings, wrong []
 	return &copied, wrong
 }
 
+// isReference recognises a reference to a secret as App Service writes them, and one
+// that is misspelt. The provider has replaced those that it can read.
+var isReference = regexp.MustCompile(`(?i)^\s*@[\w. ]*key ?vault\b`)
+
 // misplaced says why a text cannot be the setting's value, and what to do. It is empty
 // if the text may be the value.
 func (f settingField) misplaced(value string) string {
 	switch {
+	case isReference.MatchString(value):
+		return "looks like a Key Vault reference, but it was not followed: write it as @Microsoft.KeyVault(VaultName=my-vault;SecretName=my-secret)"
 	case f.most > 0:
 		if what := paste.Problem(value, f.most); what != "" {
 			return what

@@ -277,3 +277,24 @@ func TestPasswordInQuotationMarks(t *testing.T) {
 		t.Errorf("got %v, want both as they are", err)
 	}
 }
+
+// A Key Vault reference that nothing has followed is told of in every setting, spelt
+// right or not, and nothing of it is printed.
+func TestReferenceThatWasNotFollowed(t *testing.T) {
+	t.Parallel()
+	for _, setting := range []string{"ClientId", "Scope", "Environment", "EncodedJwk", "EnterpriseUserName"} {
+		for _, value := range []string{
+			"@Microsoft.KeyVault(VaultName=my-vault;SecretName=CANARY)", "@MicrosoftKeyVault(SecretName=CANARY)", " @microsoft.key vault(CANARY)",
+		} {
+			_, err := httpclient.ParseSettings(map[string]any{setting: value})
+			want := "httpclient: " + setting + " looks like a Key Vault reference, but it was not followed: " +
+				"write it as @Microsoft.KeyVault(VaultName=my-vault;SecretName=my-secret)"
+			if message(err) != want {
+				t.Errorf("%s: got %v, want %s", value, err, want)
+			}
+		}
+	}
+	if _, err := httpclient.ParseSettings(map[string]any{"ClientId": "me@keyvault.example"}); err != nil {
+		t.Errorf("a name with an at sign: got %v, want it taken", err)
+	}
+}

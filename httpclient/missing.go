@@ -21,7 +21,9 @@ func (s *MaskinportenSettings) missing(canonical []string, cure string) error {
 	told := s.instead(canonical)
 	for _, key := range s.meant(canonical) {
 		// The provider may have found it as well.
-		told = slices.DeleteFunc(told, func(clause string) bool { return strings.Contains(clause, key) })
+		told = slices.DeleteFunc(told, func(clause string) bool {
+			return strings.Contains(clause, key) && !strings.HasPrefix(clause, lookedFor)
+		})
 		switch name, distance := nearest(key); {
 		case distance == 0:
 			cure = "rename " + s.from(key) + " to " + name

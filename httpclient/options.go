@@ -6,14 +6,15 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"reflect"
 	"strings"
+	"unicode"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
+	"github.com/portnokkel/portnokkel/internal/paste"
 )
 
 // Option changes how a token source works. The default is always the safe one. If
@@ -144,8 +145,22 @@ func allowedHost(host string) (string, bool) {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return canonicalHost(host), true
 	}
-	u, err := url.Parse("https://" + host)
-	return canonicalHost(host), err == nil && host != "" && u.Hostname() == host && !strings.Contains(host, "*")
+	return canonicalHost(host), isHostName(host)
+}
+
+// isHostName reports whether a text is a host's name: labels of letters, digits, dashes
+// and underscores, at most 63 bytes each (RFC 1035 section 2.3.4). A dot may end it.
+func isHostName(host string) bool {
+	if len(host) > 253 || paste.Kind(host) != "" {
+		return false
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(host, "."), ".") {
+		odd := strings.ContainsFunc(label, func(r rune) bool { return r != '-' && r != '_' && !unicode.In(r, unicode.L, unicode.M, unicode.N) })
+		if label == "" || len(label) > 63 || odd {
+			return false
+		}
+	}
+	return true
 }
 
 // WithKeySource signs with the keys that source gives. The settings must not hold

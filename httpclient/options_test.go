@@ -41,6 +41,9 @@ func TestAllowedHosts(t *testing.T) {
 		"a zone as a URL has it":           {"[fe80::1%25eth0]", "https://[fe80::1%25eth0]/", true},
 		"an address with another zone":     {"fe80::1%eth0", "https://[fe80::1%25eth1]/", false},
 		"an address without its zone":      {"fe80::1%eth0", "https://[fe80::1]/", false},
+		"a name with an underscore":        {"my_api.example", "https://my_api.example/", true},
+		"a name of one label":              {"api", "https://api:8443/", true},
+		"a name with other letters":        {"blåbær.example", "https://blåbær.example/", true},
 		"a name that begins as an address": {"10.0.0.1.example", "https://10.0.0.1/", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,6 +76,8 @@ func TestRefusedAllowedHosts(t *testing.T) {
 	for _, host := range []string{
 		"", " ", "a.example:443", "https://a.example", "a.example/", "a.example?", "a.example#", "user@a.example", "*.a.example", "a b",
 		"[]", "[::1", "::1]", "[::1]:443", "[::1]/", "[10.0.0.1]", "[a.example]", "10.0.0.1:443", "10.0.0.0/8", "::1:::", "%41.example",
+		".", "a..example", ".a.example", `"a.example"`, "Sommer-2026!", "abc8Q~CANARY0123456789abcdefghijklmnop", strings.Repeat("a", 64) + ".example",
+		strings.Repeat("a.", 127) + "a", "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJtZSJ9.c2lnbmF0dXJl",
 	} {
 		_, err := httpclient.NewTokenSource(httpclient.MaskinportenSettings{}, httpclient.WithAllowedHosts("b.example", host))
 		const want = "httpclient: WithAllowedHosts: host 2 is neither a host name nor an IP address: leave out scheme, port, path and wildcard"

@@ -28,13 +28,13 @@ func TestRefusedSigners(t *testing.T) {
 	}
 	chain := []*x509.Certificate{leaf.cert}
 	for want, make := range map[string]func() (*httpclient.Key, error){
-		"httpclient: key: the signer is nil":                                                                   func() (*httpclient.Key, error) { return httpclient.NewKey(nil, "k", "") },
-		"httpclient: key: the key id is empty":                                                                 func() (*httpclient.Key, error) { return httpclient.NewKey(good, "", "") },
-		"httpclient: key: the signer is not an RSA key: Maskinporten takes RSA keys only":                      func() (*httpclient.Key, error) { return httpclient.NewKey(ec, "k", "") },
-		"httpclient: key: the signer is under 2048 bits: make a new key":                                       func() (*httpclient.Key, error) { return httpclient.NewKey(resized{good, 1024}, "k", "") },
-		"httpclient: key: it asks for an algorithm that Maskinporten does not take: use RS256, RS384 or RS512": func() (*httpclient.Key, error) { return httpclient.NewKey(good, "k", "ES256") },
-		"httpclient: key: the certificate chain is empty, or a certificate of it is nil":                       func() (*httpclient.Key, error) { return httpclient.NewCertificateKey(good, nil, "") },
-		"httpclient: key: the first certificate is not the signer's":                                           func() (*httpclient.Key, error) { return httpclient.NewCertificateKey(other.Signer(), chain, "") },
+		"httpclient: key: the signer is nil":                                                                                   func() (*httpclient.Key, error) { return httpclient.NewKey(nil, "k", "") },
+		"httpclient: key: the key id is empty":                                                                                 func() (*httpclient.Key, error) { return httpclient.NewKey(good, "", "") },
+		"httpclient: key: the signer is not an RSA key: Maskinporten takes RSA keys only":                                      func() (*httpclient.Key, error) { return httpclient.NewKey(ec, "k", "") },
+		"httpclient: key: the signer is under 2048 bits: make a new key (it has 1024)":                                         func() (*httpclient.Key, error) { return httpclient.NewKey(resized{good, 1024}, "k", "") },
+		"httpclient: key: it asks for an algorithm that Maskinporten does not take: use RS256, RS384 or RS512 (it says ES256)": func() (*httpclient.Key, error) { return httpclient.NewKey(good, "k", "ES256") },
+		"httpclient: key: the certificate chain is empty, or a certificate of it is nil":                                       func() (*httpclient.Key, error) { return httpclient.NewCertificateKey(good, nil, "") },
+		"httpclient: key: the first certificate is not the signer's":                                                           func() (*httpclient.Key, error) { return httpclient.NewCertificateKey(other.Signer(), chain, "") },
 	} {
 		if _, err := make(); message(err) != want {
 			t.Errorf("got  %v\nwant %s", err, want)
@@ -72,7 +72,7 @@ func TestSignerBounds(t *testing.T) {
 		signer crypto.Signer
 		want   string
 	}{
-		"2,047 bits":      {resized{good, 2047}, "is under 2048 bits: make a new key"},
+		"2,047 bits":      {resized{good, 2047}, "is under 2048 bits: make a new key (it has 2047)"},
 		"2,048 bits":      {resized{good, 2048}, ""},
 		"8,192 bits":      {resized{good, 8192}, ""},
 		"8,193 bits":      {resized{good, 8193}, "is over 8192 bits: make a new key of 2048 to 4096 bits"},

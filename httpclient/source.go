@@ -176,7 +176,7 @@ func (s *source) token(ctx context.Context, request *tokenRequest) (token *Token
 		token, cached, err = s.cache.Get(ctx, *request)
 	}
 	if err != nil {
-		err = explained(err)
+		err = s.explained(err)
 	}
 	if s.telemetry != nil {
 		s.telemetry.count(ctx, cached, err)

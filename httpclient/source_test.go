@@ -194,7 +194,7 @@ func TestCancelledCallerFetchesNothing(t *testing.T) {
 	t.Parallel()
 	srv := newDouble(t)
 	_, err := sourceOf(t, srv, nil).Token(canceled(t))
-	if message(err) != "httpclient: waiting for a token: gone home" || srv.Stats().TokenRequests != 0 {
+	if message(err) != "httpclient: waiting for a token of client "+srv.ClientID()+": gone home" || srv.Stats().TokenRequests != 0 {
 		t.Errorf("got %v and %d token requests, want the context's cause and 0", err, srv.Stats().TokenRequests)
 	}
 }

@@ -240,12 +240,12 @@ func (s *source) again(base http.RoundTripper, req *http.Request, first *http.Re
 	var newer *Token
 	switch {
 	case err != nil:
-		err = explained(err)
+		err = s.explained(err)
 	case call == nil:
 		err = errRejectedAgain
 	default:
 		if newer, err = call.Wait(ctx); err != nil {
-			err = explained(err)
+			err = s.explained(err)
 		}
 	}
 	said := slog.String("answer", readAnswer(first, request, rejected).String())

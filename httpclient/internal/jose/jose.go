@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -132,7 +133,7 @@ func CheckPublic(key *rsa.PublicKey) error {
 	case key == nil || key.N == nil:
 		return ErrNumbers
 	case key.N.BitLen() < MinBits:
-		return ErrTooSmall
+		return fmt.Errorf("%w (it has %d)", ErrTooSmall, key.N.BitLen())
 	case key.N.BitLen() > MaxBits:
 		return ErrTooLarge
 	case key.E <= 1 || key.E > maxExponent || key.E%2 == 0:
@@ -279,5 +280,15 @@ func algorithm(name string) (jwa.SignatureAlgorithm, error) {
 	case jwa.RS256, jwa.RS384, jwa.RS512:
 		return alg, nil
 	}
-	return "", ErrAlgorithm
+	if slices.Contains(otherAlgorithms, name) {
+		return "", fmt.Errorf("%w (it says %s)", ErrAlgorithm, name)
+	}
+	return "", ErrAlgorithm // which may be anything
+}
+
+// otherAlgorithms are the names of RFC 7518 and RFC 8037 for what Maskinporten does not
+// take. An error may quote them.
+var otherAlgorithms = []string{
+	"PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
+	"RSA1_5", "RSA-OAEP", "RSA-OAEP-256",
 }
