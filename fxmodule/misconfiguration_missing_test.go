@@ -74,7 +74,7 @@ var missingSettings = []misconfiguration{
 	{
 		name: "kvSetting lacks TenantId", tells: atStart,
 		plant: func(s *site) { delete(s.kv, "TenantId") },
-		names: []string{"ClientId", "missing"}, cures: []string{"kvSetting", "TenantId", "EncodedJwk"},
+		names: []string{"ClientId", "missing"}, cures: []string{"once kvSetting has TenantId, secret " + clientIDSecret, "EncodedJwk"},
 	},
 	{
 		name: "kvSetting is left out", tells: atStart,

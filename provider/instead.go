@@ -21,6 +21,14 @@ type vaultNote struct {
 	mapped  bool     // Map names the keys
 }
 
+// condition says when secrets will be read, if none are.
+func (v vaultNote) condition() string {
+	if n := len(v.lacking); n > 0 && n < len(kvFields) {
+		return "once kvSetting has " + strings.Join(v.lacking, ", ")
+	}
+	return "with a vault"
+}
+
 // instead is Origin.Instead for a path at which nothing is set.
 func (o *Origins) instead(path string) string {
 	if len(o.layers) == 0 || letters(path) == "" {
@@ -57,7 +65,7 @@ func (o *Origins) lookedFor(path string, withSecret bool) string {
 	switch {
 	case !withSecret:
 	case o.vault.url == "":
-		return "looked for " + variable + ", key " + path + " and, with a vault, secret " + secret
+		return "looked for " + variable + ", key " + path + " and, " + o.vault.condition() + ", secret " + secret
 	case o.vault.mapped:
 		secret = "a secret that Map calls " + secret
 	case o.vault.named:

@@ -36,6 +36,10 @@ func TestInstead(t *testing.T) {
 	}{
 		{name: "nothing like it", secrets: []string{"Other"}, want: fromVault},
 		{name: "no vault", environ: []string{"HOME=x", "CLIENTID=" + canary, "CLIENT_ID=" + canary}, want: withoutVault},
+		{
+			name: "a vault that is named in part", environ: []string{"kvSetting__ClientId=" + canary, "kvSetting__SecretUri=https://my-vault.vault.azure.net"},
+			want: "looked for variable MaskinportenSettings__ClientId, key MaskinportenSettings:ClientId and, once kvSetting has TenantId, ClientSecret, secret MaskinportenSettings--ClientId",
+		},
 
 		// The same letters.
 		{name: "a secret with one dash", secrets: []string{"MaskinportenSettings-ClientId"}, want: "there is a secret MaskinportenSettings-ClientId; " + fromVault},
