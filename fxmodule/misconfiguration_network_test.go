@@ -16,8 +16,8 @@ func toToken(r *http.Request) bool    { return r.URL.Path == "/token" }
 func toExchange(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/authentication/") }
 func toVault(r *http.Request) bool    { return strings.HasPrefix(r.URL.Path, "/secrets") }
 
-// dialing is a transport that asks one address, whatever the host.
-func dialing(s *site, base *http.Transport, address string) *http.Transport {
+// toAddress is a transport that asks one address, whatever the host.
+func toAddress(s *site, base *http.Transport, address string) *http.Transport {
 	transport := base.Clone()
 	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var dialer net.Dialer
@@ -70,13 +70,13 @@ func answering(match func(*http.Request) bool, f faulttest.Fault) faulttest.Faul
 var vaultNetworks = []misconfiguration{
 	{
 		name: "nothing listens at the vault", tells: atStart,
-		plant: func(s *site) { s.vaultBy(dialing(s, &http.Transport{}, s.closed())) },
+		plant: func(s *site) { s.vaultBy(toAddress(s, &http.Transport{}, s.closed())) },
 		names: []string{"kvSetting:SecretUri" + kvFile, "egress"}, cures: []string{vaultURL, "refused"},
 	},
 	{
 		name: "an authority that is not trusted, at the vault", tells: atStart,
 		plant: func(s *site) {
-			s.vaultBy(dialing(s, &http.Transport{}, addressOf(s.stranger("my-vault.vault.azure.net"))))
+			s.vaultBy(toAddress(s, &http.Transport{}, addressOf(s.stranger("my-vault.vault.azure.net"))))
 		},
 		names: []string{"root certificate", "ca-certificates"}, cures: []string{vaultURL},
 	},
@@ -84,7 +84,7 @@ var vaultNetworks = []misconfiguration{
 		name: "a certificate of another name, at the vault", tells: atStart,
 		plant: func(s *site) {
 			srv := s.stranger("stranger.example")
-			s.vaultBy(dialing(s, srv.Transport(), addressOf(srv)))
+			s.vaultBy(toAddress(s, srv.Transport(), addressOf(srv)))
 		},
 		names: []string{"another server", "DNS"}, cures: []string{"my-vault.vault.azure.net"},
 	},
@@ -121,13 +121,13 @@ var vaultNetworks = []misconfiguration{
 var tokenNetworks = []misconfiguration{
 	{
 		name: "nothing listens at Maskinporten", tells: atRequest,
-		plant: func(s *site) { s.tokensBy(dialing(s, &http.Transport{}, s.closed())) },
+		plant: func(s *site) { s.tokensBy(toAddress(s, &http.Transport{}, s.closed())) },
 		names: []string{"Environment (appsettings.json)", "egress"}, cures: []string{issuerURL, "refused"},
 	},
 	{
 		name: "an authority that is not trusted, at Maskinporten", tells: atRequest,
 		plant: func(s *site) {
-			s.tokensBy(dialing(s, &http.Transport{}, addressOf(s.stranger("test.maskinporten.no"))))
+			s.tokensBy(toAddress(s, &http.Transport{}, addressOf(s.stranger("test.maskinporten.no"))))
 		},
 		names: []string{"root certificate", "ca-certificates"}, cures: []string{issuerURL},
 	},
@@ -135,7 +135,7 @@ var tokenNetworks = []misconfiguration{
 		name: "a certificate of another name, at Maskinporten", tells: atRequest,
 		plant: func(s *site) {
 			srv := s.stranger("stranger.example")
-			s.tokensBy(dialing(s, srv.Transport(), addressOf(srv)))
+			s.tokensBy(toAddress(s, srv.Transport(), addressOf(srv)))
 		},
 		names: []string{"another server", "DNS"}, cures: []string{"test.maskinporten.no"},
 	},
@@ -174,7 +174,7 @@ var tokenNetworks = []misconfiguration{
 			plain := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Second}
 			go func() { _ = plain.Serve(l) }()
 			s.t.Cleanup(func() { _ = plain.Close() })
-			s.tokensBy(dialing(s, &http.Transport{}, l.Addr().String()))
+			s.tokensBy(toAddress(s, &http.Transport{}, l.Addr().String()))
 		},
 		names: []string{"TLS"}, cures: []string{issuerURL},
 	},
