@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,18 +131,22 @@ type waitError struct {
 
 // Error says what it waited for. If it was the time that ended, it says what to do.
 func (e *waitError) Error() string {
-	what := "waiting for a token of client " + e.of.clientID + ": " + e.WaitError.Error()
+	what := "waiting for a token"
+	if e.of.clientID != "" {
+		what += " of client " + e.of.clientID
+	}
+	what += ": " + e.WaitError.Error()
 	if !e.Timeout() {
 		return "httpclient: " + what
 	}
-	return "httpclient: give the context more time, or check the network to " + e.of.servers() + " - " + what
+	return "httpclient: give the context more time, or check the network to " + e.of.servers + " - " + what
 }
 
 // servers are the addresses that tokens come from.
-func (s *source) servers() string {
-	servers := s.maskinporten.issuer.guess.token
-	if s.exchanger != nil {
-		servers += " and " + s.exchanger.plan.platform
+func (p *plan) servers() string {
+	servers := cmp.Or(p.texas, p.environment.tokenEndpoint, p.environment.issuer+"token")
+	if p.exchange != nil {
+		servers += " and " + p.exchange.platform
 	}
 	return servers
 }

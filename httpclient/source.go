@@ -35,6 +35,7 @@ type source struct {
 	clock     tokencache.Clock
 	skew      skew // of this machine's clock
 	upstream  upstream
+	servers   string     // that tokens come from, for errors
 	exchanger *exchanger // nil: Maskinporten's own tokens are used
 	telemetry *telemetry // nil: nothing is recorded
 	refusals  apiRefusals
@@ -57,6 +58,7 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 	}
 	s := &source{
 		clientID:  p.clientID,
+		servers:   p.servers(),
 		overwrite: settings.OverwriteAuthorizationHeader,
 		hosts:     o.hosts,
 		allowHTTP: o.allowHTTP,
