@@ -183,7 +183,7 @@ var wrongEnvironments = []misconfiguration{
 	{
 		name: "plain http to another machine", tells: atRequest,
 		plant: func(s *site) { s.url = strings.Replace(apiURL, "https:", "http:", 1) },
-		names: []string{"https", "plain http"},
+		names: []string{"https"}, cures: []string{"plain http"},
 	},
 }
 

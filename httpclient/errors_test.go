@@ -52,7 +52,7 @@ func TestRefusals(t *testing.T) {
 		{"fast clock", "invalid_grant", "Issue time is after now", "", httpclient.ErrClockSkew, "this machine's clock is ahead of Maskinporten's: synchronise it"},
 		{"lifetime", "invalid_grant", "JWT has too long lifetime", "", nil, "report this as a bug: the assertion lives longer than the server allows"},
 		{"scope", "invalid_scope", "MP-200 Invalid scope", "MP-200", httpclient.ErrScopeNotGranted, "check Scope: altinn:serviceowner/instances.read is misspelt, or not registered on the client"},
-		{"scope of another type of client", "invalid_scope", "MP-201", "MP-201", httpclient.ErrScopeNotGranted, "check Scope: a client of this type may not have altinn:serviceowner/instances.read"},
+		{"scope of another type of client", "invalid_scope", "MP-201", "MP-201", httpclient.ErrScopeNotGranted, "check Scope: altinn:serviceowner/instances.read is not registered on the client, or not for a client of its type"},
 		{"scope, only in its error", "invalid_scope", "no", "", httpclient.ErrScopeNotGranted, "check Scope: altinn:serviceowner/instances.read is misspelt, or not registered on the client"},
 		{"scope, only in its text", "invalid_grant", "Invalid scope(s)", "", httpclient.ErrScopeNotGranted, "check Scope: altinn:serviceowner/instances.read is misspelt, or not registered on the client"},
 		{"no access", "invalid_scope", "Consumer has not been granted access to the scope x", "", httpclient.ErrScopeNotGranted, "check Scope: ask the API's owner to grant your organisation altinn:serviceowner/instances.read"},

@@ -71,7 +71,7 @@ var knownRefusals = []knownRefusal{
 	},
 	{
 		code: "MP-201", kind: ErrScopeNotGranted,
-		cure: "check {Scope}: a client of this type may not have {scope}",
+		cure: "check {Scope}: {scope} is not registered on the client, or not for a client of its type",
 	},
 	{
 		code: "MP-250", texts: []string{"has not been granted access"}, kind: ErrScopeNotGranted,

@@ -150,14 +150,14 @@ func (s *source) checkDestination(req *http.Request) error {
 	case u.Opaque != "":
 		return errors.New("httpclient: a request's URL must not be opaque: a proxy would take it elsewhere")
 	case u.Scheme != "https" && !s.allowHTTP && (u.Scheme != "http" || !isLoopback(u.Hostname())):
-		return fmt.Errorf("%w: %s://%s; use https", ErrInsecureURL, u.Scheme, u.Host)
+		return fmt.Errorf("httpclient: use https for %s - a token is not sent over plain %s%w", u.Host, u.Scheme, quietly{ErrInsecureURL})
 	case s.hosts == nil:
 		return nil
 	}
 	// A server of many names goes by the Host header, which may differ from the URL's.
 	for _, name := range []string{u.Hostname(), (&url.URL{Host: req.Host}).Hostname()} {
 		if name != "" && !s.hosts[canonicalHost(name)] {
-			return fmt.Errorf("%w: %s: add it to WithAllowedHosts if tokens may go there", ErrHostNotAllowed, name)
+			return fmt.Errorf("httpclient: add %s to WithAllowedHosts if tokens may go there - the host is not allowed%w", name, quietly{ErrHostNotAllowed})
 		}
 	}
 	return nil

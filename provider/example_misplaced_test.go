@@ -14,6 +14,6 @@ func ExampleMisplaced() {
 		}
 	}
 	// Output:
-	// Saksvarsel:ApiUrl looks like a text in quotation marks: remove them
+	// Saksvarsel:ApiUrl is in quotation marks: remove them
 	// Saksvarsel:ApiUrl looks like a private key (JWK): it belongs in EncodedJwk
 }

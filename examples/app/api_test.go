@@ -26,7 +26,7 @@ func TestAPIAddress(t *testing.T) {
 		`, "ExampleApp": {"ApiUrl": "ftp://a"}`: wrong,
 		`, "ExampleApp": {"ApiUrl": "%"}`:       wrong,
 		`, "exampleapp": {"apiurl": "https://platform.tt02.altinn.no/storage/api/v1/nothing?code=CANARY"}`:            "the API answered 404 Not Found to GET https://platform.tt02.altinn.no/storage/api/v1/nothing",
-		`, "ExampleApp": {"ApiUrl": "http://a.example/x?code=CANARY"}`:                                                "GET http://a.example/x: httpclient: a token is not sent over plain http",
+		`, "ExampleApp": {"ApiUrl": "http://a.example/x?code=CANARY"}`:                                                "GET http://a.example/x: httpclient: use https for a.example - a token is not sent over plain http",
 		`, "ExampleApp": {"ApiUrl": "https://u:CANARY@platform.tt02.altinn.no/storage/api/v1/instances?code=CANARY"}`: "the API answered 401 Unauthorized to GET https://platform.tt02.altinn.no/storage/api/v1/instances",
 	} {
 		d := startDemo()

@@ -16,7 +16,11 @@ import (
 // the value. It is empty for a value that looks like none of these and has no more than
 // limit characters.
 func Problem(value string, limit int) string {
-	if what := Kind(value); what != "" {
+	switch what := Kind(value); what {
+	case "":
+	case inQuotes:
+		return "is in quotation marks: remove them"
+	default:
 		return "looks like " + what
 	}
 	if n := len([]rune(value)); n > limit {
@@ -33,7 +37,7 @@ func Kind(value string) string {
 		return what
 	}
 	if IsQuoted(value) {
-		return "a text in quotation marks: remove them"
+		return inQuotes
 	}
 	if entraSecret.MatchString(value) {
 		return "a client secret of Entra: it belongs in ClientSecret of kvSetting"
@@ -45,6 +49,9 @@ func Kind(value string) string {
 	}
 	return ""
 }
+
+// inQuotes is what Kind calls a text in quotation marks.
+const inQuotes = "a text in quotation marks: remove them"
 
 // IsQuoted reports whether the value stands in quotation marks of any kind.
 func IsQuoted(value string) bool { return quoted.MatchString(strings.TrimSpace(value)) }
