@@ -80,7 +80,7 @@ var refusedByVault = []misconfiguration{
 	},
 	{
 		name: "a role that cannot read", tells: atStart,
-		vault: []vaulttest.Option{vaulttest.WithoutGet()}, plant: func(s *site) { s.vault.Delete("MaskinportenSettings--EncodedJwk") },
+		vault: []vaulttest.Option{vaulttest.WithoutGet()}, plant: func(s *site) { s.vault.Delete(jwkSecret) },
 		names: []string{"Key Vault Secrets User"}, cures: []string{"ForbiddenByRbac", "MaskinportenSettings--"},
 	},
 	{
@@ -111,7 +111,7 @@ var refusedByVault = []misconfiguration{
 	{
 		name: "the vault throttles", tells: atStart,
 		plant: func(s *site) {
-			s.connect.Timeout = time.Second
+			s.connect.ClientOptions.Retry.MaxRetries = -1
 			vaultAnswers(429, "Throttled", "", "Request was not processed because too many requests were received.")(s)
 		},
 		names: []string{"Sections"}, cures: []string{"429", "too much"},
@@ -124,14 +124,14 @@ var refusedByVault = []misconfiguration{
 	{
 		name: "a named secret is not there", tells: atStart,
 		plant: func(s *site) {
-			s.connect.Concurrency, s.connect.Secrets = 1, []string{clientIDSecret, "MaskinportenSettings--Jwk"}
+			s.connect.Secrets = []string{"MaskinportenSettings--Jwk"}
 		},
 		names: []string{"create the secret"}, cures: []string{"MaskinportenSettings--Jwk", "SecretNotFound", vaultURL},
 	},
 	{
 		name: "a named secret is disabled", tells: atStart,
 		plant: func(s *site) {
-			s.connect.Concurrency, s.connect.Secrets = 1, []string{clientIDSecret, jwkSecret}
+			s.connect.Secrets = []string{jwkSecret}
 			s.change(jwkSecret, func(v *vaulttest.Secret) { v.Disabled = true })
 		},
 		names: []string{"enable the secret"}, cures: []string{jwkSecret, "SecretDisabled", vaultURL},
