@@ -127,6 +127,12 @@ func sourceOf(t testing.TB, srv *maskinportentest.Server, changes map[string]any
 // claimsOf reads the assertion of a token request, and leaves the request as it was.
 func claimsOf(t testing.TB, r *http.Request) map[string]any {
 	t.Helper()
+	return assertionPart(t, r, 1)
+}
+
+// assertionPart reads the header or the payload of the assertion.
+func assertionPart(t testing.TB, r *http.Request, part int) map[string]any {
+	t.Helper()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		t.Error(err)
@@ -137,12 +143,12 @@ func claimsOf(t testing.TB, r *http.Request) map[string]any {
 	if len(parts) != 3 {
 		return nil
 	}
-	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
-	var claims map[string]any
-	if err := json.Unmarshal(payload, &claims); err != nil {
+	raw, _ := base64.RawURLEncoding.DecodeString(parts[part])
+	var members map[string]any
+	if err := json.Unmarshal(raw, &members); err != nil {
 		t.Error(err)
 	}
-	return claims
+	return members
 }
 
 // payload reads the claims of a token that is a JWT.

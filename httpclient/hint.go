@@ -17,12 +17,13 @@ type knownRefusal struct {
 	kind       error
 	clientWide bool   // it concerns the client, whatever token it asks for
 	identity   bool   // client and key may not belong together
+	ending     bool   // the key's end is the cause if it is over
 	cure       string // with the placeholders of hints
 }
 
 var knownRefusals = []knownRefusal{
 	{
-		texts: []string{"unknown key identifier", "unknown kid"}, kind: ErrUnknownKey, clientWide: true, identity: true,
+		texts: []string{"unknown key identifier", "unknown kid"}, kind: ErrUnknownKey, clientWide: true, identity: true, ending: true,
 		cure: "check {kid}: {keyid} is not registered on the client; a new one takes up to 2 minutes to work",
 	},
 	{
@@ -107,14 +108,17 @@ var knownRefusals = []knownRefusal{
 		cure: "check {ClientId}: it is misspelt, or the client belongs to another environment than {Environment}",
 	},
 	{
-		oauth: "invalid_client", clientWide: true, identity: true,
+		oauth: "invalid_client", clientWide: true, identity: true, ending: true,
 		cure: "check {ClientId}, {Environment} and {key}: they must belong together",
 	},
 	{
-		oauth: "invalid_grant", identity: true,
+		oauth: "invalid_grant", identity: true, ending: true,
 		cure: "check {ClientId}, {Environment} and {key}: they must belong together",
 	},
 }
+
+// endedKey is the cure if the key has come to an end that was known.
+const endedKey = "check {key}: {keyid} expired{end}; make a new key and register it"
 
 // hints is what is known of a request, for the cure of a refusal.
 type hints struct {
@@ -180,6 +184,10 @@ func explain(r refused, h hints) verdict {
 			continue
 		}
 		known := knownRefusals[i]
+		if known.ending && h.key.expired(h.now) {
+			cure := h.fill(endedKey, "", true)
+			return verdict{known.kind, known.clientWide, cure, cure}
+		}
 		if known.identity && h.mixed != "" {
 			return verdict{kind: known.kind, clientWide: known.clientWide, cure: "check " + h.mixed}
 		}

@@ -25,6 +25,11 @@ func TestMixedIdentities(t *testing.T) {
 	layer := func(name string, overrode ...string) httpclient.Origin {
 		return httpclient.Origin{Source: "from " + name, Layer: name, Overrode: overrode}
 	}
+	ordered := func(order int, name string, overrode ...string) httpclient.Origin {
+		origin := layer(name, overrode...)
+		origin.Order = order
+		return origin
+	}
 	const both = "check ClientId (from appsettings.json) and EncodedJwk (from https://v.vault.azure.net), which may be of two clients: "
 	for name, c := range map[string]struct {
 		origins map[string]httpclient.Origin
@@ -48,6 +53,32 @@ func TestMixedIdentities(t *testing.T) {
 		"the id's layer has another Jwk":      {map[string]httpclient.Origin{"ClientId": layer(file), "EncodedJwk": layer(vault), "Jwk": layer(file)}, map[string]any{"Jwk": other}, both + "appsettings.json has another key, in Jwk"},
 		"the id's layer had another Jwk":      {map[string]httpclient.Origin{"ClientId": layer(file), "EncodedJwk": layer(vault), "Jwk": layer(vault, file)}, map[string]any{"Jwk": other}, both + "appsettings.json has another key, in Jwk"},
 		"an object of several, and other ids": {map[string]httpclient.Origin{"ClientId": layer(file, vault), "Jwk": layer(local + ", " + vault)}, map[string]any{"EncodedJwk": "", "Jwk": jwk}, "check ClientId (from appsettings.json) and Jwk (from appsettings.Local.json, https://v.vault.azure.net), which may be of two clients: https://v.vault.azure.net has another ClientId"},
+		// Keys of earlier sources, in another form.
+		"the id's layer has a Jwks that gave way": {
+			map[string]httpclient.Origin{"ClientId": ordered(1, file), "Jwks": ordered(1, file), "EncodedJwk": ordered(2, vault)},
+			map[string]any{"Jwks": "[" + other + "]"}, both + "appsettings.json has another key, in Jwks",
+		},
+		"the id's layer has a Jwks with one more key": {
+			map[string]httpclient.Origin{"ClientId": ordered(1, file), "Jwks": ordered(1, file), "EncodedJwk": ordered(2, vault)},
+			map[string]any{"Jwks": "[" + jwk + "," + other + "]"}, both + "appsettings.json has another key, in Jwks",
+		},
+		"the id's layer has the same key in Jwks": {
+			map[string]httpclient.Origin{"ClientId": ordered(1, file), "Jwks": ordered(1, file), "EncodedJwk": ordered(2, vault)},
+			map[string]any{"Jwks": "[" + jwk + "]"}, "",
+		},
+		"another layer has a Jwks that gave way": {
+			map[string]httpclient.Origin{"ClientId": ordered(1, file), "Jwks": ordered(2, local), "EncodedJwk": ordered(3, vault)},
+			map[string]any{"Jwks": "[" + other + "]"}, "",
+		},
+		"the id's layer has a certificate that gave way": {
+			map[string]httpclient.Origin{"ClientId": ordered(1, file), "CertificatePkcs12Path": ordered(1, file), "EncodedJwk": ordered(2, vault)},
+			map[string]any{"CertificatePkcs12Path": "no.p12"}, both + "appsettings.json has another key, in CertificatePkcs12Path",
+		},
+		"Jwks of a later layer, whose id gave way": {
+			map[string]httpclient.Origin{"ClientId": ordered(3, file, vault), "EncodedJwk": ordered(1, local), "Jwks": ordered(2, vault)},
+			map[string]any{"EncodedJwk": "%", "Jwks": "[" + jwk + "]"},
+			"check ClientId (from appsettings.json) and Jwks (from https://v.vault.azure.net), which may be of two clients: https://v.vault.azure.net has another ClientId",
+		},
 		"by another spelling": {
 			map[string]httpclient.Origin{"clientid": layer(file, vault), "JwkBase64": layer(vault)},
 			map[string]any{"ClientId": "", "clientid": "maskinportentest-client", "EncodedJwk": "", "JwkBase64": encoded(jwk)},
