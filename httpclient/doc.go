@@ -22,7 +22,8 @@
 // such tokens are kept ([WithCacheSize]). The least recently used leave first.
 //
 // Keys come from the settings, or at each fetch from a [KeySource]. The next key is
-// tried if the first is not known yet, has expired or does not sign.
+// tried if the first is not known yet, has expired or does not sign. The log warns before
+// a key ends, if its end is known: see [Key.Expires].
 //
 // On NAIS and SKIP, Texas holds the key and gives Maskinporten's tokens: see [FromNAIS].
 // All else stays the same, the exchange at Altinn included. Texas caches tokens, too. It

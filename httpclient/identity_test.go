@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 
@@ -56,23 +57,38 @@ func TestMixedIdentities(t *testing.T) {
 		// Keys of earlier sources, in another form.
 		"the id's layer has a Jwks that gave way": {
 			map[string]httpclient.Origin{"ClientId": ordered(1, file), "Jwks": ordered(1, file), "EncodedJwk": ordered(2, vault)},
-			map[string]any{"Jwks": "[" + other + "]"}, both + "appsettings.json has another key, in Jwks",
+			map[string]any{"Jwks": "[" + other + "]"},
+			both + "appsettings.json has another key, in Jwks",
 		},
 		"the id's layer has a Jwks with one more key": {
 			map[string]httpclient.Origin{"ClientId": ordered(1, file), "Jwks": ordered(1, file), "EncodedJwk": ordered(2, vault)},
-			map[string]any{"Jwks": "[" + jwk + "," + other + "]"}, both + "appsettings.json has another key, in Jwks",
+			map[string]any{"Jwks": "[" + jwk + "," + other + "]"},
+			both + "appsettings.json has another key, in Jwks",
+		},
+		"the id's layer has a key by another spelling": {
+			map[string]httpclient.Origin{"ClientId": ordered(1, file), "JwkBase64": ordered(1, file), "EncodedJwk": ordered(2, vault)},
+			map[string]any{"JwkBase64": encoded(other)},
+			both + "appsettings.json has another key",
+		},
+		"the id's layer had a key by another spelling": {
+			map[string]httpclient.Origin{"ClientId": ordered(1, local), "JwkBase64": ordered(2, vault, local), "EncodedJwk": ordered(4, file)},
+			map[string]any{"JwkBase64": encoded(other)},
+			"check ClientId (from appsettings.Local.json) and EncodedJwk (from appsettings.json), which may be of two clients: appsettings.Local.json has another key",
 		},
 		"the id's layer has the same key in Jwks": {
 			map[string]httpclient.Origin{"ClientId": ordered(1, file), "Jwks": ordered(1, file), "EncodedJwk": ordered(2, vault)},
-			map[string]any{"Jwks": "[" + jwk + "]"}, "",
+			map[string]any{"Jwks": "[" + jwk + "]"},
+			"",
 		},
 		"another layer has a Jwks that gave way": {
 			map[string]httpclient.Origin{"ClientId": ordered(1, file), "Jwks": ordered(2, local), "EncodedJwk": ordered(3, vault)},
-			map[string]any{"Jwks": "[" + other + "]"}, "",
+			map[string]any{"Jwks": "[" + other + "]"},
+			"",
 		},
 		"the id's layer has a certificate that gave way": {
 			map[string]httpclient.Origin{"ClientId": ordered(1, file), "CertificatePkcs12Path": ordered(1, file), "EncodedJwk": ordered(2, vault)},
-			map[string]any{"CertificatePkcs12Path": "no.p12"}, both + "appsettings.json has another key, in CertificatePkcs12Path",
+			map[string]any{"CertificatePkcs12Path": "no.p12"},
+			both + "appsettings.json has another key, in CertificatePkcs12Path",
 		},
 		"Jwks of a later layer, whose id gave way": {
 			map[string]httpclient.Origin{"ClientId": ordered(3, file, vault), "EncodedJwk": ordered(1, local), "Jwks": ordered(2, vault)},
@@ -89,8 +105,12 @@ func TestMixedIdentities(t *testing.T) {
 			t.Parallel()
 			srv := newDouble(t, builtIn)
 			var out logs
-			s := settingsOf(t, srv, c.changes)
-			s.Origin = func(key string) httpclient.Origin { return c.origins[key] }
+			s := httpclient.MaskinportenSettings{Origin: func(key string) httpclient.Origin { return c.origins[key] }}
+			section := srv.Section()
+			maps.Copy(section, c.changes)
+			if err := s.Parse(section); err != nil {
+				t.Fatal(err)
+			}
 			source, err := httpclient.NewTokenSource(s, httpclient.WithLogger(out.logger(slog.LevelWarn)), httpclient.WithTokenTransport(srv.Transport()))
 			if err != nil {
 				t.Fatal(err)

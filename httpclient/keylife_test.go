@@ -147,7 +147,8 @@ func TestYearOfAKey(t *testing.T) {
 		},
 		"no end is known": {jwk(nil), 366, []string{"day 0 INFO"}},
 		"a certificate": {
-			httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(certificateSetting(t, leaf, authorities))}, 365,
+			httpclient.MaskinportenSettings{EncodedX509: httpclient.NewSecret(certificateSetting(t, leaf, authorities))},
+			365,
 			append(daily(335, 363, "WARN"), "day 364 ERROR"),
 		},
 	} {

@@ -60,6 +60,30 @@ func (s *MaskinportenSettings) latestKeys(given []string) (latest, passed []stri
 	return latest, passed
 }
 
+// olderKey is which of two spellings of a setting is of an earlier source. It is empty if
+// that is not known, and if the setting holds no key.
+func (s *MaskinportenSettings) olderKey(canonical, a, b string) string {
+	if s.Origin == nil || a == "" || !slices.Contains(keySettings, canonical) {
+		return ""
+	}
+	first, second := s.Origin(a).Order, s.Origin(b).Order
+	switch {
+	case first == 0 || second == 0 || first == second:
+		return ""
+	case first < second:
+		return a
+	}
+	return b
+}
+
+// setAside notes a spelling of a setting that gives way to another.
+func (s *MaskinportenSettings) setAside(canonical, key string) {
+	if s.aside == nil {
+		s.aside = map[string][]string{}
+	}
+	s.aside[canonical] = append(s.aside[canonical], key)
+}
+
 // keyChoice is the keys that the settings hold.
 type keyChoice struct {
 	setting  string   // its canonical name

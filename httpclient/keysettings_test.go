@@ -2,6 +2,7 @@ package httpclient_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -193,6 +194,12 @@ func TestLatestSourceOfAKeyWins(t *testing.T) {
 		"in one source, others":      {map[string]any{"Jwk": two, "Jwks": one}, map[string]int{"Jwk": 3, "Jwks": 3}, "httpclient: Jwks and Jwk each hold a key: keep one of them"},
 		"one order is unknown":       {map[string]any{"Jwk": two, "Jwks": one}, map[string]int{"Jwks": 3}, "httpclient: Jwks and Jwk each hold a key: keep one of them"},
 		"an unknown one stays":       {map[string]any{"Jwk": two, "Jwks": one, "EncodedX509": "%"}, map[string]int{"Jwks": 3, "EncodedX509": 2}, "httpclient: Jwks and Jwk each hold a key: keep one of them"},
+		"a later spelling":           {map[string]any{"EncodedJwk": encoded(one), "JwkBase64": encoded(two)}, map[string]int{"EncodedJwk": 1, "JwkBase64": 2}, "other-for-tests-only"},
+		"an earlier spelling":        {map[string]any{"EncodedJwk": encoded(one), "JwkBase64": encoded(two)}, map[string]int{"EncodedJwk": 2, "JwkBase64": 1}, "for-tests-only"},
+		"a later, blank spelling":    {map[string]any{"EncodedJwk": encoded(one), "JwkBase64": " "}, map[string]int{"EncodedJwk": 1, "JwkBase64": 2}, "for-tests-only"},
+		"a spelling of one source":   {map[string]any{"EncodedJwk": "%", "JwkBase64": encoded(two)}, map[string]int{"EncodedJwk": 2, "JwkBase64": 2}, "httpclient: EncodedJwk and JwkBase64 contradict one another: keep one of themother-for-tests-only"},
+		"a spelling of no order":     {map[string]any{"EncodedJwk": "%", "JwkBase64": encoded(two)}, map[string]int{"JwkBase64": 2}, "httpclient: EncodedJwk and JwkBase64 contradict one another: keep one of themother-for-tests-only"},
+		"spellings of another kind":  {map[string]any{"EncodedJwk": encoded(one), "ExhangeToAltinnToken": false, "ExchangeToAltinnToken": true}, map[string]int{"ExhangeToAltinnToken": 2, "ExchangeToAltinnToken": 1}, "httpclient: ExchangeToAltinnToken and ExhangeToAltinnToken contradict one another: keep one of themfor-tests-only"},
 		"no order is known":          {map[string]any{"Jwk": two, "EncodedJwk": encoded(one)}, nil, "for-tests-only"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,9 +208,7 @@ func TestLatestSourceOfAKeyWins(t *testing.T) {
 			whole := map[string]any{"Environment": "test", "ClientId": srv.ClientID(), "Scope": scope}
 			maps.Copy(whole, c.section)
 			s := httpclient.MaskinportenSettings{Origin: func(key string) httpclient.Origin { return httpclient.Origin{Order: c.orders[key]} }}
-			if err := s.Parse(whole); err != nil {
-				t.Fatal(err)
-			}
+			wrong := s.Parse(whole)
 			var kids []string
 			transport := roundTripper(func(r *http.Request) (*http.Response, error) {
 				kids = append(kids, fmt.Sprint(assertionPart(t, r, 0)["kid"]))
@@ -213,10 +218,9 @@ func TestLatestSourceOfAKeyWins(t *testing.T) {
 			if err == nil {
 				defer source.Close()
 				_, _ = source.Token(t.Context())
-				err = fmt.Errorf("%s", strings.Join(kids, " "))
 			}
-			if message(err) != c.want {
-				t.Errorf("got  %v\nwant %s", err, c.want)
+			if got := message(errors.Join(wrong, err)) + strings.Join(kids, " "); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
 	}
@@ -246,6 +250,7 @@ func TestKidOfAnEarlierSource(t *testing.T) {
 		"of a key of another form":           {map[string]any{"Jwks": one, "EncodedJwk": two}, map[string]httpclient.Origin{"Kid": at(file), "Jwks": at(mount), "EncodedJwk": at(file)}, "for-tests-only", unused + "Jwks (maskinporten-settings.json) is of a later one"},
 		"of a key of another form before it": {map[string]any{"Jwks": one, "EncodedJwk": two}, map[string]httpclient.Origin{"Kid": at(file), "Jwks": at(vault), "EncodedJwk": at(mount, file)}, "for-tests-only", unused + "Jwks (https://v.vault.azure.net) is of a later one"},
 		"of a key of the same form":          {map[string]any{"EncodedJwk": one}, map[string]httpclient.Origin{"Kid": at(file), "EncodedJwk": at(vault, file)}, "for-tests-only", unused + "EncodedJwk (https://v.vault.azure.net) is of a later one"},
+		"of a key of another spelling":       {map[string]any{"EncodedJwk": one, "JwkBase64": two}, map[string]httpclient.Origin{"Kid": at(file), "EncodedJwk": at(vault), "JwkBase64": at(file)}, "for-tests-only", unused + "EncodedJwk (https://v.vault.azure.net) is of a later one"},
 		"of another source's key":            {map[string]any{"EncodedJwk": one}, map[string]httpclient.Origin{"Kid": at(file), "EncodedJwk": at(vault, mount)}, "k", ""},
 		"for a key without an id":            {map[string]any{"EncodedJwk": nameless}, map[string]httpclient.Origin{"Kid": at(file), "EncodedJwk": at(vault, file)}, "k", ""},
 		"of an unknown order":                {map[string]any{"EncodedJwk": one}, map[string]httpclient.Origin{"Kid": {Layer: file}, "EncodedJwk": at(vault, file)}, "k", ""},

@@ -18,7 +18,7 @@ import (
 //   - Booleans may be texts, as they are in Key Vault: "true", "false", "1" or "0".
 //   - Scope may be a list. Jwk may be an object or its JSON, and Jwks an object, a list or
 //     its JSON.
-//   - Blank texts and nulls count as not set.
+//   - Blank texts, nulls, and an empty object or list of keys count as not set.
 //
 // A key that is not a setting is ignored. [NewTokenSource] logs a warning about it
 // that names the nearest setting. The error joins every value of a wrong type and
@@ -38,7 +38,9 @@ func ParseSettings(section map[string]any) (MaskinportenSettings, error) {
 var errNilSettings = errors.New("httpclient: the pointer to the settings is nil")
 
 // Parse sets what the section names, as [ParseSettings] describes it, and keeps the
-// rest. If Origin is set before, errors and warnings tell where a key is from.
+// rest. If Origin is set before, errors and warnings tell where a key is from. If it knows
+// the order of sources, a signing key of a later source takes the place of one by another
+// spelling.
 func (s *MaskinportenSettings) Parse(section map[string]any) error {
 	if s == nil {
 		return errNilSettings
@@ -75,10 +77,17 @@ func fieldNamed(key string) (settingField, bool) {
 	return settingField{}, false
 }
 
-// set stores a value. It refuses one that contradicts another spelling's.
+// set stores a value. It refuses one that contradicts another spelling's. Of two signing
+// keys it takes the later source's.
 func (f settingField) set(s *MaskinportenSettings, key string, value any) error {
 	canonical := f.names[0]
 	if value == nil || isEmptyKey(canonical, value) {
+		return nil
+	}
+	before, seen := s.spelt[canonical]
+	older := s.olderKey(canonical, before, key)
+	if older == key {
+		s.setAside(canonical, key)
 		return nil
 	}
 	var isSet, changed bool
@@ -109,7 +118,11 @@ func (f settingField) set(s *MaskinportenSettings, key string, value any) error 
 	if !isSet {
 		return nil
 	}
-	if before, seen := s.spelt[canonical]; seen && changed {
+	switch {
+	case !seen || !changed:
+	case older == before:
+		s.setAside(canonical, before)
+	default:
 		return fmt.Errorf("%s and %s contradict one another: keep one of them", s.from(before), s.from(key))
 	}
 	s.spelt[canonical] = key

@@ -2,6 +2,8 @@ package httpclient
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/portnokkel/portnokkel/internal/paste"
@@ -105,6 +107,8 @@ type MaskinportenSettings struct {
 	// spelt maps a field's name to the key that ParseSettings found it under,
 	// so that errors use the user's own spelling.
 	spelt map[string]string
+	// aside are the spellings of a field's name whose value gave way to another's.
+	aside map[string][]string
 	// unknown are the keys that ParseSettings does not know.
 	unknown []string
 }
@@ -145,12 +149,18 @@ func (s *MaskinportenSettings) spelling(canonical string) string {
 	return canonical
 }
 
-// origin is what is known of where a setting came from.
+// origin is what is known of where a setting came from. A spelling of it that gave way is
+// overridden, too.
 func (s *MaskinportenSettings) origin(canonical string) Origin {
 	if s.Origin == nil {
 		return Origin{}
 	}
-	return s.Origin(s.spelling(canonical))
+	origin := s.Origin(s.spelling(canonical))
+	for _, key := range s.aside[canonical] {
+		former := s.Origin(key)
+		origin.Overrode = slices.Concat(former.Overrode, layersOf(former), origin.Overrode)
+	}
+	return origin
 }
 
 // from is a key of the configuration, and where it came from if that is known. A key
@@ -161,11 +171,20 @@ func (s *MaskinportenSettings) from(key string) string {
 		shown = fmt.Sprintf("a key of %d characters", len(key))
 	}
 	if s.Origin != nil {
-		if source := s.Origin(key).Source; source != "" && shown == key {
+		if source := s.Origin(key).named(); source != "" && shown == key {
 			return key + " (" + source + ")"
 		}
 	}
 	return shown
+}
+
+// named is the source, or the layers of an object that has many sources, such as one
+// variable for each member of a key.
+func (o Origin) named() string {
+	if o.Layer != "" && strings.Count(o.Source, ", ") > 1 {
+		return o.Layer
+	}
+	return o.Source
 }
 
 // names keeps what errors call these settings, without keeping the settings.

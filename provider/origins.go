@@ -83,8 +83,9 @@ type Origin struct {
 	// Layer is the name of the [Layer] that the source is part of. Of a secret that
 	// a reference names it is the vault's address. Several are joined like sources.
 	Layer string
-	// Overrode names the layers whose values gave way to this one, the oldest first.
-	// A layer that said the same, or nothing, is not among them.
+	// Overrode names the layers whose values gave way to this one, the oldest first. A
+	// layer that said the same, or nothing, is not among them. A key set has those of its
+	// array "keys".
 	Overrode []string
 	// Order is the place of the layer among those that were applied: the larger one is
 	// the later one. Of a secret that a reference names it is that of the layer with the
@@ -128,7 +129,7 @@ func (o *Origins) origin(n *tree.Node) (found Origin) {
 		found.include(leaf.Origin, len(sources) == 1)
 	}
 	found.Source, found.Layer = each(sources), each(layers)
-	for _, former := range n.Overrode {
+	for _, former := range n.GaveWay() {
 		if layer := former.Origin.Layer; !slices.Contains(found.Overrode, layer) {
 			found.Overrode = append(found.Overrode, layer)
 		}

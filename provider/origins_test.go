@@ -134,6 +134,24 @@ func TestOverrode(t *testing.T) {
 	}
 }
 
+// A key set that took another's place overrode it, though its section was there before.
+func TestKeySetOverrode(t *testing.T) {
+	t.Parallel()
+	set := func(kids ...string) tree {
+		var keys []any
+		for _, kid := range kids {
+			keys = append(keys, tree{"kty": "RSA", "kid": kid})
+		}
+		return tree{"S": tree{"Jwks": tree{"keys": keys}, "List": keys}}
+	}
+	o := from(set("1", "2"), tree{"S": tree{"other": 1}}, set("3"))
+	for path, want := range map[string][]string{"S:Jwks": {"a"}, "S:Jwks:keys": {"a"}, "S:List": {"a"}, "S": nil} {
+		if diff := cmp.Diff(want, o.Of(path).Overrode); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+}
+
 func TestOriginsHoldNoValue(t *testing.T) {
 	t.Parallel()
 	app, _ := hermetic(t, files{"appsettings.json": `{"A":"x","L":["y",{"B":true}]}`})

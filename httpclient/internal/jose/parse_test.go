@@ -135,8 +135,8 @@ func TestPrivateMembers(t *testing.T) {
 			}
 			kids = append(kids, key.KeyID)
 		}
-		if got := strings.Join(kids, " "); got != "two one two two two" {
-			t.Errorf("%s: got %s, want two one two two two", name, got)
+		if got := strings.Join(kids, ","); got != "two,one,two,two,two" {
+			t.Errorf("%s: got %s, want two,one,two,two,two", name, got)
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package tree
 
+import "slices"
+
 // The members of RFC 7517 by which a JSON Web Key and a set of them are known.
 const (
 	keyType = "kty"
@@ -29,6 +31,15 @@ func (n *Node) isWhole() bool {
 func (n *Node) isSet() bool {
 	keys := n.member(setKeys)
 	return keys != nil && keys.Kind == Array && keys.isWhole()
+}
+
+// GaveWay is what stood in n's place, oldest first. What an array "keys" replaced gave way
+// to the key set that it belongs to, too. It needs no values.
+func (n *Node) GaveWay() []Former {
+	if keys := n.member(setKeys); keys != nil && keys.Kind == Array {
+		return slices.Concat(n.Overrode, keys.Overrode)
+	}
+	return n.Overrode
 }
 
 // replaces reports whether n takes the place of all that old holds.
