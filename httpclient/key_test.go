@@ -173,6 +173,8 @@ var keyTexts = []string{
 	"httpclient: EncodedJwk is a PKCS#12 archive: set EncodedX509 to it instead",
 	"httpclient: EncodedJwk looks like a Key Vault reference, but it was not followed: write it as @Microsoft.KeyVault(VaultName=my-vault;SecretName=my-secret)",
 	`httpclient: EncodedJwk has no key id (member "kid"): set Kid to the id that the key is registered under`,
+	`httpclient: EncodedJwk holds private keys, numbers 1 and 2, with the same key id (member "kid"): remove one of them`,
+	`httpclient: EncodedJwk holds a private key, number 1, that has no key id (member "kid"): add the id that it is registered under`,
 	"httpclient: EncodedJwk " + jose.ErrNotJSON.Error(),
 	"httpclient: EncodedJwk " + jose.ErrMember.Error(),
 	"httpclient: EncodedJwk " + jose.ErrNoKey.Error(),
@@ -196,7 +198,8 @@ func FuzzEncodedJWK(f *testing.F) {
 		"%a long text that is not base64%", encoded("a long text that is not JSON"), encoded(encoded(one)),
 		"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcw", "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJlLW9mLWEtdG9rZW4",
 		one[:len(one)/2], encoded(jwkWith(f, publicOnly)), encoded(jwkWith(f, map[string]any{"n": "AQABAQABAQABAQABAQABAQAB"})),
-		encoded(jwkWith(f, map[string]any{"kid": nil})), encoded(jwkWith(f, map[string]any{"alg": "a long name of an algorithm"})),
+		encoded(jwkWith(f, map[string]any{"kid": nil})), "[" + one + "," + keyFile(f, "other.jwk.json") + "]", "[" + one + "," + one + "]",
+		encoded(jwkWith(f, map[string]any{"exp": 1, "x5c": []string{"MIIB"}})), "[" + one + "," + jwkWith(f, map[string]any{"kid": nil}) + "]", encoded(jwkWith(f, map[string]any{"alg": "a long name of an algorithm"})),
 	} {
 		f.Add(seed)
 	}

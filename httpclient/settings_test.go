@@ -197,6 +197,28 @@ func TestErrorsNameTheOrigin(t *testing.T) {
 	}
 }
 
+// An object of many sources, such as one variable a member, is named by its layers.
+func TestManySourcesAreNamedByTheirLayers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		origin httpclient.Origin
+		want   string
+	}{
+		"one":           {httpclient.Origin{Source: "a", Layer: "l"}, "Jwk (a)"},
+		"two":           {httpclient.Origin{Source: "a, b", Layer: "l"}, "Jwk (a, b)"},
+		"three":         {httpclient.Origin{Source: "a, b, c", Layer: "l, m"}, "Jwk (l, m)"},
+		"no layer":      {httpclient.Origin{Source: "a, b, c"}, "Jwk (a, b, c)"},
+		"nothing known": {httpclient.Origin{Layer: "l"}, "Jwk"},
+	} {
+		s := httpclient.MaskinportenSettings{
+			Environment: "test", ClientID: "id", JWK: httpclient.NewSecret("%"), Origin: func(string) httpclient.Origin { return c.origin },
+		}
+		if err := s.Validate(); !strings.HasPrefix(message(err), "httpclient: "+c.want+" is not base64") {
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
+		}
+	}
+}
+
 // Settings that work, but not as they look.
 func TestWarnings(t *testing.T) {
 	t.Parallel()
