@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,6 +143,19 @@ func (e *TokenError) cause() (status, words string) {
 	}
 	return status, ""
 }
+
+// withoutWords is the error without the server's words, which may name a person. A code
+// stays if it looks like one.
+func (e *TokenError) withoutWords() *TokenError {
+	other := *e
+	other.Description, other.URI = "", ""
+	if !errorCode.MatchString(e.Code) {
+		other.Code = ""
+	}
+	return &other
+}
+
+var errorCode = regexp.MustCompile(`^[A-Za-z][A-Za-z_.-]{0,60}$`)
 
 // Unwrap gives [errors.Is] the cause, and [ErrTemporary] if it applies.
 func (e *TokenError) Unwrap() []error {

@@ -25,6 +25,9 @@ type upstream interface {
 	naming(request tokenRequest) func(setting string) string
 	// keyEnd is when the certificate in use ends; zero without one.
 	keyEnd() time.Time
+	// key is the signing key that was used last. Before that it is the settings' own; nil
+	// if none is known.
+	key() *Key
 	close()
 }
 

@@ -65,6 +65,9 @@ const (
 
 var _ upstream = (*maskinporten)(nil)
 
+// key implements [upstream].
+func (m *maskinporten) key() *Key { return m.expiry.used.Load() }
+
 // token implements [upstream]: it gets a new token, with a few tries if a failure is
 // temporary.
 func (m *maskinporten) token(ctx context.Context, request tokenRequest, _ *Token, _ bool) (token *Token, isNew bool, err error) {

@@ -156,6 +156,8 @@ func (s *MaskinportenSettings) checkTexas(keys KeySource) (wrong []error) {
 	return wrong
 }
 
+func (t *texas) key() *Key { return nil }
+
 func (t *texas) keyEnd() time.Time { return time.Time{} }
 
 func (t *texas) close() {}
