@@ -99,7 +99,7 @@ func (s *source) fromUpstream(ctx context.Context, request tokenRequest, old *To
 
 func (s *source) fromAltinn(ctx context.Context, request tokenRequest, from *Token) (*Token, error) {
 	start := s.clock()
-	token, err := s.exchanger.token(ctx, from, request.secrets())
+	token, err := s.exchanger.token(ctx, from, request)
 	s.telemetry.exchanged(ctx, s.clock().Since(start), err)
 	return token, err
 }
