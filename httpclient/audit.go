@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/portnokkel/portnokkel/internal/problems"
 )
@@ -48,9 +50,10 @@ import (
 //
 // Nothing waits for the handler, except [TokenSource.Close], which waits 5 seconds.
 // Records are handed over one by one and in their order, and 10,000 of them may wait. No
-// record is lost in silence: one that the handler does not take, because it fails, panics
-// or is slower than that, goes to the logger of [WithLogger] at level Error, whole. So
-// does a report if the handler hangs.
+// record is lost in silence. One that the handler does not take goes to the logger of
+// [WithLogger] at level Error, whole: the handler failed or panicked, it is slower than
+// that, or it still hangs at Close. If that logger is too slow as well, it tells how many
+// records it lost. A handler that hangs for a minute is reported there, too.
 func WithAuditLog(logger *slog.Logger) Option {
 	return func(o *options) { o.audit = logger }
 }
@@ -133,8 +136,7 @@ func (a *audit) record(ctx context.Context, r request, token *Token, err error) 
 	flag("person_named", asked.person != "")
 	flag("consent_named", isConsent)
 	if token != nil {
-		granted := redact(cut(printable(token.scope), maxScopes), append([]string{token.AccessToken()}, r.secrets...))
-		add("scope_granted", tokenRequest{scope: granted}.shownScope())
+		add("scope_granted", shownGrant(token, asked, r.secrets))
 		attrs = append(attrs, slog.Time("expires", token.Expires().UTC()))
 	}
 	if failed != nil {
@@ -150,6 +152,14 @@ func (a *audit) record(ctx context.Context, r request, token *Token, err error) 
 		}
 	}
 	a.queue.add(ctx, slog.LevelInfo, auditMessage, attrs)
+}
+
+// shownGrant is what a token is for, as the server says: the scopes that were asked for,
+// and others that look like scopes.
+func shownGrant(token *Token, asked tokenRequest, secrets []string) string {
+	granted := redact(cut(token.scope, maxScopes), append([]string{token.AccessToken()}, secrets...))
+	known := strings.Fields(asked.scope)
+	return showScopes(granted, func(scope string) bool { return scopeText.MatchString(scope) || slices.Contains(known, scope) })
 }
 
 // outcome is what became of a request.

@@ -2,7 +2,6 @@ package httpclient
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 
 	"github.com/portnokkel/portnokkel/internal/paste"
@@ -22,11 +21,13 @@ func (r tokenRequest) named() (user SystemUser, isConsent bool) {
 }
 
 // shownScope is the whole list of scopes, without those that may be secrets.
-func (r tokenRequest) shownScope() string {
-	hidden := secretScopes(r.scope)
-	scopes := strings.Fields(r.scope)
+func (r tokenRequest) shownScope() string { return showScopes(r.scope, isShownScope) }
+
+// showScopes is a list of scopes with those redacted that are not to be shown.
+func showScopes(list string, isShown func(scope string) bool) string {
+	scopes := strings.Fields(list)
 	for i, scope := range scopes {
-		if slices.Contains(hidden, scope) {
+		if !isShown(scope) {
 			scopes[i] = redacted
 		}
 	}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/portnokkel/portnokkel/httpclient"
@@ -74,4 +77,34 @@ func ExampleTokenSource_ReadinessHandler() {
 	// 200 ready
 	// 503 failing
 	// httpclient: check Scope: altinn:misspelt is misspelt, or not registered on the client
+}
+
+// The log that Digdir requires: one record about each token request. This one goes to
+// standard output as JSON, with a few of its attributes.
+func ExampleWithAuditLog() {
+	srv := maskinportentest.NewServer()
+	defer srv.Close()
+	shown := []string{"outcome", "client_id", "key_id", "scope", "system_user_org", "person_named"}
+	handler := slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if !slices.Contains(shown, a.Key) {
+				return slog.Attr{} // what differs from one run to the next, for one
+			}
+			return a
+		},
+	})
+	source, err := newExampleSource(srv, nil, httpclient.WithAuditLog(slog.New(handler)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := httpclient.ContextWithSystemUser(context.Background(), httpclient.SystemUser{OrgNo: "889640782"})
+	ctx = httpclient.ContextWithPerson(ctx, httpclient.NewSecret("01017012345")) // never shown
+	for range 2 {
+		if _, err := source.Token(ctx); err != nil { // the second one is from the cache
+			fmt.Println(err)
+		}
+	}
+	source.Close() // waits for the log
+	// Output: {"outcome":"received","client_id":"maskinportentest-client","key_id":"maskinportentest-only-for-tests","scope":"altinn:serviceowner/instances.read","system_user_org":"889640782","person_named":true}
 }
