@@ -29,9 +29,12 @@ type claims struct {
 	Details json.RawMessage `json:"authorization_details,omitempty"`
 }
 
-// assertion signs a new assertion for every attempt: a jti works once. A signature ends
-// with ctx if the signer can.
-func assertion(ctx context.Context, key *Key, audience, clientID string, request tokenRequest, now time.Time) (string, error) {
+// newID is a new assertion's id, the jti. It works once.
+func newID() string { return rand.Text() }
+
+// assertion signs a new assertion, with an id of its own for every attempt. A signature
+// ends with ctx if the signer can.
+func assertion(ctx context.Context, key *Key, audience, clientID, id string, request tokenRequest, now time.Time) (string, error) {
 	payload, err := json.Marshal(claims{
 		Audience:    audience,
 		Issuer:      clientID,
@@ -42,7 +45,7 @@ func assertion(ctx context.Context, key *Key, audience, clientID string, request
 		Details:     json.RawMessage(request.details),
 		IssuedAt:    now.Unix(),
 		Expires:     now.Add(assertionLife).Unix(),
-		ID:          rand.Text(),
+		ID:          id,
 	})
 	if err != nil {
 		return "", fmt.Errorf("assertion: %w", err)

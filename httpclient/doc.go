@@ -76,11 +76,19 @@
 // Errors begin with the setting to look at and what to do. Errors, logs and printers
 // show no token, assertion, key or other secret.
 //
+// # In operation
+//
+//   - [TokenSource.Status] tells how long each token lives, when the key ends, and since
+//     when and why fetching fails. It asks no server.
+//   - [TokenSource.ReadinessHandler] is a readiness check of it. It is ready as long as a
+//     token can be used, through an outage too.
+//   - [WithAuditLog] writes a record about each token request, which Digdir requires.
+//   - [WithMeterProvider] and [WithTracerProvider] record with OpenTelemetry.
+//   - Steps are logged at level Debug, or at Info with EnableDebugLog.
+//
 // # Concurrency
 //
 // Everything is safe for concurrent use. Goroutines run only for a fetch or a log
 // record, and [TokenSource.Close] ends them. Transports for token requests, key
 // sources, signers and log handlers hold no caller past its context, or past 20 s.
-// Steps are logged at level Debug, or at Info with EnableDebugLog. [WithMeterProvider]
-// and [WithTracerProvider] record with OpenTelemetry.
 package httpclient

@@ -24,6 +24,7 @@ type endpoint struct {
 	transport http.RoundTripper
 	clock     tokencache.Clock
 	guards    *guards
+	audit     *audit // nil: no audit log
 	// address is the setting that says where the endpoint is.
 	address string
 	// absent is what to do if nothing listens at the address; empty for the usual.
@@ -39,6 +40,7 @@ type request struct {
 	secrets []string
 	// explain reads a refusal. Nil adds nothing.
 	explain func(refused) verdict
+	about   audited
 }
 
 // answer is an endpoint's whole answer, read within the bounds.
@@ -71,6 +73,16 @@ func (a *answer) retryAfter() time.Duration {
 		now = a.start.Time()
 	}
 	return max(0, at.Sub(now))
+}
+
+// token makes one attempt to get a token, and tells the audit log of it. It is as call.
+func (e *endpoint) token(ctx context.Context, r request, parse func(*answer) (*Token, error)) (token *Token, err error) {
+	err = e.call(ctx, r, func(a *answer) (err error) {
+		token, err = parse(a)
+		return err
+	})
+	e.audit.record(ctx, r, token, err)
+	return token, err
 }
 
 // call makes one attempt. An answer of status 200 goes to parse. Its error says what is

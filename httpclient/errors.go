@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,6 +143,25 @@ func (e *TokenError) cause() (status, words string) {
 	}
 	return status, ""
 }
+
+// withoutWords is the error without the server's words, which may name a person. Code
+// and TraceID stay if they look like that.
+func (e *TokenError) withoutWords() *TokenError {
+	other := *e
+	other.Description, other.URI = "", ""
+	if !errorCode.MatchString(e.Code) {
+		other.Code = ""
+	}
+	if !traceIDText.MatchString(e.TraceID) || isPersonNo(e.TraceID) {
+		other.TraceID = ""
+	}
+	return &other
+}
+
+var (
+	errorCode   = regexp.MustCompile(`^[A-Za-z][A-Za-z_.-]{0,60}$`)
+	traceIDText = regexp.MustCompile(`^[0-9A-Za-z-]{0,40}[0-9][0-9A-Za-z-]{0,40}$`)
+)
 
 // Unwrap gives [errors.Is] the cause, and [ErrTemporary] if it applies.
 func (e *TokenError) Unwrap() []error {

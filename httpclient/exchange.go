@@ -35,7 +35,7 @@ func newExchanger(s *source, settings *MaskinportenSettings, plan *exchangePlan,
 	return &exchanger{
 		endpoint: endpoint{
 			step: "token exchange", clientID: s.clientID, address: names["TokenExchangeEnvironment"],
-			transport: s.transport, clock: clock, guards: &s.guards,
+			transport: s.transport, clock: clock, guards: &s.guards, audit: s.audit,
 		},
 		plan: plan, clientID: s.clientID, names: names, log: s.log, skew: &s.skew,
 	}
@@ -43,18 +43,19 @@ func newExchanger(s *source, settings *MaskinportenSettings, plan *exchangePlan,
 
 const exchangePath = "/authentication/api/v1/exchange/maskinporten"
 
-// token gets the Altinn token for a Maskinporten token, with a few tries if a failure
-// is temporary. No error shows the secrets.
-func (x *exchanger) token(ctx context.Context, from *Token, secrets []string) (*Token, error) {
-	return retry(ctx, func(ctx context.Context) (*Token, error) { return x.attempt(ctx, from, secrets) })
+// token gets the Altinn token for a Maskinporten token, which was requested so, with a
+// few tries if a failure is temporary.
+func (x *exchanger) token(ctx context.Context, from *Token, requested tokenRequest) (*Token, error) {
+	return retry(ctx, func(ctx context.Context) (*Token, error) { return x.attempt(ctx, from, requested) })
 }
 
-func (x *exchanger) attempt(ctx context.Context, from *Token, secrets []string) (token *Token, err error) {
+func (x *exchanger) attempt(ctx context.Context, from *Token, requested tokenRequest) (*Token, error) {
 	r := request{
 		method: http.MethodGet, url: x.plan.platform + exchangePath,
 		header:  http.Header{"Authorization": {from.authorization()}},
-		secrets: slices.Concat(x.plan.secrets, secrets, []string{from.AccessToken()}),
+		secrets: slices.Concat(x.plan.secrets, requested.secrets(), []string{from.AccessToken()}),
 		explain: x.explain,
+		about:   audited{token: requested, exchange: true},
 	}
 	if x.plan.testOrg {
 		r.url += "?test=true"
@@ -63,10 +64,7 @@ func (x *exchanger) attempt(ctx context.Context, from *Token, secrets []string) 
 		r.header.Set("X-Altinn-EnterpriseUser-Authentication", x.plan.enterpriseUser)
 	}
 	x.log.step(ctx, "exchanging it for an Altinn token", slog.String("url", r.url), slog.String("client_id", x.clientID))
-	err = x.endpoint.call(ctx, r, func(a *answer) error {
-		token, err = x.parse(ctx, a, from.scope)
-		return err
-	})
+	token, err := x.endpoint.token(ctx, r, func(a *answer) (*Token, error) { return x.parse(ctx, a, from.scope) })
 	if err != nil {
 		return nil, err
 	}

@@ -241,10 +241,9 @@ func shared(err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	other := *failed
-	other.Description, other.URI = "", ""
+	other := failed.withoutWords()
 	if other.sharedHint != "" {
 		other.Hint = other.sharedHint
 	}
-	return &other
+	return other
 }

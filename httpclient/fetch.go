@@ -25,6 +25,9 @@ type upstream interface {
 	naming(request tokenRequest) func(setting string) string
 	// keyEnd is when the certificate in use ends; zero without one.
 	keyEnd() time.Time
+	// key is the signing key that was used last. Before that it is the settings' own; nil
+	// if none is known.
+	key() *Key
 	close()
 }
 
@@ -96,7 +99,7 @@ func (s *source) fromUpstream(ctx context.Context, request tokenRequest, old *To
 
 func (s *source) fromAltinn(ctx context.Context, request tokenRequest, from *Token) (*Token, error) {
 	start := s.clock()
-	token, err := s.exchanger.token(ctx, from, request.secrets())
+	token, err := s.exchanger.token(ctx, from, request)
 	s.telemetry.exchanged(ctx, s.clock().Since(start), err)
 	return token, err
 }

@@ -118,6 +118,22 @@ const (
 	maxHops = 100
 	// maxQueued is how many log records wait for a slow handler.
 	maxQueued = 256
+	// maxAudited is how many audit records wait for a slow handler: as many as a program
+	// with a full cache gets tokens for when it starts.
+	maxAudited = 10_000
+	// handlerPatience is after how long it is told that the audit log's handler does not
+	// return. It is told at most once in handlerWarning.
+	handlerPatience = time.Minute
+	handlerWarning  = time.Hour
+	// maxStatus is how many tokens a status lists: somebody reads it.
+	maxStatus = 50
+	// failureMemory is how long after the next try was due a failure still counts, if
+	// nothing asked for the token. A readiness check that fails keeps away the traffic
+	// that would ask.
+	failureMemory = time.Minute
+	// readinessWait is how long a readiness check waits for a token. It is less than the
+	// second that Kubernetes gives a probe.
+	readinessWait = 500 * time.Millisecond
 	// closeTimeout is how long Close waits for transports, key sources and signers. It
 	// waits as long again for the log handler to take the last records.
 	closeTimeout = 5 * time.Second

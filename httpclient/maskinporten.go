@@ -38,7 +38,7 @@ func newMaskinporten(s *source, settings *MaskinportenSettings, p plan, clock to
 	names := settings.names("ClientId", "Environment", "Scope", "Resource", "ConsumerOrgNo")
 	at := endpoint{
 		step: "token request", clientID: p.clientID, address: names["Environment"],
-		transport: s.transport, clock: clock, guards: &s.guards,
+		transport: s.transport, clock: clock, guards: &s.guards, audit: s.audit,
 	}
 	if p.environment.retired {
 		at.address += fmt.Sprintf(", which is %q and was shut down (use \"test\")", p.environment.name)
@@ -64,6 +64,9 @@ const (
 )
 
 var _ upstream = (*maskinporten)(nil)
+
+// key implements [upstream].
+func (m *maskinporten) key() *Key { return m.expiry.used.Load() }
 
 // token implements [upstream]: it gets a new token, with a few tries if a failure is
 // temporary.
@@ -148,20 +151,18 @@ func (m *maskinporten) attempt(ctx context.Context, request tokenRequest, key *K
 		return nil, at, err
 	}
 	at.start, at.skew = m.clock(), m.skew.now()
+	about := audited{token: request, key: key, jti: newID()}
 	signed, err := guard(ctx, m.guards, "the signer", func() (string, error) {
-		return assertion(ctx, key, endpoints.issuer, m.clientID, request, at.start.Time().Add(at.skew))
+		return assertion(ctx, key, endpoints.issuer, m.clientID, about.jti, request, at.start.Time().Add(at.skew))
 	})
 	if err != nil {
 		return nil, at, m.keyError(err)
 	}
 	m.log.step(ctx, "asking for a Maskinporten token", slog.String("url", endpoints.token), slog.String("issuer", endpoints.issuer),
 		slog.String("client_id", m.clientID), slog.String("key", key.String()), slog.String("scope", showScope(request.scope)))
-	err = m.endpoint.call(ctx, tokenPost(endpoints.token, signed, request, func(r refused) verdict {
+	token, err = m.endpoint.token(ctx, tokenPost(endpoints.token, signed, about, func(r refused) verdict {
 		return explain(r, hints{key: key, now: at.start.Time(), scope: request.scope, details: request.details, name: m.naming(request), mixed: m.mixed})
-	}), func(a *answer) error {
-		token, err = parseToken(a, request.scope)
-		return err
-	})
+	}), func(a *answer) (*Token, error) { return parseToken(a, request.scope) })
 	at.end = m.clock()
 	if err != nil {
 		return nil, at, err
@@ -171,13 +172,14 @@ func (m *maskinporten) attempt(ctx context.Context, request tokenRequest, key *K
 }
 
 // tokenPost is a token request (RFC 7523 section 2.1).
-func tokenPost(address, assertion string, r tokenRequest, explain func(refused) verdict) request {
+func tokenPost(address, assertion string, about audited, explain func(refused) verdict) request {
 	return request{
 		method: http.MethodPost, url: address,
 		header:  http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}},
 		body:    url.Values{"grant_type": {grantType}, "assertion": {assertion}}.Encode(),
-		secrets: append(r.secrets(), assertion),
+		secrets: append(about.token.secrets(), assertion),
 		explain: explain,
+		about:   about,
 	}
 }
 

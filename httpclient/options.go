@@ -26,6 +26,7 @@ type Option func(*options)
 
 type options struct {
 	logger         *slog.Logger
+	audit          *slog.Logger
 	base           http.RoundTripper
 	tokenTransport http.RoundTripper
 	hosts          map[string]bool // in canonical form
@@ -46,8 +47,10 @@ func newOptions(opts []Option) options {
 			opt(&o)
 		}
 	}
-	if o.logger != nil && isNil(o.logger.Handler()) {
-		o.logger = nil // such as the zero Logger, which panics
+	for _, logger := range []**slog.Logger{&o.logger, &o.audit} {
+		if *logger != nil && isNil((*logger).Handler()) {
+			*logger = nil // such as the zero Logger, which panics
+		}
 	}
 	if isNil(o.base) {
 		o.base = nil

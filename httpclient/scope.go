@@ -40,11 +40,12 @@ func misplacedScopes(list string) string {
 // be a secret in the wrong place.
 var scopeText = regexp.MustCompile(`^[A-Za-z][\w.-]{0,40}:[\w./:-]{1,80}$`)
 
+// isShownScope reports whether logs and errors may show a scope of ours.
+func isShownScope(scope string) bool { return scopeText.MatchString(scope) || paste.Quotable(scope) }
+
 // secretScopes are the scopes of a list that are not shown.
 func secretScopes(list string) []string {
-	return slices.DeleteFunc(strings.Fields(list), func(scope string) bool {
-		return scopeText.MatchString(scope) || paste.Quotable(scope)
-	})
+	return slices.DeleteFunc(strings.Fields(list), isShownScope)
 }
 
 // showScope is a list of scopes as logs and traces may show it.

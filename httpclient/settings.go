@@ -86,6 +86,10 @@ type MaskinportenSettings struct {
 	// EnableDebugLog [EnableDebugLog, EnableDebugLogging] logs each step at
 	// level Info instead of Debug. No step logs a token, an assertion or a key.
 	EnableDebugLog bool
+	// EnableAuditLog [EnableAuditLog, EnableAuditLogging] writes a record about each
+	// token request, to the logger of [WithLogger]. [WithAuditLog] says what is in it,
+	// and names another logger.
+	EnableAuditLog bool
 	// OverwriteAuthorizationHeader replaces an Authorization header that a
 	// request already has. Otherwise the request keeps its own and gets no token.
 	OverwriteAuthorizationHeader bool
@@ -257,5 +261,6 @@ var settingFields = []settingField{
 	secret(func(s *MaskinportenSettings) *Secret { return &s.EnterpriseUserName }, "EnterpriseUserName"),
 	password(func(s *MaskinportenSettings) *Secret { return &s.EnterpriseUserPassword }, "EnterpriseUserPassword"),
 	flag(func(s *MaskinportenSettings) *bool { return &s.EnableDebugLog }, "EnableDebugLog", "EnableDebugLogging"),
+	flag(func(s *MaskinportenSettings) *bool { return &s.EnableAuditLog }, "EnableAuditLog", "EnableAuditLogging"),
 	flag(func(s *MaskinportenSettings) *bool { return &s.OverwriteAuthorizationHeader }, "OverwriteAuthorizationHeader"),
 }

@@ -29,6 +29,7 @@ type source struct {
 	allowHTTP bool
 	base      http.RoundTripper // under the API's requests; nil: the default
 	log       stepLog
+	audit     *audit // nil: no audit log
 	guards    guards
 
 	transport http.RoundTripper // under the token requests
@@ -73,6 +74,7 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 		s.transport = newTokenTransport()
 	}
 	s.guards.log = s.log
+	s.audit = newAudit(o, settings.EnableAuditLog, p.clientID, s.log)
 	for _, warning := range p.warnings {
 		s.log.warn(context.Background(), warning, slog.String("client_id", p.clientID))
 	}
@@ -202,6 +204,7 @@ func (s *TokenSource) Close() {
 	closeIdle(open.transport)
 	closeIdle(open.base)
 	open.telemetry.close()
+	open.audit.close()
 	open.log.queue.wait()
 }
 

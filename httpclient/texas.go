@@ -33,7 +33,7 @@ func newTexas(s *source, settings *MaskinportenSettings, p plan, clock tokencach
 	return &texas{
 		endpoint: endpoint{
 			step: "token request", clientID: p.clientID, address: setting,
-			transport: s.transport, clock: clock, guards: &s.guards,
+			transport: s.transport, clock: clock, guards: &s.guards, audit: s.audit,
 			absent: "check " + setting + ", and that the application's spec has maskinporten.enabled and the annotation texas.nais.io/enabled: Texas is not there",
 		},
 		url: p.texas, own: p.request, names: names, log: s.log,
@@ -52,13 +52,10 @@ func (t *texas) token(ctx context.Context, request tokenRequest, old *Token, ren
 }
 
 // attempt makes one token request. skipCache has Texas get a new token.
-func (t *texas) attempt(ctx context.Context, request tokenRequest, skipCache bool) (token *Token, err error) {
+func (t *texas) attempt(ctx context.Context, request tokenRequest, skipCache bool) (*Token, error) {
 	t.log.step(ctx, "asking Texas for a Maskinporten token", slog.String("url", t.url),
 		slog.String("scope", showScope(request.scope)), slog.Bool("skip_cache", skipCache))
-	err = t.endpoint.call(ctx, t.post(request, skipCache), func(a *answer) error {
-		token, err = parseToken(a, request.scope)
-		return err
-	})
+	token, err := t.endpoint.token(ctx, t.post(request, skipCache), func(a *answer) (*Token, error) { return parseToken(a, request.scope) })
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +79,7 @@ func (t *texas) post(r tokenRequest, skipCache bool) request {
 		body:    string(body),
 		secrets: r.secrets(),
 		explain: func(refused refused) verdict { return t.explain(refused, r) },
+		about:   audited{token: r},
 	}
 }
 
@@ -155,6 +153,8 @@ func (s *MaskinportenSettings) checkTexas(keys KeySource) (wrong []error) {
 	}
 	return wrong
 }
+
+func (t *texas) key() *Key { return nil }
 
 func (t *texas) keyEnd() time.Time { return time.Time{} }
 

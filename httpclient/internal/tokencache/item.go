@@ -3,6 +3,7 @@ package tokencache
 import (
 	"container/list"
 	"context"
+	"errors"
 	"sync/atomic"
 )
 
@@ -107,4 +108,18 @@ func (i *Item[K, V]) drop() {
 	var none V
 	i.held.Store(nil)
 	i.last, i.good, i.backoff, i.place = none, false, backoff{}, nil
+}
+
+// status is what is known of the key. The caller holds the lock.
+func (i *Item[K, V]) status(now Instant) ItemStatus[K, V] {
+	s := ItemStatus[K, V]{Key: i.key}
+	held := i.held.Load()
+	s.Asked = held != nil || i.call != nil || i.backoff.count > 0
+	if held.usable(now) {
+		s.Value, s.Life = held.value, held.life
+	}
+	if b := &i.backoff; b.count > 0 && !errors.Is(b.err, ErrShorter) {
+		s.Failing = Failing{Err: b.err, Count: b.failures, Since: b.since, Next: b.until}
+	}
+	return s
 }

@@ -82,6 +82,9 @@ func (m *model) caller(rng *rand.Rand) {
 				m.reject(ctx, key, value)
 			}
 			cancel()
+			if rng.IntN(4) == 0 {
+				m.status(rng)
+			}
 			pass(20 * time.Millisecond)
 		}
 		pass(time.Duration(rng.IntN(rng.IntN(10_000)+1)) * time.Millisecond)
