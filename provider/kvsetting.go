@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,8 +41,8 @@ type kvSetting struct {
 func misplaced(field, value string) string {
 	what := paste.Problem(value, maxField)
 	switch {
-	case field != clientSecret || what == "":
-		return what
+	case field != clientSecret:
+		return cmp.Or(what, paste.Random(value))
 	case paste.IsQuoted(value):
 		return "is in quotation marks: remove them"
 	case strings.Contains(what, "belongs in ClientSecret of kvSetting"):
