@@ -3,6 +3,8 @@ package fxmodule_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient"
 	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 	"github.com/portnokkel/portnokkel/provider"
+	"go.uber.org/dig"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
 )
@@ -231,6 +234,21 @@ func TestOwnKoanf(t *testing.T) {
 	defer app.RequireStop()
 	if status, _ := get(t, got.Client); status != 200 {
 		t.Errorf("got %d, want 200", status)
+	}
+}
+
+// A koanf that is nil is told, whether the settings are edited or not.
+func TestNilKoanf(t *testing.T) {
+	t.Parallel()
+	for name, option := range map[string]fxmodule.Option{"as it is": nil, "edited": fxmodule.EditSettings(func(*httpclient.MaskinportenSettings) {})} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app := fx.New(fx.NopLogger, fx.Supply(slog.New(slog.DiscardHandler)), fx.Provide(func() *koanf.Koanf { return nil }), fxmodule.Module("altinn", option), fx.Invoke(func(altinn) {}))
+			const want = "fxmodule: provide a *koanf.Koanf that is not nil, or add fxmodule.Config() - the graph's is nil\nfxmodule: client \"altinn\", section MaskinportenSettings"
+			if got := fmt.Sprint(dig.RootCause(app.Err())); got != want {
+				t.Errorf("got %s\nwant %s", got, want)
+			}
+		})
 	}
 }
 

@@ -127,3 +127,34 @@ func sends(r *http.Request, secret string) bool {
 	}
 	return shows(form, secret)
 }
+
+// A text of random characters is refused where no setting has one, though it may be any
+// service's key. A key's id may be one, and so may the client secret.
+func TestPastedAccessKeys(t *testing.T) {
+	t.Parallel()
+	const key = "dskX2urm26/L8H2YxO8G+Z9tnYGT5XKYbCOy38imz6kQzX1r7Tt0bGv2NfYc9WmPq4Lh6JdKsRu8EoAiBx3V5w=="
+	const thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+	refused := []string{"Environment", "ClientId", "Scope", "Resource", "ConsumerOrgNo", "TokenExchangeEnvironment", "kvSetting:ClientId", "APP_ENVIRONMENT", "fxmodule.Section"}
+	for _, target := range pasteTargets() {
+		if slices.Contains(refused, target.name) {
+			t.Run(target.name, func(t *testing.T) {
+				t.Parallel()
+				target.try(t, "an access key", key)
+			})
+		}
+	}
+	t.Run("a thumbprint as Kid", func(t *testing.T) {
+		t.Parallel()
+		o := newSite(t, misconfiguration{plant: func(s *site) { s.section["Kid"] = thumbprint }}).run()
+		if o.Tells != atRequest || !strings.Contains(o.Message, thumbprint) {
+			t.Errorf("got told at %q, want the key's id sent and named:\n%s", o.Tells, o.Message)
+		}
+	})
+	t.Run("a client secret of random characters", func(t *testing.T) {
+		t.Parallel()
+		o := newSite(t, misconfiguration{plant: func(s *site) { s.kv["ClientSecret"] = key }}).run()
+		if !strings.Contains(o.Message, "AADSTS7000215") {
+			t.Errorf("got %s, want Entra asked with it", o.Message)
+		}
+	})
+}

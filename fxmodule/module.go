@@ -121,6 +121,9 @@ func newClient(i instance) *http.Client {
 func newTokenSource(i instance) *httpclient.TokenSource { return i.source }
 
 func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error) {
+	if p.Koanf == nil {
+		return httpclient.MaskinportenSettings{}, errors.New("fxmodule: provide a *koanf.Koanf that is not nil, or add fxmodule.Config() - the graph's is nil")
+	}
 	path := m.section
 	if delim := p.Koanf.Delim(); delim != "" {
 		path = strings.ReplaceAll(path, delim, ":") // as Origins writes paths

@@ -1,6 +1,7 @@
 package fxmodule
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -76,7 +77,7 @@ func (m module) check() error {
 }
 
 func (m module) checkName() error {
-	switch what := paste.Problem(m.name, maxName); {
+	switch what := cmp.Or(paste.Problem(m.name, maxName), paste.Random(m.name)); {
 	case strings.TrimSpace(m.name) == "":
 		return errors.New(`fxmodule: Module needs a name, such as "altinn", under which it provides its client`)
 	case what != "":
@@ -88,7 +89,7 @@ func (m module) checkName() error {
 }
 
 func (m module) checkSection() error {
-	switch what := paste.Problem(m.section, maxSection); {
+	switch what := cmp.Or(paste.Problem(m.section, maxSection), paste.Random(m.section)); {
 	case strings.TrimSpace(m.section) == "":
 		return fmt.Errorf("fxmodule: Section needs a name, such as %q%s", DefaultSection, m.about())
 	case what != "":

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
@@ -133,8 +134,11 @@ func (s *MaskinportenSettings) archive(isPath bool) (archive []byte, err error) 
 	if errors.As(err, &failed) {
 		// The path is not quoted: it may be a secret in the wrong place.
 		cure := "let this program read the file"
-		if errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			cure = "correct the path, which begins in the working directory or beside the settings file"
+		case errors.Is(err, syscall.EISDIR):
+			cure = "name a file in the directory"
 		}
 		err = fmt.Errorf("cannot be read: %s - %w", cure, failed.Err)
 	}

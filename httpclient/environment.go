@@ -80,6 +80,9 @@ func lookupEnvironment(value string) (environment, error) {
 		}
 	}
 	if !strings.Contains(value, "/") {
+		if name := nameOf(value); name != "" {
+			return environment{}, fmt.Errorf("is a host without https://: use %q", name)
+		}
 		hint := ""
 		if strings.EqualFold(value, "tt02") || strings.EqualFold(value, "staging") {
 			hint = `; for Altinn's TT02 it is "test"`
@@ -95,7 +98,37 @@ func lookupEnvironment(value string) (environment, error) {
 	if issuer, _, ok := strings.Cut(value, "/.well-known/"); ok {
 		return environment{}, fmt.Errorf("is the address of metadata: use the issuer%s", named(issuer))
 	}
+	if name := nameOf(value); name != "" {
+		return environment{}, fmt.Errorf("is not the URL of an issuer: use %q", name)
+	}
 	return environment{issuer: issuerOf(value)}, nil
+}
+
+// nameOf is the environment that a host of Maskinporten's or Altinn's belongs to. It is
+// empty for another host. The value is an address, or only its host.
+func nameOf(value string) string {
+	host := foldHost(hostOf(value))
+	for _, env := range environments {
+		if host == hostOf(env.issuer) && !env.retired {
+			return env.name
+		}
+	}
+	switch production := productionOf(host); {
+	case production == nil:
+		return ""
+	case *production:
+		return "prod"
+	}
+	return "test"
+}
+
+// hostOf is what stands between the scheme, if there is one, and the path.
+func hostOf(address string) string {
+	if _, rest, ok := strings.Cut(address, "://"); ok {
+		address = rest
+	}
+	host, _, _ := strings.Cut(address, "/")
+	return host
 }
 
 // platform finds the Altinn platform that exchanges the tokens of env.
@@ -121,10 +154,17 @@ func (s *MaskinportenSettings) platform(env environment) (string, error) {
 		}
 	}
 	if !strings.Contains(value, "/") {
+		if productionOf(foldHost(value)) != nil {
+			return "", fmt.Errorf("%s is a host without https://: use the platform's base URL", setting)
+		}
 		return "", fmt.Errorf(`%s is %s: use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL`, setting, paste.Brief(value))
 	}
 	if err := checkURL(value); err != nil {
 		return "", fmt.Errorf("%s %w", setting, err)
+	}
+	base, _, goesOn := strings.Cut(value, exchangePath)
+	if goesOn {
+		return "", fmt.Errorf("%s is the exchange's own address: use the platform's base URL%s", setting, named(strings.TrimSuffix(base, "/")))
 	}
 	return strings.TrimSuffix(value, "/"), nil
 }

@@ -78,6 +78,11 @@ func TestRefusedURLs(t *testing.T) {
 		{"a query", map[string]any{"Environment": "https://issuer.example/?code=CANARY"}, `Environment is "https://issuer.example/": remove what follows the path`},
 		{"not a URL", map[string]any{"Environment": "https://issuer.example/%zz"}, "Environment is not a URL"},
 		{"two issuers", map[string]any{"Environment": "test", "Authority": "https://maskinporten.no/"}, "Environment and Authority name different issuers: keep one of them"},
+		{"a host only", map[string]any{"Environment": "Test.Maskinporten.no"}, `Environment is a host without https://: use "test"`},
+		{"a host of Altinn", map[string]any{"Environment": "https://platform.altinn.no"}, `Environment is not the URL of an issuer: use "prod"`},
+		{"another page of Maskinporten's", map[string]any{"Environment": "https://test.maskinporten.no/jwk"}, `Environment is not the URL of an issuer: use "test"`},
+		{"the exchange itself", map[string]any{"TokenExchangeEnvironment": "https://platform.tt02.altinn.no/authentication/api/v1/exchange/maskinporten"}, `TokenExchangeEnvironment is the exchange's own address: use the platform's base URL, https://platform.tt02.altinn.no/`},
+		{"a platform's host only", map[string]any{"TokenExchangeEnvironment": "platform.tt02.altinn.no"}, `TokenExchangeEnvironment is a host without https://: use the platform's base URL`},
 		{"an unknown platform", map[string]any{"TokenExchangeEnvironment": "tt2"}, `TokenExchangeEnvironment is "tt2": use "tt02", "prod", "at21" to "at24", "yt01", or the platform's base URL`},
 		{"an insecure platform", map[string]any{"TokenExchangeEnvironment": "http://p.example"}, `TokenExchangeEnvironment is "http://p.example": use https; plain http would show the token to the network`},
 	}

@@ -43,7 +43,11 @@ func (f settingField) misplaced(value string) string {
 	case isReference.MatchString(value):
 		return "looks like a Key Vault reference, but it was not followed: write it as @Microsoft.KeyVault(VaultName=my-vault;SecretName=my-secret)"
 	case f.most > 0:
-		if what := paste.Problem(value, f.most); what != "" {
+		what := paste.Problem(value, f.most)
+		if what == "" && f.names[0] != "Kid" {
+			what = paste.Random(value) // a key's id may be random
+		}
+		if what != "" {
 			return what
 		}
 		if f.names[0] == "Scope" && strings.Contains(value, ";") {

@@ -48,8 +48,14 @@ func (s *MaskinportenSettings) instead(canonical []string) (told []string) {
 	if s.Origin == nil {
 		return nil
 	}
+	var names []string
+	for _, name := range canonical {
+		if field, known := fieldNamed(name); known {
+			names = append(names, field.names...)
+		}
+	}
 	looked, hasNear := "", false
-	for i, name := range canonical {
+	for i, name := range names {
 		near, names := s.Origin(name).Instead, ""
 		if at := strings.LastIndex(near, lookedFor); at >= 0 {
 			near, names = strings.TrimSuffix(near[:at], "; "), near[at:]

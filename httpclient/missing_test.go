@@ -53,6 +53,10 @@ func TestMissingSettings(t *testing.T) {
 			lacking(map[string]string{"EncodedJwk": "looked for a", "Jwk": "the secret B is disabled; looked for b", "EncodedX509": "the secret B is disabled; and C; looked for c"}),
 			key + " - the secret B is disabled; and C; looked for b",
 		},
+		"a disabled secret of the key's other name": {
+			map[string]any{"EncodedJwk": nil},
+			lacking(map[string]string{"EncodedJwk": "looked for a", "JwkBase64": "the secret B is disabled: enable it; looked for b"}), key + " - the secret B is disabled: enable it; looked for b",
+		},
 		"the environment": {
 			map[string]any{"Environment": nil, "Env-ironment": "test"},
 			lacking(map[string]string{"Authority": "b"}), "Environment is missing: rename Env-ironment (appsettings.json) to Environment - b",

@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -128,9 +129,9 @@ func ContextWithScope(ctx context.Context, scopes ...string) context.Context {
 // in place of the settings' Resource. Empty asks for a token without a resource.
 func ContextWithResource(ctx context.Context, resource string) context.Context {
 	return with(ctx, "ContextWithResource", func(o *overrides) {
-		switch what := paste.Kind(resource); {
+		switch what := cmp.Or(paste.Problem(resource, maxText), paste.Random(resource)); {
 		case what != "":
-			o.problem("ContextWithResource", "the resource looks like "+what)
+			o.problem("ContextWithResource", "the resource "+what)
 		case !isResource(resource):
 			o.problem("ContextWithResource", "not a text of at most 2,000 printable characters")
 		}

@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -25,7 +26,7 @@ func isScope(list string) bool {
 // misplacedScopes says why a text cannot be a list of scopes, and what to do. It is
 // empty if the text may be one.
 func misplacedScopes(list string) string {
-	switch what := paste.Problem(list, maxScopes); {
+	switch what := cmp.Or(paste.Problem(list, maxScopes), paste.Random(list)); {
 	case what != "":
 		return what
 	case strings.Contains(list, ";"):

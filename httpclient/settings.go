@@ -171,7 +171,7 @@ func (s *MaskinportenSettings) origin(canonical string) Origin {
 // that may be a secret in the wrong place is not shown.
 func (s *MaskinportenSettings) from(key string) string {
 	shown := key
-	if paste.Problem(key, maxKey) != "" {
+	if paste.Problem(key, maxKey) != "" || paste.Random(key) != "" {
 		shown = fmt.Sprintf("a key of %d characters", len(key))
 	}
 	if s.Origin != nil {

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -134,7 +135,7 @@ func (a AppConfig) load() (*settings, error) {
 func (a AppConfig) check() error {
 	var errs []error
 	environment, source := a.environmentAndSource()
-	switch what := paste.Problem(environment, maxEnvironment); {
+	switch what := cmp.Or(paste.Problem(environment, maxEnvironment), paste.Random(environment)); {
 	case what != "":
 		errs = append(errs, fmt.Errorf("provider: %s %s", source, what))
 	case strings.ContainsFunc(environment, notInEnvironment):

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -173,13 +174,13 @@ func (c Config) checked(withURL bool) (Config, error) {
 		c.VaultURL = clean
 	}
 	for i, name := range c.Secrets {
-		if !azure.IsSecretName(name) {
-			problem("Secrets: give 1 to 127 letters, digits and dashes, with -- between the parts of a key - name %d %s", i+1, notASecret(name))
+		if what := notASecret(name, false); what != "" {
+			problem("Secrets: give 1 to 127 letters, digits and dashes, with -- between the parts of a key - name %d %s", i+1, what)
 		}
 	}
 	for i, name := range c.Sections {
-		if !azure.IsSecretName(name) || strings.HasSuffix(name, "--") {
-			problem("Sections: give letters, digits and dashes, with -- between the parts of a key - name %d %s", i+1, notASecret(name))
+		if what := notASecret(name, true); what != "" {
+			problem("Sections: give letters, digits and dashes, with -- between the parts of a key - name %d %s", i+1, what)
 		}
 	}
 	c.Secrets, c.Sections = uniqueFold(c.Secrets), slices.Clone(c.Sections)
@@ -217,18 +218,20 @@ func (c Config) checked(withURL bool) (Config, error) {
 // "2025-06-01-preview", in characters.
 const maxVersion = 40
 
-// notASecret says why a name is not one of a secret.
-func notASecret(name string) string {
-	if what := paste.Problem(name, 127); what != "" {
+// notASecret says why a name is not one of a secret, or of a section of secrets. It is
+// empty if the name may be one.
+func notASecret(name string, isSection bool) string {
+	switch what := cmp.Or(paste.Problem(name, 127), paste.Random(name)); {
+	case what != "":
 		return what
-	}
-	switch {
 	case name == "":
 		return "is empty"
-	case strings.HasSuffix(name, "--"):
+	case isSection && strings.HasSuffix(name, "--"):
 		return "ends with --"
+	case !azure.IsSecretName(name):
+		return "has other characters"
 	}
-	return "has other characters"
+	return ""
 }
 
 func allShown(names []string) []string {

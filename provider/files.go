@@ -175,7 +175,7 @@ func syntaxError(err error) error {
 	if _, scanErr := fmt.Sscanf(err.Error(), "hujson: line %d, column %d:", &line, &column); scanErr != nil {
 		return errors.New("not JSON")
 	}
-	reason := "not a valid value"
+	reason := "not a valid value: put texts in quotation marks, write a backslash as two, and true, false and null in small letters"
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		reason = "the file ends too early"
 	}
@@ -189,6 +189,9 @@ func syntaxError(err error) error {
 	} {
 		if strings.HasSuffix(err.Error(), " "+place) {
 			reason = "unexpected character " + place
+			if strings.HasPrefix(place, "at start") {
+				reason += `: put names and texts in straight quotation marks "`
+			}
 		}
 	}
 	return fmt.Errorf("line %d, column %d: %s", line, column, reason)

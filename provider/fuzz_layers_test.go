@@ -287,9 +287,10 @@ var fileErrors = regexp.MustCompile(`^provider: appsettings\.json: (?:` + string
 	`the file is UTF-16: save it as UTF-8`,
 	`the file has more than \d+ objects and arrays`,
 	`line \d+, column \d+: (?:` + strings.Join([]string{
-		`unexpected character (?:after top-level value|at start of value|at start of object name|after object name)`,
+		`unexpected character (?:after top-level value|after object name)`,
+		`unexpected character at start of (?:value|object name): put names and texts in straight quotation marks "`,
 		`unexpected character after (?:object value \(expecting ',' or '}'\)|array value \(expecting ',' or '\]'\))`,
-		`the file ends too early`, `not a valid value`,
+		`the file ends too early`, `not a valid value: put texts in quotation marks, write a backslash as two, and true, false and null in small letters`,
 		`the file must hold one object, \{\.\.\.\}`, `more than \d+ objects and arrays in one another`,
 		`remove ("(?:[^"\\]|\\.)*") or what clashes with it - a setting has either a value or keys below it`,
 		`remove ("(?:[^"\\]|\\.)*") or the ("(?:[^"\\]|\\.)*") of line \d+ - upper and lower case are the same`,

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,8 +41,8 @@ type kvSetting struct {
 func misplaced(field, value string) string {
 	what := paste.Problem(value, maxField)
 	switch {
-	case field != clientSecret || what == "":
-		return what
+	case field != clientSecret:
+		return cmp.Or(what, paste.Random(value))
 	case paste.IsQuoted(value):
 		return "is in quotation marks: remove them"
 	case strings.Contains(what, "belongs in ClientSecret of kvSetting"):
@@ -211,11 +212,27 @@ func (kv kvSetting) instead(missing []string, near []finding) []string {
 // likeliest first.
 func (s *settings) nearKVSetting(kv kvSetting, missing []string) []finding {
 	names := newNameIndex(s.tree, s.skipped)
-	var near []finding
+	near := s.otherFields(kv)
 	for _, field := range missing {
 		near = append(near, names.near(tree.Join(kv.name, field))...)
 	}
 	return sortFindings(near)
+}
+
+// otherFields are the settings in the section that it does not have, such as VaultUri.
+func (s *settings) otherFields(kv kvSetting) (found []finding) {
+	section := s.tree.Child(s.tree.Root(), kv.name)
+	if section == nil {
+		return nil
+	}
+	for _, field := range s.tree.Names(section) {
+		known := slices.ContainsFunc(kvFields[:], func(known string) bool { return strings.EqualFold(known, field) })
+		if !known && paste.Random(field) == "" {
+			path := tree.Join(kv.name, field)
+			found = append(found, finding{rankNearSection, name{text: path, path: path, origin: s.tree.Child(section, field).Origin}})
+		}
+	}
+	return found
 }
 
 // credential makes the client secret credential that the section describes, and

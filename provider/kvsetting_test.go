@@ -30,6 +30,12 @@ func TestIncompleteKVSettingSaysWhatIsThere(t *testing.T) {
 			level: "WARN", hint: "there is a variable kvSetting_SecretUri; looked for variable kvSetting__SecretUri and key kvSetting:SecretUri",
 		},
 		{
+			name: "another field", file: `{"kvSetting": {` + all + `, "VaultUri": "https://v.vault.azure.net"}}`,
+			want: "set kvSetting:SecretUri - no key vault was connected: kvSetting has ClientId, TenantId, ClientSecret from appsettings.json; " +
+				"there is kvSetting:VaultUri (appsettings.json); looked for variable kvSetting__SecretUri and key kvSetting:SecretUri",
+			level: "WARN", hint: "there is kvSetting:VaultUri (appsettings.json); looked for variable kvSetting__SecretUri and key kvSetting:SecretUri",
+		},
+		{
 			name: "two sources", file: `{"kvSetting": {"ClientId": "a", "ClientSecret": ""}}`,
 			environ: []string{"KVSETTING__TENANTID=contoso.no", "KVSETTING__SECRETURI=https://v.vault.azure.net"},
 			want: "set kvSetting:ClientSecret (appsettings.json) - no key vault was connected: kvSetting has ClientId from appsettings.json, " +

@@ -71,8 +71,13 @@ func TestPastedSecrets(t *testing.T) {
 	pasted := 0
 	for place, p := range places {
 		for _, name := range slices.Sorted(maps.Keys(secrets)) {
-			if place == "kvSetting:ClientSecret" && name == "Entra client secret" {
+			switch {
+			case place == "kvSetting:ClientSecret" && strings.HasPrefix(strings.ToLower(name), "entra client secret"):
 				continue // that is its place
+			case place == "an argument's name" || place == "a variable's name":
+				if before, _, ok := strings.Cut(secrets[name], "="); ok && strings.Contains(secrets[name], "CANARY") && !strings.Contains(before, "CANARY") {
+					continue // what is secret of it is not in the name
+				}
 			}
 			pasted++
 			app, log := hermetic(t, files{})

@@ -25,6 +25,23 @@ func nearNames(t *tree.Tree, path, delimiter string) []string {
 	}
 }
 
+// deeper are the paths of sections that have this name, in any case, below others.
+func deeper(t *tree.Tree, name, delimiter string) (paths []string) {
+	if delimiter == "" || strings.Contains(name, delimiter) {
+		return nil
+	}
+	name = tree.Fold(name)
+	t.Walk(func(path []string, _ *tree.Node) {
+		for i, part := range path[:len(path)-1] {
+			found := strings.Join(path[:i+1], delimiter)
+			if i > 0 && tree.Fold(part) == name && len(paths) < maxNear && !slices.Contains(paths, found) {
+				paths = append(paths, found)
+			}
+		}
+	})
+	return paths
+}
+
 // nearest are those of names that are near the one that was asked for, the nearest
 // first, each after a prefix.
 func nearest(asked, prefix string, names []string) []string {

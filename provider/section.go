@@ -46,7 +46,11 @@ func lookUp(k *koanf.Koanf, name string) (*tree.Tree, *tree.Node, error) {
 	t := tree.FromMap(k.Raw(), tree.Origin{})
 	n := t.Find(name, k.Delim())
 	if n == nil {
-		if near := nearNames(t, name, k.Delim()); len(near) > 0 {
+		near := nearNames(t, name, k.Delim())
+		if len(near) == 0 {
+			near = deeper(t, name, k.Delim())
+		}
+		if len(near) > 0 {
 			return nil, nil, fmt.Errorf("provider: section %s: perhaps %s is meant - %w", named(name), strings.Join(near, " or "), ErrNoSection)
 		}
 	}

@@ -146,6 +146,16 @@ func TestNearNamesWithoutADelimiter(t *testing.T) {
 	}
 }
 
+// A section of the same name below another one is offered.
+func TestSectionBelowAnother(t *testing.T) {
+	t.Parallel()
+	k := newKoanf(t, tree{"App": tree{"maskinportenSettings": tree{"ClientId": "x", "Scope": "y"}}, "Other": tree{"MaskinportenSettings": "a value"}}, ".")
+	_, err := provider.Section(k, "MaskinportenSettings")
+	if want := `provider: section "MaskinportenSettings": perhaps App.maskinportenSettings is meant - no such section`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // Another service's names are not near.
 func TestFarNames(t *testing.T) {
 	t.Parallel()

@@ -50,6 +50,44 @@ func Kind(value string) string {
 	return ""
 }
 
+// Random says of a text that holds many random characters, such as an access key, what
+// to do about that. It is empty for other texts. It is not for what may be random, such
+// as a key's id.
+func Random(value string) string {
+	for _, run := range randomRun.FindAllString(value, -1) {
+		if looksRandom(run) {
+			return "looks like a key or a token of random characters: set the value that belongs here"
+		}
+	}
+	return ""
+}
+
+var randomRun = regexp.MustCompile(`[A-Za-z0-9+_~-]{32,}|[A-Za-z0-9+/=]{40,}`)
+
+// looksRandom reports whether a text has capitals, small letters and digits, and goes
+// from one of these to another more often than words in a name do.
+func looksRandom(text string) bool {
+	var changes int
+	seen := map[int]bool{}
+	before := -1
+	for _, r := range text {
+		class := 0
+		switch {
+		case r >= 'A' && r <= 'Z':
+			class = 1
+		case r >= 'a' && r <= 'z':
+			class = 2
+		case r >= '0' && r <= '9':
+			class = 3
+		}
+		if class != before && before != -1 {
+			changes++
+		}
+		before, seen[class] = class, true
+	}
+	return seen[1] && seen[2] && seen[3] && 2*changes >= len(text)
+}
+
 // inQuotes is what Kind calls a text in quotation marks.
 const inQuotes = "a text in quotation marks: remove them"
 
@@ -58,15 +96,22 @@ func IsQuoted(value string) bool { return quoted.MatchString(strings.TrimSpace(v
 
 // plain recognises what is not encoded.
 func plain(text string) string {
+	text = oneQuote.Replace(text)
 	switch {
 	case privatePEM.MatchString(text):
 		return "a private key (PEM): convert it to a JWK, which belongs in EncodedJwk"
 	case strings.Contains(text, "-----BEGIN "):
 		return "a certificate or key (PEM)"
-	case jwkMember.MatchString(text):
+	case jwkMember.MatchString(text), bareMember.MatchString(text):
 		return "a private key (JWK): it belongs in EncodedJwk"
 	case jwt.MatchString(text):
 		return "a token (JWT): tokens are not settings"
+	case foreignKey.MatchString(text):
+		return "a private key (XML, OpenSSH): convert it to a JWK, which belongs in EncodedJwk"
+	case token.MatchString(text):
+		return "an access token: tokens are not settings"
+	case connection.MatchString(text):
+		return "a connection string or a shared access signature: it does not belong here"
 	case jsonMember.MatchString(text), jsonWhole.MatchString(text):
 		return "JSON"
 	}
@@ -76,14 +121,21 @@ func plain(text string) string {
 var (
 	privatePEM = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY`)
 	jwkMember  = regexp.MustCompile(`"(kty|d|dp|dq|qi)"\s*:`)
+	bareMember = regexp.MustCompile(`(^|[\s{,])kty\s*[:=]`) // of YAML or JavaScript
+	foreignKey = regexp.MustCompile(`<RSAKeyValue>|<RSAParameters\b|^openssh-key-v1`)
+	token      = regexp.MustCompile(`\b(?:gh[oprsu]_\w{30,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{16,}|(?i:basic|bearer) [\w.~+/-]{16,})`)
+	connection = regexp.MustCompile(`(?i)(?:^|[;,?&\s])(?:AccountKey|SharedAccessKey|SharedAccessSignature|Password|Pwd|sig|client_?secret)=[^\s;]`)
 	jwt        = regexp.MustCompile(`eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*`)
 	jsonMember = regexp.MustCompile(`"\s*:\s*["\[{0-9tfn]`)
 	jsonWhole  = regexp.MustCompile(`^[{\[]\s*["{\[](?s:.*)[}\]]$`)
 	quoted     = regexp.MustCompile(`^(?s:".*"|'.*'|“.*”|„.*“|«.*»|` + "`.*`" + `)$`)
-	// Entra's own scanners know its secrets by this.
-	entraSecret = regexp.MustCompile(`(^|[^\w.~-])[\w.~-]{3}\dQ~[\w.~-]{31,34}([^\w.~-]|$)`)
+	// Entra's own scanners know its secrets by this; those of before 2021 have a ~ at any place.
+	entraSecret = regexp.MustCompile(`(^|[^\w.~-])([\w.~-]{3}\dQ~[\w.~-]{31,34}|[\w.-]{1,8}~[\w.~-]{25,35})([^\w.~-]|$)`)
 	base64Run   = regexp.MustCompile(`[A-Za-z0-9+/_-]{24,}`)
 )
+
+// oneQuote writes quotation marks that are escaped in some way, or single, as JSON's own.
+var oneQuote = strings.NewReplacer(`\"`, `"`, "'", `"`, "%22", `"`, "%3A", ":", "&quot;", `"`, "&#34;", `"`)
 
 // joined takes out line breaks, over which base64 may go on.
 var joined = strings.NewReplacer("\r", "", "\n", "", `\r`, "", `\n`, "")
@@ -100,7 +152,7 @@ func encoded(run string, depth int) string {
 		if isDER(data) && start == 0 {
 			return "base64 of a key or certificate (DER, PKCS#12): an archive belongs in EncodedX509"
 		}
-		text := string(data)
+		text := strings.ReplaceAll(string(data), "\x00", "") // as in UTF-16
 		if what := plain(text); what != "" && what != "JSON" {
 			return "base64 of " + what
 		} else if what != "" && jsonWhole.MatchString(strings.TrimSpace(text)) {

@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,6 +87,25 @@ func Secrets(t testing.TB, keys string) map[string]string {
 		"a client secret in quotes":         `"abc8Q~CANARY0123456789abcdefghijklmnop"`,
 		"a password in single quotes":       `'CANARY-0123456789'`,
 		"a client secret in curly quotes":   "“CANARY-0123456789”",
+		"JWK in single quotes":              strings.ReplaceAll(compact.String(), `"`, `'`),
+		"JWK with escaped quotes":           strings.ReplaceAll(compact.String(), `"`, `\"`),
+		"JWK as a query":                    url.QueryEscape(compact.String()),
+		"JWK as YAML":                       "kty: RSA\nd: CANARY0123456789CANARY",
+		"JWK as JavaScript":                 "{kty: 'RSA', d: 'CANARY0123456789CANARY'}",
+		"base64 of the JWK in UTF-16":       std([]byte(strings.Join(strings.Split(compact.String(), ""), "\x00") + "\x00")),
+		"XML of a key":                      "<RSAKeyValue><Modulus>AQAB</Modulus><D>CANARY0123456789CANARY</D></RSAKeyValue>",
+		"PEM, encrypted":                    "-----BEGIN ENCRYPTED PRIVATE KEY-----\nCANARY0123456789CANARY\n-----END ENCRYPTED PRIVATE KEY-----",
+		"the body of an OpenSSH key":        std(append([]byte("openssh-key-v1\x00"), pkcs1...))[:180],
+		"JWE without an encrypted key":      unpadded([]byte(`{"alg":"dir","enc":"A256GCM"}`)) + ".." + unpadded(pkcs1[20:32]) + "." + unpadded(pkcs1[32:90]) + ".CANARY0123456789CANARYQ",
+		"Basic authorization":               "Basic " + std([]byte("user:CANARY-0123456789")),
+		"Entra client secret, older":        "1.-3lz~CANARY0123456789_abcdefghij",
+		"a storage account's connection":    "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=CANARY0123456789/CANARY==;EndpointSuffix=core.windows.net",
+		"a database's connection":           "Server=tcp:db,1433;User ID=sa;Password=CANARY-0123456789;Encrypt=True",
+		"a cache's connection":              "cache.redis.cache.windows.net:6380,password=CANARY0123456789=,ssl=True",
+		"a shared access signature":         "sv=2022-11-02&sr=c&sp=rl&sig=CANARY0123456789%2FCANARY%3D",
+		"a URL with a signature":            "https://a.blob.core.windows.net/c?sv=2022-11-02&sig=CANARY0123456789%2FCANARY%3D",
+		"a token of GitHub":                 "ghp_CANARY0123456789CANARY0123456789CANA",
+		"a token of Slack":                  "xoxb-123456789012-CANARY0123456789",
 	}
 }
 
