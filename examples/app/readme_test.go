@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"go/format"
 	"os"
@@ -29,14 +28,9 @@ func TestREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// An overlay puts the programs into the module without writing there.
-	replace := map[string]string{}
+	files := map[string]string{}
 	var programs, tests []string
 	for i, block := range blocks {
-		source := filepath.Join(t.TempDir(), "source.go")
-		if err := os.WriteFile(source, []byte(block[1]), 0o600); err != nil {
-			t.Fatal(err)
-		}
 		formatted, err := format.Source([]byte(block[1]))
 		if err != nil || string(formatted) != block[1] {
 			t.Errorf("block %d is not formatted: %v", i+1, err)
@@ -49,29 +43,15 @@ func TestREADME(t *testing.T) {
 		} else {
 			programs = append(programs, "./"+pkg)
 		}
-		replace[filepath.Join(here, pkg, name)] = source
+		files[filepath.Join(here, pkg, name)] = block[1]
 	}
-	overlay := filepath.Join(t.TempDir(), "overlay.json")
-	data, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(overlay, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	overlay := overlay(t, files)
 	binaries, quickStart := t.TempDir()+string(filepath.Separator), t.TempDir()
-	command := func(dir, name string, args ...string) {
-		cmd := exec.CommandContext(t.Context(), name, args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%s %s: %v\n%s", name, args[0], err, out)
-		}
-	}
-	command(here, "go", append([]string{"build", "-o", quickStart, "-overlay", overlay}, programs...)...)
-	command(here, "go", append([]string{"test", "-vet=off", "-c", "-o", binaries, "-overlay", overlay}, tests...)...)
+	execute(t, here, "go", append([]string{"build", "-o", quickStart, "-overlay", overlay}, programs...)...)
+	execute(t, here, "go", append([]string{"test", "-vet=off", "-c", "-o", binaries, "-overlay", overlay}, tests...)...)
 	for _, pkg := range tests {
 		// Somewhere without settings files, as a test of a user's own would be.
-		command(t.TempDir(), binaries+filepath.Base(pkg)+".test", "-test.v")
+		execute(t, t.TempDir(), binaries+filepath.Base(pkg)+".test", "-test.v")
 	}
 	tellsWhyItFails(t, filepath.Join(quickStart, "readme1"), jsonBlock.FindStringSubmatch(string(readme))[1])
 }
