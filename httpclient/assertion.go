@@ -1,9 +1,12 @@
 package httpclient
 
 import (
+	"context"
+	"crypto"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
@@ -26,8 +29,9 @@ type claims struct {
 	Details json.RawMessage `json:"authorization_details,omitempty"`
 }
 
-// assertion signs a new assertion for every attempt: a jti works once.
-func assertion(key *Key, audience, clientID string, request tokenRequest, now time.Time) (string, error) {
+// assertion signs a new assertion for every attempt: a jti works once. A signature ends
+// with ctx if the signer can.
+func assertion(ctx context.Context, key *Key, audience, clientID string, request tokenRequest, now time.Time) (string, error) {
 	payload, err := json.Marshal(claims{
 		Audience:    audience,
 		Issuer:      clientID,
@@ -43,7 +47,7 @@ func assertion(key *Key, audience, clientID string, request tokenRequest, now ti
 	if err != nil {
 		return "", fmt.Errorf("assertion: %w", err)
 	}
-	signed, err := jose.Sign(payload, key.signer(), key.alg, jose.Header{KeyID: key.kid, Chain: key.chain})
+	signed, err := jose.Sign(payload, signerFor(ctx, key.signer()), key.alg, jose.Header{KeyID: key.kid, Chain: key.chain})
 	if err == nil && key.verify != nil {
 		err = jose.Verify(signed, key.verify, key.alg) // what does not fit is not sent
 	}
@@ -51,4 +55,31 @@ func assertion(key *Key, audience, clientID string, request tokenRequest, now ti
 		return "", fmt.Errorf("%s does not sign: %w", key, err)
 	}
 	return signed, nil
+}
+
+// contextSigner is a signer whose signatures a context can end. It is over a network, or
+// in a device.
+type contextSigner interface {
+	SignContext(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error)
+}
+
+// signerFor is the signer within a context, if the signer takes one.
+func signerFor(ctx context.Context, signer crypto.Signer) crypto.Signer {
+	slow, ok := signer.(contextSigner)
+	if !ok {
+		return signer
+	}
+	return signerFunc{signer, func(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+		return slow.SignContext(ctx, digest, opts)
+	}}
+}
+
+// signerFunc signs with a function.
+type signerFunc struct {
+	crypto.Signer
+	sign func(digest []byte, opts crypto.SignerOpts) ([]byte, error)
+}
+
+func (s signerFunc) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return s.sign(digest, opts)
 }

@@ -21,19 +21,20 @@ import (
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
 )
 
-// certificateKey makes a signing key of the PKCS#12 archive that the settings hold.
-func (s *MaskinportenSettings) certificateKey(now time.Time) (*Key, error) {
-	setting, archive, err := s.archive()
+// certificateKey makes a signing key of the PKCS#12 archive that a setting holds.
+func (s *MaskinportenSettings) certificateKey(canonical string, now time.Time) (*Key, error) {
+	setting, isPath := s.name(canonical), canonical == "CertificatePkcs12Path"
+	archive, err := s.archive(isPath)
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", setting, err)
 	}
 	password := ""
-	if s.CertificatePKCS12Path != "" {
+	if isPath {
 		password = s.CertificatePKCS12Password.Reveal()
 	}
 	key, err := parsePKCS12(archive, password)
 	switch {
-	case errors.Is(err, errPassword) && s.CertificatePKCS12Path == "":
+	case errors.Is(err, errPassword) && !isPath:
 		return nil, fmt.Errorf("%s has a password: export it without one, or use CertificatePkcs12Path and CertificatePkcs12Password", setting)
 	case errors.Is(err, errPassword) && password == "":
 		return nil, s.missing([]string{"CertificatePkcs12Password"}, "set it to the password of "+setting)
@@ -43,6 +44,9 @@ func (s *MaskinportenSettings) certificateKey(now time.Time) (*Key, error) {
 		return nil, fmt.Errorf("%s %w", setting, err)
 	}
 	key.setting = setting
+	if origin := s.origin(canonical); !isPath {
+		key.lives(origin.Created, origin.Expires, saysSecret)
+	}
 	if cure, err := key.check(now); err != nil {
 		return nil, fmt.Errorf("%s: %s - %w", setting, cure, err)
 	}
@@ -102,20 +106,23 @@ func parsePKCS12(archive []byte, password string) (*Key, error) {
 		return nil, errors.New("holds no certificate of its key")
 	}
 	leaf := all[i]
-	return &Key{
+	key := &Key{
 		signer: func() crypto.Signer { return signer }, alg: jose.DefaultAlgorithm, bits: signer.N.BitLen(),
 		chain: chainFrom(leaf, slices.Delete(all, i, i+1)), notBefore: leaf.NotBefore, notAfter: leaf.NotAfter,
-	}, nil
+	}
+	key.lives(leaf.NotBefore, leaf.NotAfter, saysCertificate)
+	return key, nil
 }
 
-// archive reads the PKCS#12 archive from whichever setting holds it.
-func (s *MaskinportenSettings) archive() (setting string, archive []byte, err error) {
-	if !s.EncodedX509.IsZero() {
+// archive reads the PKCS#12 archive from the file that CertificatePkcs12Path names, or
+// from EncodedX509.
+func (s *MaskinportenSettings) archive(isPath bool) (archive []byte, err error) {
+	if !isPath {
 		archive, err = decodeBase64(s.EncodedX509.Reveal())
 		if err != nil {
 			err = errors.New("is not base64: set it to the base64 of a PKCS#12 archive (.p12, .pfx)")
 		}
-		return s.name("EncodedX509"), archive, err
+		return archive, err
 	}
 	path := s.CertificatePKCS12Path
 	archive, err = readArchive(path)
@@ -131,7 +138,7 @@ func (s *MaskinportenSettings) archive() (setting string, archive []byte, err er
 		}
 		err = fmt.Errorf("cannot be read: %s - %w", cure, failed.Err)
 	}
-	return s.name("CertificatePkcs12Path"), archive, err
+	return archive, err
 }
 
 // readArchive reads a file up to the bound: the path may name anything.

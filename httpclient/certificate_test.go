@@ -32,7 +32,7 @@ func chainText(certs ...*x509.Certificate) []any {
 
 func TestCertificates(t *testing.T) {
 	t.Parallel()
-	leaf, authorities := enterprise(t, time.Now().Add(-time.Hour), time.Now().Add(20*24*time.Hour))
+	leaf, authorities := enterprise(t, time.Now().Add(-200*24*time.Hour), time.Now().Add(20*24*time.Hour))
 	dir := t.TempDir()
 	file := func(name string, data []byte) string {
 		path := filepath.Join(dir, name)

@@ -77,7 +77,7 @@ func TestLogHandlerThatHangs(t *testing.T) {
 		defer srv.Close()
 		var out logs
 		handler := blocked{slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}), make(chan struct{})}
-		source := sourceOf(t, srv, nil, httpclient.WithLogger(slog.New(handler)))
+		source := sourceOf(t, srv, lasting(t), httpclient.WithLogger(slog.New(handler)))
 		for i := range 200 {
 			if _, err := source.Token(customer(t, 200_000_000+i)); err != nil {
 				t.Fatal(err)

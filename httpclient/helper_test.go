@@ -299,6 +299,12 @@ func jwkWith(t testing.TB, changes map[string]any) string {
 	return string(data)
 }
 
+// lasting changes the settings to a key whose end is known and far away.
+func lasting(t testing.TB) map[string]any {
+	t.Helper()
+	return map[string]any{"EncodedJwk": encoded(jwkWith(t, map[string]any{"exp": 4102444800}))}
+}
+
 func compact(t testing.TB, text string) string {
 	t.Helper()
 	var b bytes.Buffer

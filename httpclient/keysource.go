@@ -9,9 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/portnokkel/portnokkel/httpclient/internal/jose"
 )
+
+// keySourceName is what errors call a program's own KeySource.
+const keySourceName = "the key source"
 
 // KeySource gives the keys to sign with, newest first.
 type KeySource interface {
@@ -42,6 +46,12 @@ func (f KeySourceFunc) Keys(ctx context.Context) ([]*Key, error) {
 //
 // The public key must be RSA of 2048 to 8192 bits. Each signature is verified with
 // it before it is sent.
+//
+// A signer may have more methods. A key of package vaultkey of this module has them all:
+//
+//   - SignContext(ctx, digest, opts) is called in the place of Sign. Its context ends with
+//     the fetch of the token.
+//   - Expires() and Created() return times: see [Key.Expires].
 func NewKey(signer crypto.Signer, keyID, algorithm string) (*Key, error) {
 	if keyID == "" {
 		return nil, errors.New("httpclient: key: the key id is empty")
@@ -54,6 +64,7 @@ func NewKey(signer crypto.Signer, keyID, algorithm string) (*Key, error) {
 		return nil, err
 	}
 	key.kid = keyID
+	key.livesAs(signer)
 	return key, nil
 }
 
@@ -75,6 +86,8 @@ func NewCertificateKey(signer crypto.Signer, chain []*x509.Certificate, algorith
 		key.chain = append(key.chain, base64.StdEncoding.EncodeToString(cert.Raw))
 	}
 	key.notBefore, key.notAfter = chain[0].NotBefore, chain[0].NotAfter
+	key.lives(key.notBefore, key.notAfter, saysCertificate)
+	key.livesAs(signer)
 	return key, nil
 }
 
@@ -95,7 +108,7 @@ func newKey(signer crypto.Signer, algorithm string) (*Key, error) {
 	if err := jose.CheckAlgorithm(algorithm); err != nil {
 		return nil, fmt.Errorf("httpclient: key: it %w", err)
 	}
-	key := &Key{signer: func() crypto.Signer { return signer }, alg: algorithm, bits: public.N.BitLen(), setting: "the key source"}
+	key := &Key{signer: func() crypto.Signer { return signer }, alg: algorithm, bits: public.N.BitLen(), setting: keySourceName}
 	if _, own := signer.(*rsa.PrivateKey); !own {
 		key.verify = public
 	}
@@ -108,19 +121,6 @@ func publicKey(signer crypto.Signer) (public crypto.PublicKey) {
 	return signer.Public()
 }
 
-// ParseJWK makes a key of what the setting EncodedJwk may hold: a private RSA JWK, or
-// a set or array with one private key. It may be JSON, or base64 of JSON in any
-// alphabet. keyID replaces the JWK's own id, unless it is empty. Errors never quote
-// the JWK.
-func ParseJWK(encoded, keyID string) (*Key, error) {
-	key, err := parseJWK(encoded, keyID)
-	if err != nil {
-		return nil, fmt.Errorf("httpclient: the JWK %w", err)
-	}
-	key.setting = "the key source"
-	return key, nil
-}
-
 // ParsePKCS12 makes a key of a PKCS#12 archive (.p12, .pfx). The archive holds an
 // enterprise certificate, its key, and the certificates that issued it. Errors never
 // quote the password.
@@ -129,11 +129,25 @@ func ParsePKCS12(archive []byte, password string) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpclient: the archive %w", err)
 	}
-	key.setting = "the key source"
+	key.setting = keySourceName
 	return key, nil
 }
 
-// fixedKey is the source of settings that hold a key.
-type fixedKey struct{ key *Key }
+// fixedKeys is the source of settings that hold keys, newest first.
+type fixedKeys []*Key
 
-func (f fixedKey) Keys(context.Context) ([]*Key, error) { return []*Key{f.key}, nil }
+func (f fixedKeys) Keys(context.Context) ([]*Key, error) { return slices.Clone(f), nil }
+
+// first is the key that is likely to sign: the newest that has not ended. It is nil
+// without keys.
+func (f fixedKeys) first(now time.Time) *Key {
+	for _, key := range f {
+		if !key.expired(now) {
+			return key
+		}
+	}
+	if len(f) == 0 {
+		return nil
+	}
+	return f[0]
+}

@@ -113,7 +113,7 @@ func TestCertificateTimes(t *testing.T) {
 		t.Errorf("got %v, want an error about a certificate that is not valid yet", err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		leaf, authorities := enterprise(t, time.Now().Add(-time.Hour), time.Now().Add(33*24*time.Hour))
+		leaf, authorities := enterprise(t, time.Now().Add(-200*24*time.Hour), time.Now().Add(33*24*time.Hour))
 		key, err := httpclient.NewCertificateKey(leaf.key.(*rsa.PrivateKey), []*x509.Certificate{leaf.cert, authorities[1]}, "")
 		if err != nil {
 			t.Fatal(err)
@@ -136,7 +136,7 @@ func TestCertificateTimes(t *testing.T) {
 			}
 			pass(18 * time.Hour)
 		}
-		if got := r.observe()["maskinporten.client.certificate.expiry"]; got != (23 * 24 * time.Hour).Seconds() {
+		if got := r.observe()["maskinporten.client.key.expiry"]; got != (23 * 24 * time.Hour).Seconds() {
 			t.Errorf("got %v s until the certificate expires, want 23 days", got)
 		}
 	})

@@ -30,10 +30,19 @@ const (
 	// Date is as likely to be wrong as this machine's clock.
 	maxSkew = time.Hour
 
-	// certificateWarning is how long before its end a certificate is warned about.
-	certificateWarning = 30 * 24 * time.Hour
-	// warnEvery is the time between two such warnings.
+	// keyWarning is how long before its end a key is warned about, at most: to order a
+	// certificate takes weeks. A key that lives less than 150 days is warned about in the
+	// last keyWarningPart of its life: Altinn's platform replaces keys of 30 days a week
+	// before their end, and no warning is due then.
+	keyWarning     = 30 * 24 * time.Hour
+	keyWarningPart = 5
+	// lastDay is how long before its end a key is an error.
+	lastDay = 24 * time.Hour
+	// warnEvery is the time between two records about the same key.
 	warnEvery = 24 * time.Hour
+	// maxTold is of how many keys it is remembered when they were warned about. Maskinporten
+	// takes five at once.
+	maxTold = 50
 	// maxArchive is far more than a key and its chain take, in bytes.
 	maxArchive = 64 << 10
 	// maxKeyBag is more than an encrypted key of jose.MaxBits takes, which is about

@@ -124,7 +124,7 @@ func TestLogHandlerThatAlwaysPanics(t *testing.T) {
 		srv := newPipe(t, builtIn)
 		defer srv.Close()
 		var calls atomic.Int64
-		source := sourceOf(t, srv, nil, httpclient.WithLogger(slog.New(alwaysBroken{slog.DiscardHandler, &calls})))
+		source := sourceOf(t, srv, lasting(t), httpclient.WithLogger(slog.New(alwaysBroken{slog.DiscardHandler, &calls})))
 		if _, err := source.Token(t.Context()); err != nil {
 			t.Fatal(err)
 		}

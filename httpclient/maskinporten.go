@@ -50,9 +50,10 @@ func newMaskinporten(s *source, settings *MaskinportenSettings, p plan, clock to
 		clientID: p.clientID, keys: p.keys, clock: clock, log: s.log, guards: &s.guards, own: p.request, mixed: p.mixed,
 		names: names, skew: &s.skew,
 	}
-	if !p.notAfter.IsZero() {
-		m.expiry.end.Store(p.notAfter.UnixNano())
-		m.expiry.warned.Store(clock().Wall) // the plan's warnings did
+	m.expiry.clientID = p.clientID
+	if fixed, ok := p.keys.(fixedKeys); ok {
+		now := clock().Time()
+		m.expiry.note(context.Background(), s.log, fixed.first(now), now)
 	}
 	return m
 }
@@ -110,7 +111,7 @@ func isOfKey(err error) bool {
 // keyError is a failure of the program's own keys.
 func (m *maskinporten) keyError(err error) *TokenError {
 	failed := &TokenError{Step: stepKey, ClientID: m.clientID, Err: err, Temporary: true}
-	if _, own := m.keys.(fixedKey); !own {
+	if _, own := m.keys.(fixedKeys); !own {
 		failed.Hint = "check what WithKeySource was given"
 	}
 	return failed
@@ -148,7 +149,7 @@ func (m *maskinporten) attempt(ctx context.Context, request tokenRequest, key *K
 	}
 	at.start, at.skew = m.clock(), m.skew.now()
 	signed, err := guard(ctx, m.guards, "the signer", func() (string, error) {
-		return assertion(key, endpoints.issuer, m.clientID, request, at.start.Time().Add(at.skew))
+		return assertion(ctx, key, endpoints.issuer, m.clientID, request, at.start.Time().Add(at.skew))
 	})
 	if err != nil {
 		return nil, at, m.keyError(err)

@@ -16,7 +16,8 @@ import (
 //   - Keys are found in any case and in every spelling of Altinn's guides, such as
 //     ExhangeToAltinnToken and ExchangeToAltinnToken.
 //   - Booleans may be texts, as they are in Key Vault: "true", "false", "1" or "0".
-//   - Scope may be a list. Jwk may be an object or its JSON.
+//   - Scope may be a list. Jwk may be an object or its JSON, and Jwks an object, a list or
+//     its JSON.
 //   - Blank texts and nulls count as not set.
 //
 // A key that is not a setting is ignored. [NewTokenSource] logs a warning about it
@@ -77,7 +78,7 @@ func fieldNamed(key string) (settingField, bool) {
 // set stores a value. It refuses one that contradicts another spelling's.
 func (f settingField) set(s *MaskinportenSettings, key string, value any) error {
 	canonical := f.names[0]
-	if object, ok := value.(map[string]any); value == nil || canonical == "Jwk" && ok && len(object) == 0 {
+	if value == nil || isEmptyKey(canonical, value) {
 		return nil
 	}
 	var isSet, changed bool
@@ -142,16 +143,19 @@ func textValue(canonical string, value any) (string, error) {
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64), nil
 	case map[string]any:
-		if canonical == "Jwk" {
-			encoded, err := json.Marshal(v)
-			if err != nil {
-				return "", errors.New("cannot be written as JSON")
-			}
-			return string(encoded), nil
+		if canonical == "Jwk" || canonical == "Jwks" {
+			return jsonText(v)
 		}
 	case []any:
-		if canonical == "Scope" {
+		switch canonical {
+		case "Scope":
 			return scopeList(v)
+		case "Jwks":
+			return jsonText(v)
+		}
+	case []map[string]any:
+		if canonical == "Jwks" {
+			return jsonText(v)
 		}
 	case []string:
 		if canonical == "Scope" {
@@ -159,6 +163,26 @@ func textValue(canonical string, value any) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("is %s, not a text", kindOf(value))
+}
+
+// isEmptyKey reports whether a key or set is written as an object or a list with nothing
+// in it, which means that it is not set.
+func isEmptyKey(canonical string, value any) bool {
+	switch v := value.(type) {
+	case map[string]any:
+		return len(v) == 0 && (canonical == "Jwk" || canonical == "Jwks")
+	case []any:
+		return len(v) == 0 && canonical == "Jwks"
+	}
+	return false
+}
+
+func jsonText(value any) (string, error) {
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return "", errors.New("cannot be written as JSON")
+	}
+	return string(encoded), nil
 }
 
 func scopeList(list []any) (string, error) {
@@ -200,7 +224,7 @@ func kindOf(value any) string {
 		return "a text"
 	case map[string]any:
 		return "a section"
-	case []any, []string:
+	case []any, []string, []map[string]any:
 		return "a list"
 	}
 	if isNumber(value) {

@@ -195,7 +195,7 @@ func TestStepsAreDebugUnlessEnabled(t *testing.T) {
 	t.Parallel()
 	srv := newDouble(t)
 	var out logs
-	if _, err := sourceOf(t, srv, nil, httpclient.WithLogger(out.logger(-10))).Token(t.Context()); err != nil {
+	if _, err := sourceOf(t, srv, lasting(t), httpclient.WithLogger(out.logger(-10))).Token(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if s := out.String(); strings.Contains(s, "level=INFO") || !strings.Contains(s, "level=DEBUG") {

@@ -18,6 +18,10 @@ import (
 // too, unless each request names its scopes with [ContextWithScope]. Everything
 // else may stay zero.
 //
+// The key comes from one source. If Origin tells the order of sources, the latest one
+// that has a key counts, in whichever setting it has it: EncodedJWK, JWKS, JWK,
+// EncodedX509 or CertificatePKCS12Path. Keys of earlier sources are not used.
+//
 // Secrets have the type [Secret], so that nothing prints or encodes them.
 type MaskinportenSettings struct {
 	// Environment is a name or an issuer's URL. The names are "prod" and "test",
@@ -41,6 +45,11 @@ type MaskinportenSettings struct {
 	EncodedJWK Secret
 	// JWK [Jwk] is the same as plain JSON. EncodedJWK wins over it.
 	JWK Secret
+	// JWKS [Jwks] is several of the client's private keys, newest first: a JWK Set or an
+	// array, as JSON or its base64. The next one signs while Maskinporten does not know
+	// the newest. A Jwk or EncodedJwk beside it must be one of its keys. EncodedJWK and
+	// JWK may hold a set too.
+	JWKS Secret
 	// EncodedX509 is the base64 of a PKCS#12 archive without a password. The
 	// archive holds an enterprise certificate and its key.
 	EncodedX509 Secret
@@ -52,7 +61,8 @@ type MaskinportenSettings struct {
 	// CertificateStoreThumbprint names a certificate in Windows' store, which
 	// Go cannot read. The setting is refused, and the error says what to do.
 	CertificateStoreThumbprint string
-	// KeyID [Kid] replaces the key id that the JWK carries.
+	// KeyID [Kid] replaces the key id that the JWK carries. Several keys each carry
+	// their own.
 	KeyID string
 
 	// ExchangeToAltinnToken [ExhangeToAltinnToken, ExchangeToAltinnToken]
@@ -216,6 +226,7 @@ var settingFields = []settingField{
 	text(maxName, func(s *MaskinportenSettings) *string { return &s.ConsumerOrgNo }, "ConsumerOrgNo"),
 	secret(func(s *MaskinportenSettings) *Secret { return &s.EncodedJWK }, "EncodedJwk", "JwkBase64"),
 	secret(func(s *MaskinportenSettings) *Secret { return &s.JWK }, "Jwk"),
+	secret(func(s *MaskinportenSettings) *Secret { return &s.JWKS }, "Jwks"),
 	secret(func(s *MaskinportenSettings) *Secret { return &s.EncodedX509 }, "EncodedX509"),
 	text(maxText, func(s *MaskinportenSettings) *string { return &s.CertificatePKCS12Path }, "CertificatePkcs12Path"),
 	password(func(s *MaskinportenSettings) *Secret { return &s.CertificatePKCS12Password }, "CertificatePkcs12Password"),

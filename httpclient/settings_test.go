@@ -214,7 +214,7 @@ func TestWarnings(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			section := map[string]any{"ClientId": "id", "Scope": "s", "EncodedJwk": encoded(keyFile(t, "client.jwk.json"))}
+			section := map[string]any{"ClientId": "id", "Scope": "s", "EncodedJwk": lasting(t)["EncodedJwk"]}
 			for key, value := range c.changes {
 				section[key] = value
 			}
@@ -268,6 +268,7 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 			want: "httpclient: EncodedJwk and EncodedX509 and CertificatePkcs12Path each hold a key: keep one of them\n" +
 				"httpclient: EncodedJwk is not base64: set it to the base64 of the client's private JWK\n" +
 				"httpclient: EncodedX509 is not base64: set it to the base64 of a PKCS#12 archive (.p12, .pfx)\n" +
+				"httpclient: CertificatePkcs12Path cannot be read: correct the path, which begins in the working directory or beside the settings file - no such file or directory\n" +
 				`httpclient: TokenExchangeEnvironment is missing: set it to "tt02", "prod" or the platform's base URL, or turn off ExhangeToAltinnToken: ` +
 				"the issuer is not Maskinporten's own\n" +
 				"httpclient: EnterpriseUserPassword is missing: set it as well, or remove EnterpriseUserName",

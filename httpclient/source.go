@@ -76,7 +76,6 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 	for _, warning := range p.warnings {
 		s.log.warn(context.Background(), warning, slog.String("client_id", p.clientID))
 	}
-	s.log.queue.wait() // a program that ends now has them too
 	s.cache = tokencache.New(p.request, tokencache.Config[tokenRequest, *Token]{
 		Fetch: s.fetch, Classify: classify, Dated: dated, Shared: shared, Kept: s.kept, Clock: o.clock, Size: o.cacheSize,
 	})
@@ -86,6 +85,7 @@ func NewTokenSource(settings MaskinportenSettings, opts ...Option) (*TokenSource
 		environment: p.environment, exchanges: p.exchange != nil, names: settings.names("ExhangeToAltinnToken"),
 		name: s.upstream.naming,
 	}
+	s.log.queue.wait() // a program that ends now has the warnings too
 	if p.exchange != nil {
 		s.exchanger = newExchanger(s, &settings, p.exchange, o.clock)
 	}

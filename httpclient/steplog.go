@@ -37,6 +37,10 @@ func (l stepLog) step(ctx context.Context, message string, attrs ...slog.Attr) {
 	}
 }
 
+func (l stepLog) tell(ctx context.Context, level slog.Level, message string, attrs ...slog.Attr) {
+	l.queue.add(ctx, level, message, attrs)
+}
+
 func (l stepLog) warn(ctx context.Context, message string, attrs ...slog.Attr) {
 	l.queue.add(ctx, slog.LevelWarn, message, attrs)
 }

@@ -44,7 +44,7 @@ func version() string {
 //	maskinporten.client.exchange.requests    counter by maskinporten.client.result: new, error; by error.type
 //	maskinporten.client.exchange.duration    histogram of Altinn's exchange, by error.type
 //	maskinporten.client.token.expiry         gauge: until the settings' own token expires
-//	maskinporten.client.certificate.expiry   gauge: until the certificate that was used last expires
+//	maskinporten.client.key.expiry           gauge: until the key that was used last expires, if that is known
 //
 // Each carries maskinporten.client.id, and the gauges maskinporten.client.scope. A
 // request counts once for each caller, so that several may share one fetch. Errors
@@ -119,8 +119,8 @@ func newTelemetry(o options, s *source) (*telemetry, error) {
 	tokenEnd, err := meter.Float64ObservableGauge("maskinporten.client.token.expiry",
 		metric.WithUnit("s"), metric.WithDescription("Time until the token expires."))
 	errs[3] = err
-	certificateEnd, err := meter.Float64ObservableGauge("maskinporten.client.certificate.expiry",
-		metric.WithUnit("s"), metric.WithDescription("Time until the certificate expires."))
+	keyEnd, err := meter.Float64ObservableGauge("maskinporten.client.key.expiry",
+		metric.WithUnit("s"), metric.WithDescription("Time until the key or its certificate expires."))
 	errs[4] = err
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("httpclient: metrics: %w", err)
@@ -133,10 +133,10 @@ func newTelemetry(o options, s *source) (*telemetry, error) {
 			observer.ObserveFloat64(tokenEnd, token.Expires().Sub(now).Seconds(), attributes)
 		}
 		if end := s.upstream.keyEnd(); !end.IsZero() {
-			observer.ObserveFloat64(certificateEnd, end.Sub(now).Seconds(), attributes)
+			observer.ObserveFloat64(keyEnd, end.Sub(now).Seconds(), attributes)
 		}
 		return nil
-	}, tokenEnd, certificateEnd)
+	}, tokenEnd, keyEnd)
 	if err != nil {
 		return nil, fmt.Errorf("httpclient: metrics: %w", err)
 	}

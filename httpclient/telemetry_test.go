@@ -100,7 +100,7 @@ func TestCertificateExpiryIsMeasured(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer source.Close()
-	got := r.observe()["maskinporten.client.certificate.expiry"]
+	got := r.observe()["maskinporten.client.key.expiry"]
 	if left := time.Until(end).Seconds(); got < left-1 || got > left+60 {
 		t.Errorf("%v s, want about %v", got, left)
 	}
@@ -110,7 +110,7 @@ func TestMeterThatFails(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
 		"maskinporten.client.token.requests", "maskinporten.client.token.duration", "maskinporten.client.exchange.duration",
-		"maskinporten.client.token.expiry", "maskinporten.client.certificate.expiry", "callback",
+		"maskinporten.client.token.expiry", "maskinporten.client.key.expiry", "callback",
 	} {
 		r := recorder{failAt: name}
 		if _, err := httpclient.NewTokenSource(settingsOf(t, newDouble(t), nil), httpclient.WithMeterProvider(r.MeterProvider())); message(err) != "httpclient: metrics: no "+name {

@@ -52,7 +52,7 @@ func TestMaxHops(t *testing.T) {
 // Only a key source of the program's is to be checked, not the settings' own key.
 func TestKeyErrorHint(t *testing.T) {
 	t.Parallel()
-	for want, keys := range map[string]KeySource{"": fixedKey{}, "check what WithKeySource was given": KeySourceFunc(nil)} {
+	for want, keys := range map[string]KeySource{"": fixedKeys{}, "check what WithKeySource was given": KeySourceFunc(nil)} {
 		if got := (&maskinporten{keys: keys}).keyError(errors.New("x")).Hint; got != want {
 			t.Errorf("%T: got %q, want %q", keys, got, want)
 		}

@@ -31,7 +31,6 @@ type plan struct {
 	clientID    string // empty if only Texas knows it
 	texas       string // the address of Texas's endpoint; empty without it
 	keys        KeySource
-	notAfter    time.Time     // of the settings' certificate; zero without one
 	mixed       string        // why client and key may not belong together; empty if they seem to
 	request     tokenRequest  // its scope may be empty
 	noScope     error         // of a request without any scope
@@ -109,12 +108,12 @@ func (s *MaskinportenSettings) check(now time.Time, keys KeySource) (p plan, wro
 			p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect beside a key source", s.name("Kid")))
 		}
 	default:
-		key, errs := s.key(now)
+		choice, errs := s.chooseKeys(now)
 		add(errs...)
 		if len(errs) == 0 {
-			p.keys, p.notAfter = fixedKey{key}, key.notAfter
-			p.warnings = append(p.warnings, s.keyWarnings(key, now)...)
-			if p.mixed = s.mixedIdentity(key); p.mixed != "" {
+			p.keys = fixedKeys(choice.keys)
+			p.warnings = append(p.warnings, choice.warnings...)
+			if p.mixed = s.mixedIdentity(choice); p.mixed != "" {
 				p.warnings = append(p.warnings, "check "+p.mixed)
 			}
 		}
@@ -167,20 +166,6 @@ func (s *MaskinportenSettings) idle() []string {
 		if setting.set {
 			warnings = append(warnings, fmt.Sprintf("%s has no effect without %s", s.name(setting.name), s.name("ExhangeToAltinnToken")))
 		}
-	}
-	return warnings
-}
-
-func (s *MaskinportenSettings) keyWarnings(key *Key, now time.Time) []string {
-	if key.notAfter.IsZero() {
-		return nil
-	}
-	var warnings []string
-	if warning := key.warning(now); warning != "" {
-		warnings = append(warnings, warning)
-	}
-	if s.KeyID != "" {
-		warnings = append(warnings, fmt.Sprintf("%s has no effect beside a certificate", s.name("Kid")))
 	}
 	return warnings
 }

@@ -62,7 +62,7 @@ func TestOpenTelemetrySDK(t *testing.T) {
 	if points := got["maskinporten.client.token.expiry"].(metricdata.Gauge[float64]).DataPoints; len(points) != 1 || points[0].Value < 1700 || points[0].Value > 1800 {
 		t.Errorf("got %+v, want 1700 to 1800 s", points)
 	}
-	if _, ok := got["maskinporten.client.certificate.expiry"]; ok {
+	if _, ok := got["maskinporten.client.key.expiry"]; ok {
 		t.Error("got a certificate's expiry, want it absent without a certificate")
 	}
 
