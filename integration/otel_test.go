@@ -63,7 +63,7 @@ func TestOpenTelemetrySDK(t *testing.T) {
 		t.Errorf("got %+v, want 1700 to 1800 s", points)
 	}
 	if _, ok := got["maskinporten.client.key.expiry"]; ok {
-		t.Error("got a certificate's expiry, want it absent without a certificate")
+		t.Error("got the expiry of a key, want it absent if no end is known")
 	}
 
 	var fetches []sdktrace.ReadOnlySpan
