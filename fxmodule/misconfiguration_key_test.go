@@ -111,9 +111,22 @@ var wrongKeys = []misconfiguration{
 		names: []string{ofVault, "do not fit together"},
 	},
 	{
-		name: "two private keys", tells: atStart,
-		plant: key(func(*site) string { return base64Of(`{"keys":[` + jwk() + `,` + jwk("for-tests-only", "other") + `]}`) }),
-		names: []string{ofVault, "one private key"},
+		name: "two private keys with one key id", tells: atStart,
+		plant: key(func(*site) string { return base64Of(`{"keys":[` + jwk() + `,` + jwk() + `]}`) }),
+		names: []string{ofVault, "key id"}, cures: []string{"remove one"},
+	},
+	{
+		name: "more private keys than Maskinporten takes", tells: atStart,
+		plant: key(func(*site) string { return base64Of(`[` + strings.Repeat(jwk()+`,`, 5) + jwk() + `]`) }),
+		names: []string{ofVault, "5 private keys"}, cures: []string{"remove the oldest"},
+	},
+	{
+		name: "Kid beside two private keys", tells: atStart,
+		plant: func(s *site) {
+			s.vault.Set(jwkSecret, base64Of(`[`+jwk()+`,`+jwk("for-tests-only", "other")+`]`))
+			s.section["Kid"] = "for-tests-only"
+		},
+		names: []string{ofVault, "Kid (appsettings.json)"}, cures: []string{"remove Kid"},
 	},
 	{
 		name: "the key is for another algorithm", tells: atStart,
@@ -122,8 +135,10 @@ var wrongKeys = []misconfiguration{
 	},
 	{
 		name: "a key and a certificate", tells: atStart,
-		plant: func(s *site) { s.section["EncodedX509"] = base64Of(string(s.file("enterprise.p12"))) },
-		names: []string{ofVault, "EncodedX509 (appsettings.json)", "keep one"},
+		plant: func(s *site) {
+			s.vault.Set("MaskinportenSettings--EncodedX509", base64Of(string(s.file("enterprise.p12"))))
+		},
+		names: []string{ofVault, "EncodedX509 (secret MaskinportenSettings--EncodedX509 of " + vaultURL + ")", "keep one"},
 	},
 	{
 		name: "an archive with a password", tells: atStart,

@@ -90,7 +90,7 @@ func newSite(t *testing.T, c misconfiguration) *site {
 	s.kv = s.vault.KVSetting()
 	s.pasted["the vault's client secret"] = s.vault.ClientSecret()
 	s.vault.Set(clientIDSecret, s.porten.ClientID())
-	s.vault.Set(jwkSecret, testKey().EncodedJWK())
+	s.vault.SetSecret(vaulttest.Secret{Name: jwkSecret, Value: testKey().EncodedJWK(), Expires: time.Now().AddDate(1, 0, 0)})
 	s.connect = provider.ConnectConfig{Config: provider.Config{ClientOptions: s.vault.ClientOptions()}, CredentialOptions: s.vault.CredentialOptions()}
 	s.connect.ClientOptions.Retry.RetryDelay = time.Millisecond
 	s.connect.CredentialOptions.Retry.RetryDelay = time.Millisecond

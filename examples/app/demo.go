@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/portnokkel/portnokkel/httpclient"
@@ -122,7 +123,9 @@ func startDemo() *demo {
 			maskinportentest.WithPlatform("https://platform.tt02.altinn.no")),
 	}
 	d.vault.Set("MaskinportenSettings--ClientId", d.porten.ClientID())
-	d.vault.Set("MaskinportenSettings--EncodedJwk", d.porten.EncodedJWK())
+	d.vault.SetSecret(vaulttest.Secret{
+		Name: "MaskinportenSettings--EncodedJwk", Value: d.porten.EncodedJWK(), Expires: time.Now().AddDate(1, 0, 0), // so that a warning comes before
+	})
 	d.porten.Handle("GET /storage/api/v1/instances", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintln(w, `{"instances":[{"id":"50001/demo"}]}`)
