@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -20,8 +21,9 @@ import (
 type keyring struct {
 	source KeySource
 	own    bool // the keys are those of the settings, which do not change
-	user   keyUser
-	end    context.CancelFunc // of user.life
+	user   *keyUser
+	again  *keyUser           // user, after the keys were refused
+	end    context.CancelFunc // of their life
 	clock  tokencache.Clock
 
 	mu      sync.Mutex
@@ -37,9 +39,12 @@ type refusedKey struct {
 }
 
 func newKeyring(source KeySource, user keyUser, clock tokencache.Clock) *keyring {
-	r := &keyring{source: source, user: user, clock: clock}
+	r := &keyring{source: source, clock: clock}
 	_, r.own = source.(fixedKeys)
-	r.user.life, r.end = context.WithCancel(context.Background())
+	user.life, r.end = context.WithCancel(context.Background())
+	again := user
+	again.refused = true
+	r.user, r.again = &user, &again
 	return r
 }
 
@@ -49,17 +54,17 @@ func (r *keyring) close() { r.end() }
 // token asks with one key after the other until a token comes, or a failure that
 // another key does not mend. If no key does, the source is asked for newer ones.
 func (r *keyring) token(ctx context.Context, ask func(context.Context, *Key) (*Token, error)) (*Token, error) {
-	keys, err := r.keys(ctx, false)
+	keys, err := r.keys(ctx, r.user)
 	if err != nil {
 		return nil, err
 	}
 	token, err := r.try(ctx, keys, ask)
-	if r.own || !isOfKey(err) {
+	if err == nil || r.own || !isOfKey(err) {
 		return token, err
 	}
-	again, failed := r.keys(ctx, true)
+	again, failed := r.keys(ctx, r.again)
 	newer := slices.DeleteFunc(slices.Clone(again), func(key *Key) bool {
-		return slices.ContainsFunc(keys, key.is)
+		return key.isZero() || slices.ContainsFunc(keys, key.is)
 	})
 	if failed != nil || len(newer) == 0 {
 		return nil, err // it tells more
@@ -67,17 +72,18 @@ func (r *keyring) token(ctx context.Context, ask func(context.Context, *Key) (*T
 	return r.try(ctx, newer, ask)
 }
 
-// keys asks the source. refused is true if Maskinporten refused those that it gave.
-func (r *keyring) keys(ctx context.Context, refused bool) ([]*Key, error) {
+// keys asks the source.
+func (r *keyring) keys(ctx context.Context, user *keyUser) ([]*Key, error) {
 	if r.own {
 		return r.source.Keys(ctx)
 	}
-	user := r.user
-	user.refused = refused
-	ctx = contextWithKeyUser(ctx, &user)
+	ctx = contextWithKeyUser(ctx, user)
 	keys, err := guard(ctx, user.guards, "the key source", func() ([]*Key, error) { return r.source.Keys(ctx) })
-	if err == nil && len(keys) == 0 {
+	switch {
+	case err == nil && len(keys) == 0:
 		err = errNoKeys
+	case err != nil && ctx.Err() != nil:
+		err = fmt.Errorf("it gave no key in time: %w", err)
 	}
 	if err != nil {
 		return nil, r.failed(err)

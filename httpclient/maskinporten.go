@@ -70,11 +70,10 @@ var _ upstream = (*maskinporten)(nil)
 // temporary.
 func (m *maskinporten) token(ctx context.Context, request tokenRequest, _ *Token, _ bool) (token *Token, isNew bool, err error) {
 	corrected := false
-	token, err = retry(ctx, func(ctx context.Context) (*Token, error) {
-		return m.keys.token(ctx, func(ctx context.Context, key *Key) (*Token, error) {
-			return m.withKey(ctx, request, key, &corrected)
-		})
-	})
+	ask := func(ctx context.Context, key *Key) (*Token, error) {
+		return m.withKey(ctx, request, key, &corrected)
+	}
+	token, err = retry(ctx, func(ctx context.Context) (*Token, error) { return m.keys.token(ctx, ask) })
 	return token, true, err
 }
 
@@ -98,6 +97,9 @@ func (m *maskinporten) withKey(ctx context.Context, request tokenRequest, key *K
 	}
 	m.expiry.note(ctx, m.log, key, m.clock().Time())
 	token, at, err := m.attempt(ctx, request, key)
+	if err == nil {
+		return token, nil
+	}
 	var failed *TokenError
 	if *corrected || !errors.As(err, &failed) || failed.Code != "invalid_grant" && !errors.Is(err, ErrClockSkew) {
 		return token, err

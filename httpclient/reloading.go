@@ -123,13 +123,20 @@ func (r *reloadingKeys) start(ctx context.Context, user *keyUser) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 		defer cancel()
 		defer context.AfterFunc(user.life, cancel)()
-		keys, err := guard(ctx, user.guards, "the function that reads keys", func() ([]*Key, error) { return r.once(ctx) })
+		keys, err := guardWith(ctx, user.guards, reader, func() ([]*Key, error) { return r.once(ctx) }, func(stack string) {
+			if r.tells("panic") {
+				user.log.fail(ctx, reader+" panicked", slog.String("stack", stack))
+			}
+		})
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) && err != nil {
 			err = fmt.Errorf("reading takes longer than %v: %w", readTimeout, err)
 		}
 		r.end(ctx, user, current, keys, err)
 	}()
 }
+
+// reader is what the log calls the function.
+const reader = "the function that reads keys"
 
 var errReadings = fmt.Errorf("%d earlier readings have not returned", maxReadings)
 
@@ -164,20 +171,26 @@ func (r *reloadingKeys) count(n int) bool {
 
 // end keeps the result of a reading and tells the log what it has not been told yet.
 func (r *reloadingKeys) end(ctx context.Context, user *keyUser, current *reading, keys []*Key, err error) {
+	client := slog.String("client_id", user.clientID)
+	var unread *unreadError
+	var cure string // failures differ by it, if it is known
+	if errors.As(err, &unread) {
+		cure = unread.cure
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer close(current.done)
 	r.current = nil
 	current.keys, current.err = keys, err
-	client := slog.String("client_id", user.clientID)
-	if err != nil {
-		if closed := user.life.Err() != nil; r.keys != nil && !closed && r.isNew(err) {
-			user.log.warn(ctx, "the keys could not be read again; those in use are kept", client, slog.String("error", problems.OneLine(err)))
-		}
-		return
-	}
-	if len(r.told) > 0 {
+	isClosed := user.life.Err() != nil
+	switch {
+	case err != nil && r.keys != nil && !isClosed && r.isNews(cure):
+		user.log.warn(ctx, "the keys could not be read again; those in use are kept", client, slog.String("error", problems.OneLine(err)))
+	case err == nil && len(r.told) > 0:
 		user.log.tell(ctx, slog.LevelInfo, "the keys can be read again", client)
+	}
+	if err != nil {
+		return
 	}
 	if r.keys != nil && !slices.EqualFunc(r.keys, keys, (*Key).is) {
 		user.log.tell(ctx, slog.LevelInfo, "there are other keys now", client, slog.String("keys", listed(keys)))
@@ -185,21 +198,22 @@ func (r *reloadingKeys) end(ctx context.Context, user *keyUser, current *reading
 	r.keys, r.told = keys, nil
 }
 
-// isNew reports whether the log has not been told of such a failure since the last good
-// reading. Failures differ by their cure, if it is known.
-func (r *reloadingKeys) isNew(err error) bool {
-	var unread *unreadError
-	var cure string
-	if errors.As(err, &unread) {
-		cure = unread.cure
-	}
-	if r.told[cure] {
+// tells reports whether the log is to be told of a failure. It is told of each kind once
+// between two good readings.
+func (r *reloadingKeys) tells(what string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.isNews(what)
+}
+
+func (r *reloadingKeys) isNews(what string) bool {
+	if r.told[what] {
 		return false
 	}
 	if r.told == nil {
 		r.told = map[string]bool{}
 	}
-	r.told[cure] = true
+	r.told[what] = true
 	return true
 }
 
