@@ -77,6 +77,9 @@ func ReadSettings(path, section string) (MaskinportenSettings, error) {
 			return MaskinportenSettings{}, fmt.Errorf("httpclient: ReadSettings: the %s %s", what, problem)
 		}
 	}
+	if path == "" {
+		return MaskinportenSettings{}, errors.New("httpclient: ReadSettings: the path is empty: name the file of the settings")
+	}
 	name := filepath.Base(path)
 	settings := MaskinportenSettings{
 		BaseDir: filepath.Dir(path),
