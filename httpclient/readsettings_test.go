@@ -2,6 +2,7 @@ package httpclient_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/portnokkel/portnokkel/httpclient"
+	"github.com/portnokkel/portnokkel/httpclient/maskinportentest"
 )
 
 // settingsFile is a file of settings as Altinn's platform mounts it, with this key.
@@ -216,4 +218,24 @@ func TestChangedClientID(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	})
+}
+
+// jwksFile is a file of settings as Altinn's platform mounts it, with these keys.
+func jwksFile(t testing.TB, clientID string, keys ...maskinportentest.Key) string {
+	t.Helper()
+	var list []json.RawMessage
+	for _, key := range keys {
+		jwk, err := base64.StdEncoding.DecodeString(key.EncodedJWK())
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, jwk)
+	}
+	data, err := json.Marshal(map[string]any{"MaskinportenSettings": map[string]any{
+		"Jwks": map[string]any{"keys": list}, "Jwk": list[0], "ClientId": clientID, "Authority": "https://test.maskinporten.no/",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
