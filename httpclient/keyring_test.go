@@ -89,10 +89,12 @@ func (r *ring) offer(jwks ...string) {
 
 // RoundTrip notes which key signed the assertion.
 func (r *ring) RoundTrip(req *http.Request) (*http.Response, error) {
-	kid := kidOf(r.t, req)
-	r.mu.Lock()
-	r.kids = append(r.kids, kid)
-	r.mu.Unlock()
+	if toToken(req) {
+		kid := kidOf(r.t, req)
+		r.mu.Lock()
+		r.kids = append(r.kids, kid)
+		r.mu.Unlock()
+	}
 	return r.srv.Transport().RoundTrip(req)
 }
 

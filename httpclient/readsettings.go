@@ -43,9 +43,9 @@ func KeysFromSettings(read func(context.Context) (MaskinportenSettings, error)) 
 		}
 		rest, wrong := settings.misplaced()
 		if len(wrong) == 0 {
-			var key *Key
-			if key, wrong = rest.key(time.Now()); len(wrong) == 0 {
-				return []*Key{key}, nil
+			var choice keyChoice
+			if choice, wrong = rest.chooseKeys(time.Now()); len(wrong) == 0 {
+				return choice.keys, nil
 			}
 		}
 		return nil, prefixed(wrong)
@@ -55,7 +55,7 @@ func KeysFromSettings(read func(context.Context) (MaskinportenSettings, error)) 
 // WithoutKeys is a copy of the settings without any key. [NewTokenSource] takes it
 // beside [WithKeySource]. It keeps no setting that is about keys only.
 func (s MaskinportenSettings) WithoutKeys() MaskinportenSettings {
-	s.EncodedJWK, s.JWK, s.EncodedX509 = Secret{}, Secret{}, Secret{}
+	s.EncodedJWK, s.JWKS, s.JWK, s.EncodedX509 = Secret{}, Secret{}, Secret{}, Secret{}
 	s.CertificatePKCS12Path, s.CertificatePKCS12Password = "", Secret{}
 	s.CertificateStoreThumbprint, s.KeyID = "", ""
 	return s

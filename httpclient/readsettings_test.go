@@ -118,7 +118,7 @@ func TestWithoutKeys(t *testing.T) {
 	secret := httpclient.NewSecret("x")
 	s := httpclient.MaskinportenSettings{
 		Environment: "test", ClientID: "id", Scope: "s",
-		EncodedJWK: secret, JWK: secret, EncodedX509: secret, CertificatePKCS12Path: "p", CertificatePKCS12Password: secret,
+		EncodedJWK: secret, JWKS: secret, JWK: secret, EncodedX509: secret, CertificatePKCS12Path: "p", CertificatePKCS12Password: secret,
 		CertificateStoreThumbprint: "t", KeyID: "k",
 	}
 	var out logs

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,7 @@ type timeline struct {
 type rotation struct {
 	srv          *maskinportentest.Server
 	older, newer maskinportentest.Key
+	api          http.RoundTripper
 	place        place
 	every        time.Duration
 	at           timeline
@@ -63,7 +65,7 @@ func (r *rotation) run(t *testing.T) {
 	source := withoutKey(t, r.srv, httpclient.ReloadingKeys(func(ctx context.Context) ([]*httpclient.Key, error) {
 		r.readings.Add(1)
 		return r.place.read(ctx)
-	}, r.every), httpclient.WithTokenTransport(notes), httpclient.WithLogger(log.logger(0)))
+	}, r.every), httpclient.WithTokenTransport(notes), httpclient.WithBaseTransport(r.api), httpclient.WithLogger(log.logger(0)))
 	defer source.Close()
 	client := source.Client()
 
@@ -114,6 +116,20 @@ func (r *rotation) run(t *testing.T) {
 	if stats.Refused == 0 || stats.Refused > 20 {
 		t.Errorf("got %d refusals, want some, and few", stats.Refused)
 	}
+}
+
+// inProcess is an API that wants the double's tokens, without a connection to it: a
+// request through a pipe takes five times as long.
+func inProcess(srv *maskinportentest.Server) http.RoundTripper {
+	api := srv.RequireToken(http.HandlerFunc(echo), scope)
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Body == nil {
+			r.Body = http.NoBody
+		}
+		answer := httptest.NewRecorder()
+		api.ServeHTTP(answer, r)
+		return answer.Result(), nil
+	})
 }
 
 // request sends one to the API, for one of the customers or for nobody.
@@ -219,7 +235,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	}{
 		"file":         {0, func(_ *testing.T, r *rotation, _ *vaulttest.Server) { r.inFile(m) }},
 		"vault":        {5 * time.Minute, func(t *testing.T, r *rotation, srv *vaulttest.Server) { r.inVault(t, srv) }},
-		"vault's keys": {5 * time.Minute, func(t *testing.T, r *rotation, srv *vaulttest.Server) { r.asVaultKey(t, srv) }},
+		"vault's keys": {time.Minute, func(t *testing.T, r *rotation, srv *vaulttest.Server) { r.asVaultKey(t, srv) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -227,15 +243,42 @@ func TestRotationUnderLoad(t *testing.T) {
 				vault := vaulttest.NewPipe()
 				defer vault.Close()
 				r := &rotation{older: older, newer: newer, every: c.every, at: timeline{
-					add: 30 * time.Second, register: 5 * time.Minute, known: 2 * time.Minute,
-					forget: 10 * time.Minute, drop: 11 * time.Minute, end: 12 * time.Minute,
+					add: 30 * time.Second, register: 90 * time.Second, known: 2 * time.Minute,
+					forget: 270 * time.Second, drop: 5 * time.Minute, end: 6 * time.Minute,
 				}}
 				r.srv = newPipe(t, builtIn, maskinportentest.WithTokenLifetime(20*time.Second), maskinportentest.WithKey(older))
 				defer r.srv.Close()
+				r.api = inProcess(r.srv)
 				c.keep(t, r, vault)
 				r.srv.AddKey(r.srv.ClientID(), r.older)
 				r.run(t)
 			})
+		})
+	}
+}
+
+// The same over sockets and TLS, in the time of this machine.
+func TestRotationOverSockets(t *testing.T) {
+	t.Parallel()
+	older, newer := clientKey(t), newerKey(t)
+	for name, keep := range map[string]func(*testing.T, *rotation, *vaulttest.Server){
+		"file":         func(t *testing.T, r *rotation, _ *vaulttest.Server) { r.inFile(newMount(t, "")) },
+		"vault":        func(t *testing.T, r *rotation, srv *vaulttest.Server) { r.inVault(t, srv) },
+		"vault's keys": func(t *testing.T, r *rotation, srv *vaulttest.Server) { r.asVaultKey(t, srv) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			vault := vaulttest.NewServer()
+			defer vault.Close()
+			r := &rotation{older: older, newer: newer, every: 300 * time.Millisecond, at: timeline{
+				add: time.Second, register: 2 * time.Second, known: time.Second,
+				forget: 4 * time.Second, drop: 5 * time.Second, end: 6 * time.Second,
+			}}
+			r.srv = newDouble(t, maskinportentest.WithTokenLifetime(2*time.Second), maskinportentest.WithKey(older))
+			r.api = r.srv.Transport()
+			keep(t, r, vault)
+			r.srv.AddKey(r.srv.ClientID(), r.older)
+			r.run(t)
 		})
 	}
 }
