@@ -29,10 +29,11 @@ import (
 //   - Later ones use the keys that are known. If the last reading is older than every, a
 //     fetch starts another one in the background. Zero means 60 seconds, which suits a
 //     file. For a vault, take 5 minutes. There is no timer: an idle service reads nothing.
-//   - If Maskinporten does not accept a key, or none signs, the fetch reads at once, and
-//     tries the keys that are new. That is done once in 10 seconds at most.
+//   - If no key works, since Maskinporten does not know it, it has expired or it does not
+//     sign, the fetch reads at once and tries the keys that are new. That is done once in
+//     10 seconds at most.
 //   - If a reading fails, the last good keys stay. The log of the token source tells it
-//     once, and once more when reading works again. A list without a key is a failure.
+//     once, and once more when reading works again. A list without keys is a failure.
 //
 // One reading goes on at a time, and all fetches share it. Its context ends after 10
 // seconds, or when the token source is closed. A reading that ignores that is left
