@@ -28,6 +28,10 @@ const Host = "service.example"
 // Canary is what the servers send that no error may show.
 const Canary = "c4n4ry"
 
+// refused is an address at which nothing listens. A port that was free a moment ago would
+// not do: another test may take it.
+const refused = "127.0.0.1:1"
+
 // Case is a cause. Transport meets it whichever address is asked for.
 type Case struct {
 	Name      string
@@ -54,7 +58,6 @@ const (
 // Cases makes the cases. Their servers end with the test.
 func Cases(t testing.TB) []Case {
 	t.Helper()
-	refused := closedPort(t)
 	trusted := server(t, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, Host)
 	other := server(t, nil)
 	old := listen(t, func(c net.Conn) {
@@ -250,19 +253,6 @@ func through(proxy string) *http.Transport {
 	transport := dialWith(net.Dialer{}, "")
 	transport.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: proxy, User: url.UserPassword("user", Canary)})
 	return transport
-}
-
-// closedPort is an address at which nothing listens.
-func closedPort(t testing.TB) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return l.Addr().String()
 }
 
 // listen serves connections at a free port.
