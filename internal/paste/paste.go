@@ -123,7 +123,7 @@ var (
 	jwkMember  = regexp.MustCompile(`"(kty|d|dp|dq|qi)"\s*:`)
 	bareMember = regexp.MustCompile(`(^|[\s{,])kty\s*[:=]`) // of YAML or JavaScript
 	foreignKey = regexp.MustCompile(`<RSAKeyValue>|<RSAParameters\b|^openssh-key-v1`)
-	token      = regexp.MustCompile(`\b(?:gh[oprsu]_\w{30,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{16,}|(?i:basic|bearer) [\w.~+/-]{16,})`)
+	token      = regexp.MustCompile(`\b(?:gh[oprsu]_\w{30,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{16,}|hooks\.slack\.com/services/\w|(?i:basic|bearer) [\w.~+/-]{16,})`)
 	connection = regexp.MustCompile(`(?i)(?:^|[;,?&\s])(?:AccountKey|SharedAccessKey|SharedAccessSignature|Password|Pwd|sig|client_?secret)=[^\s;]`)
 	jwt        = regexp.MustCompile(`eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*`)
 	jsonMember = regexp.MustCompile(`"\s*:\s*["\[{0-9tfn]`)

@@ -105,6 +105,7 @@ func Secrets(t testing.TB, keys string) map[string]string {
 		"a shared access signature":         "sv=2022-11-02&sr=c&sp=rl&sig=CANARY0123456789%2FCANARY%3D",
 		"a URL with a signature":            "https://a.blob.core.windows.net/c?sv=2022-11-02&sig=CANARY0123456789%2FCANARY%3D",
 		"a token of GitHub":                 "ghp_CANARY0123456789CANARY0123456789CANA",
+		"a token of Slack in a URL":         "https://hooks.slack.com/services/T00000000/B00000000/CANARY0123456789",
 		"a token of Slack":                  "xoxb-123456789012-CANARY0123456789",
 	}
 }
