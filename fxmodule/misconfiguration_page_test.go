@@ -70,9 +70,9 @@ var foreign = []string{
 	"scopes not allowed", "insufficient_scope", "AccessDenied", "DefaultAzureCredential", "AADSTS",
 }
 
-// What the page tells to search for stands in the code, or is another program's word.
+// What the pages tell to search for stands in the code, or is another program's word.
 // So a row of an error that is gone is noticed.
-func TestTroubleshootingHasNothingElse(t *testing.T) {
+func TestPagesHaveNothingElse(t *testing.T) {
 	t.Parallel()
 	said := strings.Join(foreign, "\n") + strings.Join(told(t), "\n")
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
@@ -87,7 +87,8 @@ func TestTroubleshootingHasNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	said = strings.ToLower(said)
-	for _, row := range pagetest.Rows(t, "../docs/troubleshooting.md") {
+	rows := append(pagetest.Rows(t, "../docs/troubleshooting.md"), pagetest.Rows(t, "../docs/keys.md")...)
+	for _, row := range rows {
 		for _, phrase := range row.Phrases {
 			if !isSaid(said, strings.ToLower(phrase)) {
 				t.Errorf("got the phrase %q, want one that some error says", phrase)
