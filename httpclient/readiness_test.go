@@ -48,18 +48,21 @@ func TestHandlers(t *testing.T) {
 	}{
 		"before the first request": {
 			nil, func(*testing.T, *maskinportentest.Server, *httpclient.TokenSource) {},
-			answer{200, httpclient.StateReady}, answer{200, httpclient.StateUnknown},
+			answer{200, httpclient.StateReady},
+			answer{200, httpclient.StateUnknown},
 		},
 		"with a token": {
 			nil, func(t *testing.T, _ *maskinportentest.Server, s *httpclient.TokenSource) { ask(t.Context(), s) },
-			answer{200, httpclient.StateReady}, answer{200, httpclient.StateReady},
+			answer{200, httpclient.StateReady},
+			answer{200, httpclient.StateReady},
 		},
 		"after an idle time": {
 			nil, func(t *testing.T, _ *maskinportentest.Server, s *httpclient.TokenSource) {
 				ask(t.Context(), s)
 				pass(time.Hour)
 			},
-			answer{200, httpclient.StateReady}, answer{200, httpclient.StateUnknown},
+			answer{200, httpclient.StateReady},
+			answer{200, httpclient.StateUnknown},
 		},
 		"an outage with a good token": {
 			nil, func(t *testing.T, srv *maskinportentest.Server, s *httpclient.TokenSource) {
@@ -70,32 +73,41 @@ func TestHandlers(t *testing.T) {
 				pass(2 * time.Second)
 				synctest.Wait()
 			},
-			answer{200, httpclient.StateDegraded}, answer{200, httpclient.StateDegraded},
+			answer{200, httpclient.StateDegraded},
+			answer{200, httpclient.StateDegraded},
 		},
 		"an outage without a token": {
 			nil, func(t *testing.T, srv *maskinportentest.Server, s *httpclient.TokenSource) {
 				outage(srv)
 				_, _ = s.Token(t.Context())
 			},
-			answer{503, httpclient.StateFailing}, answer{503, httpclient.StateFailing},
+			answer{503, httpclient.StateFailing},
+			answer{503, httpclient.StateFailing},
 		},
 		"a wrong client": {
-			map[string]any{"ClientId": "nobody"}, func(*testing.T, *maskinportentest.Server, *httpclient.TokenSource) {},
-			answer{503, httpclient.StateFailing}, answer{200, httpclient.StateUnknown},
+			map[string]any{"ClientId": "nobody"},
+			func(*testing.T, *maskinportentest.Server, *httpclient.TokenSource) {},
+			answer{503, httpclient.StateFailing},
+			answer{200, httpclient.StateUnknown},
 		},
 		"no scope in the settings": {
-			map[string]any{"Scope": ""}, func(*testing.T, *maskinportentest.Server, *httpclient.TokenSource) {},
-			answer{200, httpclient.StateUnknown}, answer{200, httpclient.StateUnknown},
+			map[string]any{"Scope": ""},
+			func(*testing.T, *maskinportentest.Server, *httpclient.TokenSource) {},
+			answer{200, httpclient.StateUnknown},
+			answer{200, httpclient.StateUnknown},
 		},
 		"no scope in the settings, and a wrong client": {
-			map[string]any{"Scope": "", "ClientId": "nobody"}, func(t *testing.T, _ *maskinportentest.Server, s *httpclient.TokenSource) {
+			map[string]any{"Scope": "", "ClientId": "nobody"},
+			func(t *testing.T, _ *maskinportentest.Server, s *httpclient.TokenSource) {
 				_, _ = s.Token(httpclient.ContextWithScope(t.Context(), scope))
 			},
-			answer{503, httpclient.StateFailing}, answer{503, httpclient.StateFailing},
+			answer{503, httpclient.StateFailing},
+			answer{503, httpclient.StateFailing},
 		},
 		"closed": {
 			nil, func(_ *testing.T, _ *maskinportentest.Server, s *httpclient.TokenSource) { s.Close() },
-			answer{503, httpclient.StateClosed}, answer{503, httpclient.StateClosed},
+			answer{503, httpclient.StateClosed},
+			answer{503, httpclient.StateClosed},
 		},
 	} {
 		for which, want := range map[string]answer{"readiness": tc.readiness, "status": tc.status} {

@@ -36,12 +36,12 @@ func (s *source) status() Status {
 	for _, item := range found.Items {
 		status.Tokens = append(status.Tokens, s.tokenStatus(item, found.Now))
 	}
-	status.sumUp(s, found)
+	s.sumUp(&status, found)
 	return status
 }
 
-// sumUp sets State and Failure.
-func (status *Status) sumUp(s *source, found cacheStatus) {
+// sumUp sets a status's State and Failure.
+func (s *source) sumUp(status *Status, found cacheStatus) {
 	now := found.Now
 	own, isOwn := TokenStatus{}, s.request.scope != "" && found.Items[0].Asked
 	if isOwn {
