@@ -48,3 +48,19 @@ func BenchmarkNew(b *testing.B) {
 		}
 	}
 }
+
+// What a fetch costs beside the network and the signature, with the key of a source.
+func BenchmarkFetch(b *testing.B) {
+	source, asked := instant(b)
+	b.ReportAllocs()
+	var i int
+	for b.Loop() {
+		i++
+		if _, err := source.Token(customer(b, i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if asked.Load() == 0 {
+		b.Error("got no token request, want one for each token")
+	}
+}

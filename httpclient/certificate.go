@@ -126,9 +126,9 @@ func (s *MaskinportenSettings) archive(isPath bool) (archive []byte, err error) 
 		return archive, err
 	}
 	path := s.CertificatePKCS12Path
-	archive, err = readArchive(path)
+	archive, err = readBounded(path, maxArchive)
 	if errors.Is(err, fs.ErrNotExist) && s.BaseDir != "" && !filepath.IsAbs(path) {
-		archive, err = readArchive(filepath.Join(s.BaseDir, path))
+		archive, err = readBounded(filepath.Join(s.BaseDir, path), maxArchive)
 	}
 	var failed *fs.PathError
 	if errors.As(err, &failed) {
@@ -145,14 +145,14 @@ func (s *MaskinportenSettings) archive(isPath bool) (archive []byte, err error) 
 	return archive, err
 }
 
-// readArchive reads a file up to the bound: the path may name anything.
-func readArchive(path string) ([]byte, error) {
+// readBounded reads a file up to one byte more than most: the path may name anything.
+func readBounded(path string, most int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }()
-	return io.ReadAll(io.LimitReader(file, maxArchive+1))
+	return io.ReadAll(io.LimitReader(file, most+1))
 }
 
 // chainFrom orders the archive's certificates from the leaf upwards, whatever

@@ -21,9 +21,17 @@
 // [ContextWithPerson], [ContextWithSystemUser], [ContextWithConsent]. Up to 10,000
 // such tokens are kept ([WithCacheSize]). The least recently used leave first.
 //
-// Keys come from the settings, or at each fetch from a [KeySource]. The next key is
-// tried if the first is not known yet, has expired or does not sign. The log warns before
-// a key ends, if its end is known: see [Key.Expires].
+// # Keys
+//
+// Keys come from the settings, or at each fetch from a [KeySource]. [ReloadingKeys] is one
+// that reads a file or a vault again, so that a new key takes no restart.
+//
+//   - The newest key is used once Maskinporten knows it, and the previous one until
+//     then. The log tells it once.
+//   - A key that was refused is tried again after two minutes, by one fetch only.
+//   - A key that has expired is tried last.
+//
+// The log warns before a key ends, if its end is known: see [Key.Expires].
 //
 // On NAIS and SKIP, Texas holds the key and gives Maskinporten's tokens: see [FromNAIS].
 // All else stays the same, the exchange at Altinn included. Texas caches tokens, too. It

@@ -22,6 +22,13 @@ type guards struct {
 // or end its goroutine. What goes on after that is left behind. A panic is logged with
 // its stack, but without its value, which may be a secret.
 func guard[T any](ctx context.Context, g *guards, what string, call func() (T, error)) (T, error) {
+	return guardWith(ctx, g, what, call, func(stack string) {
+		g.log.fail(ctx, what+" panicked", slog.String("stack", stack))
+	})
+}
+
+// guardWith is guard with another report of a panic.
+func guardWith[T any](ctx context.Context, g *guards, what string, call func() (T, error), report func(stack string)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -32,7 +39,7 @@ func guard[T any](ctx context.Context, g *guards, what string, call func() (T, e
 		r := result{err: &misbehaved{what, "ended its goroutine"}}
 		defer func() {
 			if recover() != nil {
-				g.log.fail(ctx, what+" panicked", slog.String("stack", string(debug.Stack())))
+				report(string(debug.Stack()))
 				r.err = &misbehaved{what, "panicked: the log has its stack"}
 			}
 			g.leave()

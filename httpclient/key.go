@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/portnokkel/portnokkel/internal/paste"
@@ -85,6 +86,29 @@ func (k *Key) named(algorithm bool) string {
 		return "the certificate's key (" + what + ")"
 	}
 	return "key " + k.kid + " (" + what + ")"
+}
+
+func (k *Key) isZero() bool { return k == nil || k.signer == nil }
+
+// is reports whether two keys are the same one. Each reading of a key makes a new Key.
+func (k *Key) is(other *Key) bool {
+	if k == other {
+		return true
+	}
+	if k == nil || other == nil || k.kid != other.kid || k.alg != other.alg || !slices.Equal(k.chain, other.chain) {
+		return false
+	}
+	a, b := k.public(), other.public()
+	return a != nil && b != nil && a.Equal(b)
+}
+
+// public is the public key; nil of the zero Key.
+func (k *Key) public() *rsa.PublicKey {
+	if k.verify != nil || k.signer == nil {
+		return k.verify
+	}
+	public, _ := k.signer().Public().(*rsa.PublicKey) // of a *rsa.PrivateKey
+	return public
 }
 
 // check refuses a certificate outside of its time. The cure follows the setting.

@@ -25,7 +25,10 @@ type KeySource interface {
 	// without it.
 	//
 	// The next key is tried if the one before does not sign, has expired, or is not
-	// known to Maskinporten. A new key takes up to two minutes to work.
+	// known to Maskinporten. A new key takes up to two minutes to work. For that time a
+	// key that was refused comes after the others, so that only one fetch tries it. A key
+	// that has expired comes last. If no key works, Keys is called once more, and keys
+	// that are new are tried.
 	Keys(ctx context.Context) ([]*Key, error)
 }
 

@@ -43,6 +43,25 @@ const (
 	// maxTold is of how many keys it is remembered when they were warned about. Maskinporten
 	// takes five at once.
 	maxTold = 50
+	// refusedPause is how long a key that Maskinporten does not know comes after the
+	// others. A new key takes up to 2 minutes to work. Each try costs a signature and a
+	// refused request.
+	refusedPause = 2 * time.Minute
+	// defaultReload is how old keys become before they are read again, unless
+	// ReloadingKeys says otherwise. Kubernetes takes about a minute to renew a mounted
+	// file.
+	defaultReload = time.Minute
+	// rereadPause is the time between two readings because of refused keys: many fetches
+	// may be refused at once.
+	rereadPause = 10 * time.Second
+	// readTimeout bounds a reading of keys. It leaves a fetch enough time for an attempt.
+	readTimeout = 10 * time.Second
+	// maxReadings is how many readings may go on at once, of which all but one ignored
+	// the end of their context.
+	maxReadings = 4
+	// maxSettingsFile is far more than a file of settings holds, in bytes.
+	maxSettingsFile = 1 << 20
+
 	// maxArchive is far more than a key and its chain take, in bytes.
 	maxArchive = 64 << 10
 	// maxKeyBag is more than an encrypted key of jose.MaxBits takes, which is about

@@ -23,7 +23,7 @@ type maskinporten struct {
 	endpoint endpoint
 	issuer   *issuer
 	clientID string
-	keys     KeySource
+	keys     *keyring
 	own      tokenRequest      // the settings' own
 	names    map[string]string // of settings, for errors
 	mixed    string            // see plan
@@ -47,9 +47,10 @@ func newMaskinporten(s *source, settings *MaskinportenSettings, p plan, clock to
 	metadata.step, metadata.clientID = "issuer metadata", ""
 	m := &maskinporten{
 		endpoint: at, issuer: newIssuer(p.environment, metadata, s.log),
-		clientID: p.clientID, keys: p.keys, clock: clock, log: s.log, guards: &s.guards, own: p.request, mixed: p.mixed,
+		clientID: p.clientID, clock: clock, log: s.log, guards: &s.guards, own: p.request, mixed: p.mixed,
 		names: names, skew: &s.skew,
 	}
+	m.keys = newKeyring(p.keys, keyUser{clientID: p.clientID, log: s.log, guards: &s.guards}, clock)
 	m.expiry.clientID = p.clientID
 	if fixed, ok := p.keys.(fixedKeys); ok {
 		now := clock().Time()
@@ -72,29 +73,10 @@ func (m *maskinporten) key() *Key { return m.expiry.used.Load() }
 // temporary.
 func (m *maskinporten) token(ctx context.Context, request tokenRequest, _ *Token, _ bool) (token *Token, isNew bool, err error) {
 	corrected := false
-	token, err = retry(ctx, func(ctx context.Context) (*Token, error) {
-		keys, err := guard(ctx, m.guards, "the key source", func() ([]*Key, error) { return m.keys.Keys(ctx) })
-		if err == nil && len(keys) == 0 {
-			err = errors.New("it gave no key")
-		}
-		if err != nil {
-			return nil, m.keyError(err)
-		}
-		var first error
-		for _, key := range keys {
-			token, err := m.withKey(ctx, request, key, &corrected)
-			if err == nil {
-				return token, nil
-			}
-			if first == nil {
-				first = err
-			}
-			if !isOfKey(err) {
-				return nil, err
-			}
-		}
-		return nil, first
-	})
+	ask := func(ctx context.Context, key *Key) (*Token, error) {
+		return m.withKey(ctx, request, key, &corrected)
+	}
+	token, err = retry(ctx, func(ctx context.Context) (*Token, error) { return m.keys.token(ctx, ask) })
 	return token, true, err
 }
 
@@ -102,34 +84,25 @@ func (m *maskinporten) check(tokenRequest) error { return nil }
 
 func (m *maskinporten) keyEnd() time.Time { return m.expiry.time() }
 
-func (m *maskinporten) close() { m.issuer.close() }
-
-// isOfKey reports whether the next key may do better. Maskinporten may not know a new
-// key yet, and a key may have expired or not sign.
-func isOfKey(err error) bool {
-	var failed *TokenError
-	return errors.As(err, &failed) && failed.Step == stepKey || errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrExpiredKey)
-}
-
-// keyError is a failure of the program's own keys.
-func (m *maskinporten) keyError(err error) *TokenError {
-	failed := &TokenError{Step: stepKey, ClientID: m.clientID, Err: err, Temporary: true}
-	if _, own := m.keys.(fixedKeys); !own {
-		failed.Hint = "check what WithKeySource was given"
-	}
-	return failed
+// close ends what goes on in the background.
+func (m *maskinporten) close() {
+	m.keys.close()
+	m.issuer.close()
 }
 
 // withKey asks with one key, and once more if the clock was to blame.
 func (m *maskinporten) withKey(ctx context.Context, request tokenRequest, key *Key, corrected *bool) (*Token, error) {
-	if key == nil || key.signer == nil {
-		return nil, m.keyError(errors.New("it gave a key that is nil or zero"))
+	if key.isZero() {
+		return nil, m.keys.failed(errNilKey)
 	}
 	if cure, err := key.check(m.clock().Time()); err != nil {
 		return nil, &TokenError{Step: stepKey, ClientID: m.clientID, Hint: "check " + key.setting + ": " + cure, Err: err, clientWide: true}
 	}
 	m.expiry.note(ctx, m.log, key, m.clock().Time())
 	token, at, err := m.attempt(ctx, request, key)
+	if err == nil {
+		return token, nil
+	}
 	var failed *TokenError
 	if *corrected || !errors.As(err, &failed) || failed.Code != "invalid_grant" && !errors.Is(err, ErrClockSkew) {
 		return token, err
@@ -156,7 +129,7 @@ func (m *maskinporten) attempt(ctx context.Context, request tokenRequest, key *K
 		return assertion(ctx, key, endpoints.issuer, m.clientID, about.jti, request, at.start.Time().Add(at.skew))
 	})
 	if err != nil {
-		return nil, at, m.keyError(err)
+		return nil, at, m.keys.failed(err)
 	}
 	m.log.step(ctx, "asking for a Maskinporten token", slog.String("url", endpoints.token), slog.String("issuer", endpoints.issuer),
 		slog.String("client_id", m.clientID), slog.String("key", key.String()), slog.String("scope", showScope(request.scope)))

@@ -174,6 +174,9 @@ func WithKeySource(source KeySource) Option {
 			o.problems = append(o.problems, errors.New("httpclient: WithKeySource: the source is nil"))
 			source = nil
 		}
+		if reloading, ok := source.(*reloadingKeys); ok && reloading.wrong != nil {
+			o.problems = append(o.problems, reloading.wrong)
+		}
 		o.keys = source
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+
+	"github.com/portnokkel/portnokkel/httpclient/internal/tokencache"
 )
 
 // An origin is spelt one way: the default port is the one that is left out.
@@ -53,7 +55,7 @@ func TestMaxHops(t *testing.T) {
 func TestKeyErrorHint(t *testing.T) {
 	t.Parallel()
 	for want, keys := range map[string]KeySource{"": fixedKeys{}, "check what WithKeySource was given": KeySourceFunc(nil)} {
-		if got := (&maskinporten{keys: keys}).keyError(errors.New("x")).Hint; got != want {
+		if got := newKeyring(keys, keyUser{}, tokencache.System()).failed(errors.New("x")).Hint; got != want {
 			t.Errorf("%T: got %q, want %q", keys, got, want)
 		}
 	}
