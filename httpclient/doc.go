@@ -29,8 +29,9 @@
 //   - The newest key is used once Maskinporten knows it, and the previous one until
 //     then. The log tells it once.
 //   - A key that was refused is tried again after two minutes, by one fetch only.
-//   - A key that has expired is tried last. The log warns before that, if the end is known:
-//     see [Key.Expires].
+//   - A key that has expired is tried last.
+//
+// The log warns before a key ends, if its end is known: see [Key.Expires].
 //
 // On NAIS and SKIP, Texas holds the key and gives Maskinporten's tokens: see [FromNAIS].
 // All else stays the same, the exchange at Altinn included. Texas caches tokens, too. It

@@ -237,7 +237,7 @@ func TestKeyThatExpiresInUse(t *testing.T) {
 		pass(time.Second)
 		r.fetches(2, olderID, olderID)
 		r.srv.RemoveKey(r.srv.ClientID(), olderID)
-		r.fetches(1, olderID, newerID)
+		r.fetches(2, olderID, newerID, olderID, newerID) // also after a key that was refused
 
 		ended := parsedKey(t, older).WithLife(time.Time{}, time.Now())
 		r.offered.Store(&[]*httpclient.Key{ending, ended})

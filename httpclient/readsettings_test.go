@@ -65,8 +65,8 @@ func TestReadSettings(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", name, err, want)
 		}
 	}
-	settings, err := httpclient.ReadSettings(written(t, "s.json", `{"MaskinportenSettings":{"Jwk":{"exp":1796000000}}}`), "")
-	if want := `{"exp":1796000000}`; err != nil || settings.JWK.Reveal() != want {
+	settings, err := httpclient.ReadSettings(written(t, "s.json", `{"MaskinportenSettings":{"Jwk":{"exp":9007199254740993}}}`), "")
+	if want := `{"exp":9007199254740993}`; err != nil || settings.JWK.Reveal() != want {
 		t.Errorf("got %s and error %v, want the number as it was written: %s", settings.JWK.Reveal(), err, want)
 	}
 }

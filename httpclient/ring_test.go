@@ -110,7 +110,7 @@ func (r *ring) fetch() error {
 	return err
 }
 
-// fetches fetches n such tokens, one after the other, and wants these keys.
+// fetches gets n such tokens, one after the other, and wants these keys.
 func (r *ring) fetches(n int, want ...string) {
 	r.t.Helper()
 	for range n {
