@@ -132,6 +132,10 @@ type Origin struct {
 	Order int
 	// Mixed is true of a section or an array if what is below it is of several layers.
 	Mixed bool
+	// Secret names the Key Vault secret that the value came from, whose vault is Layer. It
+	// is NAME, or NAME/VERSION if a reference names a version. It is empty if the value is
+	// from elsewhere, and of a section that is of several secrets.
+	Secret string
 	// Created and Expires are those of the Key Vault secret that the value came from,
 	// zero if it is from elsewhere or the vault does not say.
 	Created, Expires time.Time

@@ -111,6 +111,19 @@ type Config struct {
 	// Logger gets warnings, and what was loaded at debug level. Nil means
 	// [slog.Default].
 	Logger *slog.Logger
+
+	from vaultSetting
+}
+
+// vaultSetting is a vault's address, and what errors call the setting that it is from.
+type vaultSetting struct{ url, name string }
+
+// addressed is what errors call the setting of VaultURL; "" is its own name.
+func (c Config) addressed() string {
+	if c.VaultURL != c.from.url {
+		return "" // it was changed since
+	}
+	return c.from.name
 }
 
 // ConnectConfig is what the second stage takes: a [Config] for the vault that the

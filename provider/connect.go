@@ -1,12 +1,10 @@
 package provider
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/knadh/koanf/v2"
 )
 
@@ -49,12 +47,7 @@ func (s *settings) connect(ctx context.Context, cfg ConnectConfig) (connected bo
 	if err != nil {
 		return false, err
 	}
-	address := cmp.Or(kv.text(secretURI), checked.VaultURL)
-	missing := kv.missing(cfg)
-	if address == "" {
-		missing = append(missing, secretURI)
-	}
-	if len(missing) > 0 {
+	if missing := kv.missingForVault(cfg); len(missing) > 0 {
 		near := s.nearKVSetting(kv, missing)
 		note := vaultNote{lacking: missing}
 		if len(near) > 0 {
@@ -63,14 +56,10 @@ func (s *settings) connect(ctx context.Context, cfg ConnectConfig) (connected bo
 		s.origins.connected(note)
 		return false, kv.incomplete(ctx, cfg, missing, near)
 	}
-	if checked.VaultURL, err = cleanVaultURL(address); err != nil {
-		return false, fmt.Errorf("provider: %s %w", kv.setting(secretURI), err) // VaultURL is checked already
-	}
-	credential, err := s.identity(kv, cfg)
-	if err != nil {
+	if checked, err = s.reach(checked, kv, cfg); err != nil {
 		return false, err
 	}
-	vault, err := openKeyVault(checked, credential, kv.names(cfg))
+	vault, err := openKeyVault(checked)
 	if err != nil {
 		return false, err
 	}
@@ -86,9 +75,21 @@ func (s *settings) connect(ctx context.Context, cfg ConnectConfig) (connected bo
 	return true, nil
 }
 
+// reach is the checked Config with the vault that kv names, and as whom to read it.
+func (s *settings) reach(checked Config, kv kvSetting, cfg ConnectConfig) (_ Config, err error) {
+	if uri := kv.text(secretURI); uri != "" {
+		if checked.VaultURL, err = cleanVaultURL(uri); err != nil {
+			return Config{}, fmt.Errorf("provider: %s %w", kv.setting(secretURI), err)
+		}
+		checked.from = vaultSetting{checked.VaultURL, kv.setting(secretURI)}
+	}
+	checked.Credential, err = s.identity(kv, cfg)
+	return checked, err
+}
+
 // identity is cfg's Credential, or else the one that kv describes, which is made
 // once.
-func (s *settings) identity(kv kvSetting, cfg ConnectConfig) (azcore.TokenCredential, error) {
+func (s *settings) identity(kv kvSetting, cfg ConnectConfig) (Credential, error) {
 	if cfg.Credential != nil {
 		return cfg.Credential, nil
 	}
@@ -97,7 +98,7 @@ func (s *settings) identity(kv kvSetting, cfg ConnectConfig) (azcore.TokenCreden
 		if err != nil {
 			return nil, err
 		}
-		s.credential, s.closeIdle = made, closeIdle
+		s.credential, s.closeIdle = made.GetToken, closeIdle
 	}
 	return s.credential, nil
 }

@@ -25,11 +25,11 @@ import (
 	"github.com/portnokkel/portnokkel/provider/vaulttest"
 )
 
-// fieldsOf lists the fields of a struct, those of an embedded one in its place.
+// fieldsOf lists the exported fields of a struct, those of an embedded one in its place.
 func fieldsOf(v any) []string {
 	var names []string
 	for _, field := range reflect.VisibleFields(reflect.TypeOf(v)) {
-		if !field.Anonymous {
+		if !field.Anonymous && field.IsExported() {
 			names = append(names, field.Name)
 		}
 	}

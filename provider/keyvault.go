@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"github.com/knadh/koanf/v2"
@@ -58,16 +57,15 @@ func KeyVault(cfg Config) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openKeyVault(checked, cfg.Credential, azure.Names{})
+	return openKeyVault(checked)
 }
 
-// openKeyVault is KeyVault for a checked Config and any credential. names are of the
-// settings that gave both.
-func openKeyVault(checked Config, credential azcore.TokenCredential, names azure.Names) (*Vault, error) {
+// openKeyVault is KeyVault for a checked Config.
+func openKeyVault(checked Config) (*Vault, error) {
 	open := func() (*azure.Session, error) {
 		session, err := azure.Open(azure.Options{
-			VaultURL: checked.VaultURL, Credential: credential,
-			Client: checked.ClientOptions, Conns: checked.Concurrency, Names: names,
+			VaultURL: checked.VaultURL, Credential: checked.Credential,
+			Client: checked.ClientOptions, Conns: checked.Concurrency, Setting: checked.addressed(),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("provider: ClientOptions: %w", err)

@@ -117,18 +117,6 @@ func (kv kvSetting) setting(field string) string {
 	return setting(tree.Join(kv.name, field), source)
 }
 
-// names are what errors call the settings that say which vault, and as whom.
-func (kv kvSetting) names(cfg ConnectConfig) azure.Names {
-	var names azure.Names
-	if kv.text(secretURI) != "" {
-		names.VaultURL = kv.setting(secretURI)
-	}
-	if cfg.Credential == nil {
-		names.TenantID, names.ClientID, names.ClientSecret = kv.setting(tenantID), kv.setting(clientID), kv.setting(clientSecret)
-	}
-	return names
-}
-
 func (kv kvSetting) blank() bool {
 	return strings.Join([]string{kv.text(clientID), kv.text(tenantID), kv.text(clientSecret), kv.text(secretURI)}, "") == ""
 }
@@ -139,6 +127,15 @@ func (kv kvSetting) missing(cfg ConnectConfig) []string {
 		return nil
 	}
 	return slices.DeleteFunc([]string{clientID, tenantID, clientSecret}, func(field string) bool { return kv.text(field) != "" })
+}
+
+// missingForVault lists what is blank but needed to reach a vault.
+func (kv kvSetting) missingForVault(cfg ConnectConfig) []string {
+	missing := kv.missing(cfg)
+	if kv.text(secretURI) == "" && cfg.VaultURL == "" {
+		missing = append(missing, secretURI)
+	}
+	return missing
 }
 
 // incomplete tells that there is no vault to connect to, as loudly as it should: near
@@ -251,7 +248,8 @@ func (kv kvSetting) credential(options azidentity.ClientSecretCredentialOptions)
 	if !azure.IsTenant(kv.text(tenantID)) {
 		return nil, nil, fmt.Errorf("provider: %s is neither a GUID nor a domain name: set the directory (tenant) ID of the app registration", kv.setting(tenantID))
 	}
-	credential, closeAll, err := azure.ClientSecret(kv.text(tenantID), kv.text(clientID), kv.text(clientSecret), options)
+	names := azure.Names{TenantID: kv.setting(tenantID), ClientID: kv.setting(clientID), ClientSecret: kv.setting(clientSecret)}
+	credential, closeAll, err := azure.ClientSecret(kv.text(tenantID), kv.text(clientID), kv.text(clientSecret), names, options)
 	if err != nil {
 		return nil, nil, errors.New("provider: check CredentialOptions - azidentity makes no credential with them")
 	}

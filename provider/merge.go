@@ -5,7 +5,6 @@ import (
 	"fmt"
 	gomaps "maps"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/knadh/koanf/maps"
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
@@ -81,8 +80,8 @@ type settings struct {
 	tree       *tree.Tree
 	skipped    []Skipped
 	origins    *Origins
-	credential azcore.TokenCredential // what was made from kvSetting
-	closeIdle  func()                 // closes what credential keeps open
+	credential Credential // what was made from kvSetting
+	closeIdle  func()     // closes what credential keeps open
 }
 
 // settingsOf is the settings in k, with the sources that origins knows.

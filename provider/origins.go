@@ -93,6 +93,10 @@ type Origin struct {
 	Order int
 	// Mixed is true of a section or an array if what is below it is of several layers.
 	Mixed bool
+	// Secret names the Key Vault secret that the value came from, whose vault is Layer. It
+	// is NAME, or NAME/VERSION if a reference names a version. It is empty if the value is
+	// from elsewhere, and of a section that is of several secrets.
+	Secret string
 	// Created and Expires are those of the secret that the value came from, zero if it
 	// is from elsewhere or the vault does not say. Of a section they are those of the
 	// secret below that expires first.
@@ -141,9 +145,23 @@ func (o *Origins) origin(n *tree.Node) (found Origin) {
 func (found *Origin) include(o tree.Origin, first bool) {
 	found.Mixed = found.Mixed || !first && o.Order != found.Order
 	found.Order = max(found.Order, o.Order)
+	switch secret := secretOf(o); {
+	case first:
+		found.Secret = secret
+	case found.Secret != secret:
+		found.Secret = ""
+	}
 	if first || !o.Expires.IsZero() && (found.Expires.IsZero() || o.Expires.Before(found.Expires)) {
 		found.Created, found.Expires = o.Created, o.Expires
 	}
+}
+
+// secretOf is a secret's name, with the version that a reference names.
+func secretOf(o tree.Origin) string {
+	if o.Version == "" {
+		return o.Secret
+	}
+	return o.Secret + "/" + o.Version
 }
 
 // each joins names, each once.

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/knadh/koanf/v2"
 
 	"github.com/portnokkel/portnokkel/internal/problems"
@@ -81,12 +80,13 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 	if err != nil {
 		return err
 	}
+	checked.Credential = credential
 	ctx, cancel := checked.bounded(ctx)
 	defer cancel()
 	values := map[secretID]*entry{}
 	for _, vault := range vaultsOf(refs) {
-		checked.VaultURL = vault
-		got, err := checked.fetch(ctx, credential, kv.names(cfg), refs)
+		checked.VaultURL, checked.from = vault, vaultSetting{vault, "the reference"}
+		got, err := checked.fetch(ctx, refs)
 		if err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (s *settings) resolve(ctx context.Context, cfg ConnectConfig, in func(*tree
 		secret := values[ref.id.folded()]
 		ref.node.Replace(secret.value, tree.Origin{
 			Source: source, Layer: ref.id.vault, Order: ref.node.Origin.Order,
-			Secret: ref.id.name, Created: secret.created, Expires: secret.expires,
+			Secret: ref.id.name, Version: ref.id.version, Created: secret.created, Expires: secret.expires,
 		})
 		paths = append(paths, ref.path)
 	}
@@ -174,11 +174,10 @@ func vaultsOf(refs []reference) []string {
 }
 
 // fetch reads from the vault at VaultURL what refs need of it, each secret once.
-func (c Config) fetch(ctx context.Context, credential azcore.TokenCredential, names azure.Names, refs []reference) (map[secretID]*entry, error) {
+func (c Config) fetch(ctx context.Context, refs []reference) (map[secretID]*entry, error) {
 	c.Secrets, c.Sections, c.Filter = nil, nil, nil
 	address := c.VaultURL
-	names.VaultURL = "the reference"
-	vault, err := openKeyVault(c, credential, names)
+	vault, err := openKeyVault(c)
 	if err != nil {
 		return nil, err
 	}

@@ -22,9 +22,10 @@ type SecretVersion struct {
 	// NotBefore and Expires are the time in which the version is to be used.
 	NotBefore, Expires time.Time
 
-	// value is a function, because reflection reads fields and calls nothing: no
-	// printer and no encoder shows it.
-	value func() string
+	// These are functions, because reflection reads fields and calls nothing: no
+	// printer and no encoder shows the value.
+	value    func() string
+	settings func() (map[string]any, error)
 }
 
 // Value is the secret itself. Nothing that prints or encodes a SecretVersion shows it.
@@ -33,6 +34,15 @@ func (v SecretVersion) Value() string {
 		return ""
 	}
 	return v.value()
+}
+
+// Settings is what a load makes of the version by the secret's name and [Config.Map], as
+// [Vault.ReadContext] nests it.
+func (v SecretVersion) Settings() (map[string]any, error) {
+	if v.settings == nil {
+		return nil, errors.New("provider: take the SecretVersion from Versions - this one is empty")
+	}
+	return v.settings()
 }
 
 // Versions reads the newest n enabled versions of a secret, newest first. There may be
@@ -44,8 +54,8 @@ func (v SecretVersion) Value() string {
 // an error.
 //
 // It lists the versions, which takes the permission to list, and then reads n of them
-// at once. Secrets, Sections, Filter and Map of the Config are for loads and do not
-// count here. The error is mostly an [*Error]. ctx and [Config.Timeout] bound the call.
+// at once. Secrets, Sections and Filter of the Config are for loads and do not count
+// here. The error is mostly an [*Error]. ctx and [Config.Timeout] bound the call.
 func (v *Vault) Versions(ctx context.Context, name string, n int) ([]SecretVersion, error) {
 	switch {
 	case v == nil || v.begin == nil:
@@ -91,10 +101,13 @@ func (r *reading) versions(ctx context.Context, name string, n int) ([]SecretVer
 	r.warn(time.Now())
 	versions := make([]SecretVersion, 0, len(r.entries))
 	for _, e := range r.entries {
-		value := e.value
 		versions = append(versions, SecretVersion{
 			Version: e.version, Created: e.created, Updated: e.updated, NotBefore: e.notBefore, Expires: e.expires,
-			value: func() string { return value },
+			value: func() string { return e.value },
+			settings: func() (map[string]any, error) {
+				settings, _, err := nest([]*entry{e}, r.cfg)
+				return settings.Map(), err
+			},
 		})
 	}
 	return versions, nil

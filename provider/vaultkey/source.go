@@ -27,7 +27,7 @@ func Open(cfg Config) (*Source, error) {
 		return nil, err
 	}
 	way, cred := azure.Keep(azure.Options{
-		VaultURL: at.vault, Credential: credential(cfg.Credential), Conns: connections, Names: azure.Names{VaultURL: cfg.addressed()},
+		VaultURL: at.vault, Credential: credential(cfg.Credential), Conns: connections, Setting: cfg.addressed(),
 	}, &cfg.ClientOptions.ClientOptions)
 	client, err := azkeys.NewClient(at.vault, cred, &cfg.ClientOptions)
 	if err != nil {

@@ -24,6 +24,7 @@ func (e credentialError) Unwrap() error { return e.error }
 
 // GetToken returns when ctx ends, even if the credential ignores ctx.
 func (c gatedCredential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	ctx = context.WithValue(ctx, gateKey{}, c.gate)
 	c.gate.waiting.Add(1)
 	token, err := await(ctx, func() (azcore.AccessToken, error) { return c.inner.GetToken(ctx, options) })
 	if ctx.Err() != nil {
@@ -45,7 +46,8 @@ type clientSecret struct {
 	tenant, client string
 	secret         func() string // out of reach of fmt
 	byDomain       bool
-	wire           *wire
+	names          Names
+	wire           *wire // what each session's wire to Entra is made like
 }
 
 var (
@@ -57,30 +59,40 @@ var (
 func IsTenant(text string) bool { return guid.MatchString(text) || domainName.MatchString(text) }
 
 // ClientSecret makes a client secret credential for a tenant, which is a GUID in
-// any case or one of the tenant's domains. The function that it returns closes the
-// credential's connections.
-func ClientSecret(tenant, client, secret string, options azidentity.ClientSecretCredentialOptions) (azcore.TokenCredential, func(), error) {
+// any case or one of the tenant's domains. names are of the settings that gave it. It
+// may be used as long as a service lives, by sessions of several vaults. Its idle
+// connections close by themselves after a while. The function that it returns closes
+// all of them.
+func ClientSecret(tenant, client, secret string, names Names, options azidentity.ClientSecretCredentialOptions) (azcore.TokenCredential, func(), error) {
 	byDomain := !guid.MatchString(tenant)
 	if !byDomain {
 		// The SDK compares it, as text, with the GUID in the vault's challenge.
 		tenant = strings.ToLower(tenant)
 	}
 	transport, closeAll := newTransport(options.Transport, 1)
-	w := newWire(transport, &options.Retry)
+	w := newPerCall(transport, &options.Retry)
 	options.Transport = w
 	credential, err := azidentity.NewClientSecretCredential(tenant, client, secret, &options)
 	if err != nil {
 		return nil, nil, err
 	}
-	return &clientSecret{credential, tenant, client, func() string { return secret }, byDomain, w}, closeAll, nil
+	return &clientSecret{credential, tenant, client, func() string { return secret }, byDomain, names, w.outside}, closeAll, nil
 }
 
 // GetToken asks the tenant that was set. The vault's challenge names its tenant by
 // GUID, which the SDK does not take for the same tenant as a domain: a domain is
 // left to Entra, which knows whether it exists.
+//
+// A session that asks gets to know the credential, even if it was given a function that
+// calls it. What is counted and told of the requests belongs to that session.
 func (c *clientSecret) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	if c.byDomain {
 		options.TenantID = ""
 	}
+	w := c.wire.again()
+	if g, ok := ctx.Value(gateKey{}).(*gate); ok {
+		w = g.asks(c).wire
+	}
+	ctx = context.WithValue(ctx, carrier{c.wire}, w)
 	return c.TokenCredential.GetToken(ctx, options)
 }

@@ -167,8 +167,8 @@ func attempts(text string) string {
 // diagnoseCredential reads Entra's answer. The error's own text quotes all of it.
 func (s *Session) diagnoseCredential(auth *azidentity.AuthenticationFailedError) Diagnosis {
 	if auth.RawResponse == nil {
-		if s.entra != nil && s.entra.wire.lost() != nil {
-			return fromNet(s.entra.wire.lost()) // the SDK hands on its text only
+		if entra := s.entraWire(); entra != nil && entra.lost() != nil {
+			return fromNet(entra.lost()) // the SDK hands on its text only
 		}
 		if d, known := ofText(auth.Error()); known {
 			return d

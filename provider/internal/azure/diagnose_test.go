@@ -208,7 +208,7 @@ func TestEchoIsNotQuoted(t *testing.T) {
 	s := open(t, &credential{}, transporter(nil))
 	token := "eyJ0." + secret + ".c2ln"
 	s.gate.token.Store(&token)
-	s.entra = &clientSecret{secret: func() string { return "short-one" }, wire: s.wire}
+	s.gate.asks(&clientSecret{secret: func() string { return "short-one" }, wire: s.wire})
 	for code, want := range map[string]string{
 		"Throttled":             "Throttled",
 		secret:                  "",
@@ -227,11 +227,13 @@ func TestEchoIsNotQuoted(t *testing.T) {
 	}
 }
 
-// Hints call settings by the names that the session was given.
+// Hints call settings by the names that the session and its credential were given.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	s := open(t, &credential{}, transporter(nil))
-	s.names = Names{VaultURL: "kvSetting:SecretUri (a.json)", TenantID: "kvSetting:TenantId (b.json)", ClientID: "kvSetting:ClientId (c.json)", ClientSecret: "kvSetting:ClientSecret (d.json)"}
+	s.setting = "kvSetting:SecretUri (a.json)"
+	identity := Names{TenantID: "kvSetting:TenantId (b.json)", ClientID: "kvSetting:ClientId (c.json)", ClientSecret: "kvSetting:ClientSecret (d.json)"}
+	s.gate.asks(&clientSecret{names: identity, secret: func() string { return "secret" }, wire: s.wire})
 	entra := func(code string) error {
 		return credentialError{&azidentity.AuthenticationFailedError{RawResponse: answer(400, `{"error":"x","error_codes":[`+code+`]}`)}}
 	}

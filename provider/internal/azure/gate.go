@@ -14,6 +14,25 @@ type gate struct {
 	opened  chan struct{}
 	waiting atomic.Int32            // how many calls wait for a token
 	token   *atomic.Pointer[string] // the token that was issued last
+	asked   atomic.Pointer[asking]  // nil if the credential is the caller's, or was not asked
+}
+
+// gateKey is the key of a session's *gate in the context that its credential gets.
+type gateKey struct{}
+
+// asking is a client secret that was asked for a token, and what carries the requests.
+type asking struct {
+	*clientSecret
+	wire *wire
+}
+
+// asks notes the credential that is being asked.
+func (g *gate) asks(c *clientSecret) *asking {
+	before := g.asked.Load()
+	if before == nil || before.clientSecret != c {
+		g.asked.CompareAndSwap(before, &asking{c, c.wire.again()})
+	}
+	return g.asked.Load()
 }
 
 func newGate() *gate {

@@ -9,15 +9,16 @@ import (
 // identify adds who was refused, and the vault's tenant if that may be why.
 func (s *Session) identify(d *Diagnosis) {
 	refused := d.StatusCode == http.StatusUnauthorized || d.StatusCode == http.StatusForbidden || strings.HasPrefix(d.Code, "AADSTS")
-	if s.entra != nil && refused && d.net == nil && guid.MatchString(s.entra.client) {
-		d.Identity = s.entra.client
+	asked := s.gate.asked.Load()
+	if asked != nil && refused && d.net == nil && guid.MatchString(asked.client) {
+		d.Identity = asked.client
 	}
 	if s.wire == nil || d.kind != kindTenant && !slices.Contains([]string{"AKV10032", "AADSTS700016", "AADSTS90002"}, d.Code) {
 		return
 	}
 	vaults, ours := s.wire.vaultTenant(), ""
-	if s.entra != nil {
-		ours = s.entra.tenant
+	if asked != nil {
+		ours = asked.tenant
 	}
 	if vaults == "" || vaults == ours {
 		return

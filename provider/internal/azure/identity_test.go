@@ -41,7 +41,7 @@ func TestVaultsTenant(t *testing.T) {
 			})})
 			_, _ = s.Get(t.Context(), "A", "")
 			if c.tenant != "" {
-				s.entra = &clientSecret{tenant: c.tenant, secret: func() string { return "secret" }, wire: newWire(nil, new(policy.RetryOptions))}
+				s.gate.asks(&clientSecret{tenant: c.tenant, secret: func() string { return "secret" }, wire: newWire(nil, new(policy.RetryOptions))})
 			}
 			if d := s.Diagnose(t.Context(), StepGet, c.err()); d.Reason != c.want {
 				t.Errorf("got  %s\nwant %s", d.Reason, c.want)
@@ -67,7 +67,7 @@ func TestRefusedApplication(t *testing.T) {
 		"a secret is missing": {id, refusal(404, "SecretNotFound", ""), ""},
 	} {
 		s := open(t, &credential{}, transporter(nil))
-		s.entra = &clientSecret{client: c.client, secret: func() string { return "secret" }, wire: s.wire}
+		s.gate.asks(&clientSecret{client: c.client, secret: func() string { return "secret" }, wire: s.wire})
 		if d := s.Diagnose(t.Context(), StepGet, c.err); d.Identity != c.want {
 			t.Errorf("%s: got %q, want %q", name, d.Identity, c.want)
 		}

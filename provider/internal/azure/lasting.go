@@ -16,27 +16,28 @@ import (
 // What [Session] counts and tells belongs to one call: see [Lasting.Call].
 type Lasting struct {
 	vault    string
-	names    Names
+	setting  string
 	wire     *wire // what each call's wire is made like
 	token    *atomic.Pointer[string]
+	asked    *atomic.Pointer[clientSecret] // that gave the token; nil for a credential of the caller's
 	closeAll func()
 }
 
 // Keep prepares the options of a client of the SDK. It returns the way to the vault,
 // and the credential with which to make the client. Client of o has no effect.
 func Keep(o Options, options *azcore.ClientOptions) (*Lasting, azcore.TokenCredential) {
-	carrier, closeAll := newTransport(options.Transport, o.Conns)
-	if client, ok := carrier.(*http.Client); ok && IsNil(options.Transport) {
+	transport, closeAll := newTransport(options.Transport, o.Conns)
+	if client, ok := transport.(*http.Client); ok && IsNil(options.Transport) {
 		last(client)
 	}
-	w := newWire(carrier, &options.Retry)
-	w.vault = true
-	l := &Lasting{vault: o.VaultURL, names: o.Names, wire: w, token: new(atomic.Pointer[string]), closeAll: closeAll}
-	options.Transport = perCall{w}
-	if w.retries {
-		options.Retry.ShouldRetry = perCall{w}.shouldRetry
+	w := newPerCall(transport, &options.Retry)
+	w.outside.vault = true
+	l := &Lasting{
+		vault: o.VaultURL, setting: o.Setting, wire: w.outside,
+		token: new(atomic.Pointer[string]), asked: new(atomic.Pointer[clientSecret]), closeAll: closeAll,
 	}
-	return l, lastingCredential{o.Credential, l.token}
+	options.Transport = w
+	return l, lastingCredential{o.Credential, l}
 }
 
 // last makes the connections of a client that was made here fit for a long life.
@@ -57,9 +58,12 @@ type callKey struct{}
 // Call begins a call. The client has to be called with the context that it returns.
 // The session counts the call's tries, and diagnoses its errors.
 func (l *Lasting) Call(ctx context.Context) (context.Context, *Session) {
-	s := &Session{vault: l.vault, names: l.names, gate: newGate(), wire: l.wire.again(), closeAll: func() {}}
+	s := &Session{vault: l.vault, setting: l.setting, gate: newGate(), wire: l.wire.again(), closeAll: func() {}}
 	s.gate.token = l.token
-	return context.WithValue(ctx, callKey{}, s), s
+	if c := l.asked.Load(); c != nil {
+		s.gate.asks(c) // the SDK keeps the token, and may ask for no other
+	}
+	return context.WithValue(context.WithValue(ctx, callKey{}, s), carrier{l.wire}, s.wire), s
 }
 
 // again is a wire like w that has carried nothing.
@@ -70,12 +74,25 @@ func (w *wire) again() *wire {
 	}
 }
 
-// perCall hands each request to the wire of its call.
+// perCall hands each request to the wire of its call, or to outside without a call.
 type perCall struct{ outside *wire }
 
+// carrier is the key of a call's *wire in its context. Each perCall has one of its own: a
+// request to Entra is made in a call to a vault.
+type carrier struct{ outside *wire }
+
+// newPerCall is newWire for a client that lives long.
+func newPerCall(next policy.Transporter, retry *policy.RetryOptions) perCall {
+	p := perCall{newWire(next, retry)}
+	if p.outside.retries {
+		retry.ShouldRetry = p.shouldRetry
+	}
+	return p
+}
+
 func (p perCall) of(ctx context.Context) *wire {
-	if s, ok := ctx.Value(callKey{}).(*Session); ok {
-		return s.wire
+	if w, ok := ctx.Value(carrier(p)).(*wire); ok {
+		return w
 	}
 	return p.outside
 }
@@ -93,17 +110,21 @@ func (p perCall) shouldRetry(resp *http.Response, err error) bool {
 // lastingCredential tells each call that it waits for a token.
 type lastingCredential struct {
 	inner azcore.TokenCredential
-	token *atomic.Pointer[string]
+	of    *Lasting
 }
 
 // GetToken returns when ctx ends, even if the credential ignores ctx.
 func (c lastingCredential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	g := newGate()
-	g.token = c.token
+	g.token = c.of.token
 	if s, ok := ctx.Value(callKey{}).(*Session); ok {
 		g = s.gate
 	}
-	return gatedCredential{c.inner, g}.GetToken(ctx, options)
+	token, err := gatedCredential{c.inner, g}.GetToken(ctx, options)
+	if asked := g.asked.Load(); asked != nil {
+		c.of.asked.Store(asked.clientSecret)
+	}
+	return token, err
 }
 
 // Await makes a call of the SDK's client. It returns when ctx ends, even if the call

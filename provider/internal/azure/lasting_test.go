@@ -23,7 +23,7 @@ func lasting(t *testing.T, cred azcore.TokenCredential, carrier policy.Transport
 	t.Helper()
 	var options azsecrets.ClientOptions
 	options.Transport, options.Retry = carrier, retry
-	l, cred := Keep(Options{VaultURL: vaultURL, Credential: cred, Conns: 3, Names: Names{VaultURL: "Address"}}, &options.ClientOptions)
+	l, cred := Keep(Options{VaultURL: vaultURL, Credential: cred, Conns: 3, Setting: "Address"}, &options.ClientOptions)
 	client, err := azsecrets.NewClient(vaultURL, cred, &options)
 	if err != nil {
 		t.Fatal(err)

@@ -49,8 +49,8 @@ func (s *Session) late(ctx context.Context, d *Diagnosis) (more string) {
 }
 
 func (s *Session) entraWire() *wire {
-	if s.entra == nil {
-		return nil
+	if asked := s.gate.asked.Load(); asked != nil {
+		return asked.wire
 	}
-	return s.entra.wire
+	return nil
 }

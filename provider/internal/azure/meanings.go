@@ -331,7 +331,10 @@ func meaningOf(k kind) string {
 
 // explain adds to a diagnosis what it means and what to do about it.
 func (s *Session) explain(d *Diagnosis) {
-	address := cmp.Or(s.names.VaultURL, "VaultURL")
+	address, identity := cmp.Or(s.setting, "VaultURL"), Names{}
+	if asked := s.gate.asked.Load(); asked != nil {
+		identity = asked.names
+	}
 	if d.net != nil && d.StatusCode == 0 {
 		if d.Step == StepAuthenticate {
 			address = authority
@@ -345,9 +348,9 @@ func (s *Session) explain(d *Diagnosis) {
 	}
 	d.Hint = strings.NewReplacer(
 		"{VaultURL}", address,
-		"{TenantId}", cmp.Or(s.names.TenantID, "TenantId"),
-		"{ClientId}", cmp.Or(s.names.ClientID, "ClientId"),
-		"{ClientSecret}", cmp.Or(s.names.ClientSecret, "ClientSecret"),
+		"{TenantId}", cmp.Or(identity.TenantID, "TenantId"),
+		"{ClientId}", cmp.Or(identity.ClientID, "ClientId"),
+		"{ClientSecret}", cmp.Or(identity.ClientSecret, "ClientSecret"),
 		"{client}", cmp.Or(d.client, "this machine's address"),
 	).Replace(m.cure)
 	if number, ok := strings.CutPrefix(d.Code, "AADSTS"); ok && len(m.codes) == 0 {

@@ -80,7 +80,7 @@ func secretAt(t *testing.T, address string, carrier policy.Transporter) azcore.T
 	var options azidentity.ClientSecretCredentialOptions
 	options.Cloud.ActiveDirectoryAuthorityHost, options.DisableInstanceDiscovery = address, true
 	options.Transport, options.Retry.RetryDelay = carrier, time.Millisecond
-	cred, closeAll, err := ClientSecret(tenantGUID, "client", "secret", options)
+	cred, closeAll, err := ClientSecret(tenantGUID, "client", "secret", Names{}, options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ func (s *Session) code(code string) string {
 	if token := s.gate.token.Load(); token != nil {
 		secrets = append(secrets, *token)
 	}
-	if s.entra != nil {
-		secrets = append(secrets, s.entra.secret())
+	if asked := s.gate.asked.Load(); asked != nil {
+		secrets = append(secrets, asked.secret())
 	}
 	if !plainCode.MatchString(code) || echoes(code, secrets) {
 		return ""

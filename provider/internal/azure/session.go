@@ -23,12 +23,13 @@ type Options struct {
 	Credential azcore.TokenCredential
 	Client     azsecrets.ClientOptions
 	Conns      int // the most connections that are kept idle
-	Names      Names
+	// Setting is what to call the setting of VaultURL in a hint; "" means "VaultURL".
+	Setting string
 }
 
-// Names are what to call settings in a hint. An empty one is called by its field's
-// name in provider.Config or in kvSetting.
-type Names struct{ VaultURL, TenantID, ClientID, ClientSecret string }
+// Names are what to call the settings of an identity in a hint. An empty one is called
+// by its field's name in kvSetting.
+type Names struct{ TenantID, ClientID, ClientSecret string }
 
 // Session is one load's way to one vault. Its first request meets the vault's
 // challenge, so that what a load costs does not depend on the loads before it.
@@ -36,11 +37,10 @@ type Names struct{ VaultURL, TenantID, ClientID, ClientSecret string }
 type Session struct {
 	client   Client
 	vault    string // "" if unknown
-	names    Names
+	setting  string // see Options
 	gate     *gate
-	wire     *wire         // nil if the client is the caller's
-	entra    *clientSecret // nil if the credential is the caller's
-	foreign  bool          // the client is not the SDK's
+	wire     *wire // nil if the client is the caller's
+	foreign  bool  // the client is not the SDK's
 	listed   bool
 	closeAll func()
 }
@@ -51,8 +51,7 @@ func Open(o Options) (*Session, error) {
 	w := newWire(transport, &o.Client.Retry)
 	w.vault = true
 	o.Client.Transport = w
-	s := &Session{vault: o.VaultURL, names: o.Names, gate: newGate(), wire: w, closeAll: closeAll}
-	s.entra, _ = o.Credential.(*clientSecret)
+	s := &Session{vault: o.VaultURL, setting: o.Setting, gate: newGate(), wire: w, closeAll: closeAll}
 	var err error
 	s.client, err = azsecrets.NewClient(o.VaultURL, gatedCredential{o.Credential, s.gate}, &o.Client)
 	return s, err

@@ -176,7 +176,7 @@ func TestDomainAsTenant(t *testing.T) {
 		srv.TenantDomain():              "",
 		"nowhere.example":               "AADSTS90002",
 	} {
-		cred, closeAll, err := ClientSecret(tenant, srv.ClientID(), srv.ClientSecret(), srv.CredentialOptions())
+		cred, closeAll, err := ClientSecret(tenant, srv.ClientID(), srv.ClientSecret(), Names{}, srv.CredentialOptions())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +197,7 @@ func TestDomainAsTenant(t *testing.T) {
 			t.Errorf("%s: got %+v, want the code %s", tenant, d, want)
 		}
 	}
-	if _, _, err := ClientSecret("no tenant", "c", "s", srv.CredentialOptions()); err == nil {
+	if _, _, err := ClientSecret("no tenant", "c", "s", Names{}, srv.CredentialOptions()); err == nil {
 		t.Error("got a credential for a tenant with a space, want an error")
 	}
 }
@@ -205,7 +205,7 @@ func TestDomainAsTenant(t *testing.T) {
 // TestClientSecretIsNotPrinted prints the credential in every way.
 func TestClientSecretIsNotPrinted(t *testing.T) {
 	t.Parallel()
-	cred, closeAll, err := ClientSecret(tenantGUID, "client", canary, azidentity.ClientSecretCredentialOptions{})
+	cred, closeAll, err := ClientSecret(tenantGUID, "client", canary, Names{}, azidentity.ClientSecretCredentialOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestEntrasChallenge(t *testing.T) {
 		resp.Header.Set("WWW-Authenticate", `Basic realm="x"`)
 		return resp, nil
 	})
-	cred, closeAll, err := ClientSecret(tenantGUID, "client", "secret", options)
+	cred, closeAll, err := ClientSecret(tenantGUID, "client", "secret", Names{}, options)
 	if err != nil {
 		t.Fatal(err)
 	}

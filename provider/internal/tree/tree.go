@@ -26,8 +26,9 @@ type Origin struct {
 	Layer string
 	// Order is the place of that layer among the layers: larger is later, 0 unknown.
 	Order int
-	// Secret is the secret's name when the value came from a vault.
-	Secret string
+	// Secret is the secret's name when the value came from a vault. Version is the one
+	// that a reference names, "" for the latest.
+	Secret, Version string
 	// Created and Expires are the secret's, zero if the vault did not tell.
 	Created, Expires time.Time
 }
