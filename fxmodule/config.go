@@ -116,11 +116,12 @@ func (p configParams) settings() (provider.AppConfig, provider.ConnectConfig) {
 
 func isZero(v any) bool { return reflect.ValueOf(v).IsZero() }
 
-// filled is a struct whose zero fields are those of another.
+// filled is a struct whose zero fields are those of another. What is not exported is not
+// the graph's to fill.
 func filled[T any](first, second T) T {
 	to, from := reflect.ValueOf(&first).Elem(), reflect.ValueOf(second)
 	for i := range to.NumField() {
-		if to.Field(i).IsZero() {
+		if to.Field(i).CanSet() && to.Field(i).IsZero() {
 			to.Field(i).Set(from.Field(i))
 		}
 	}
