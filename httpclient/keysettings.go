@@ -12,7 +12,10 @@ import (
 
 // keySettings are the canonical names of the settings that hold a key, in the order in
 // which errors name them.
-var keySettings = []string{"EncodedJwk", "Jwks", "Jwk", "EncodedX509", "CertificatePkcs12Path"}
+var keySettings = []string{"EncodedJwk", "Jwks", "Jwk", "EncodedX509", "CertificatePkcs12Path", vaultKeySetting}
+
+// vaultKeySetting names a key, and does not hold it.
+const vaultKeySetting = "KeyVaultKey"
 
 func isCertificate(setting string) bool {
 	return setting == "EncodedX509" || setting == "CertificatePkcs12Path"
@@ -29,6 +32,8 @@ func (s *MaskinportenSettings) keyValue(setting string) string {
 		return s.JWK.Reveal()
 	case "EncodedX509":
 		return s.EncodedX509.Reveal()
+	case vaultKeySetting:
+		return s.KeyVaultKey
 	}
 	return s.CertificatePKCS12Path
 }
@@ -84,6 +89,27 @@ func (s *MaskinportenSettings) setAside(canonical, key string) {
 	s.aside[canonical] = append(s.aside[canonical], key)
 }
 
+// KeySetting is the setting whose key counts, by its usual name such as "EncodedJwk", and
+// where it came from. The name is empty if no setting has a key. It does not check the
+// key.
+func (s *MaskinportenSettings) KeySetting() (name string, from Origin) {
+	if s == nil {
+		return "", Origin{}
+	}
+	latest, _ := s.latestKeys(s.keysGiven())
+	if latest = byForm(latest); len(latest) == 0 {
+		return "", Origin{}
+	}
+	return latest[0], s.origin(latest[0])
+}
+
+// heldKeys are the settings that count and hold a key. One that names a key in a vault
+// holds none.
+func (s *MaskinportenSettings) heldKeys() []string {
+	latest, _ := s.latestKeys(s.keysGiven())
+	return slices.DeleteFunc(latest, func(setting string) bool { return setting == vaultKeySetting })
+}
+
 // keyChoice is the keys that the settings hold.
 type keyChoice struct {
 	setting  string   // its canonical name
@@ -127,7 +153,7 @@ func (s *MaskinportenSettings) chooseKeys(now time.Time) (c keyChoice, wrong []e
 
 // byForm puts those first that win over others.
 func byForm(given []string) []string {
-	order := []string{"Jwks", "EncodedJwk", "Jwk", "EncodedX509", "CertificatePkcs12Path"}
+	order := []string{"Jwks", "EncodedJwk", "Jwk", "EncodedX509", "CertificatePkcs12Path", vaultKeySetting}
 	return slices.DeleteFunc(order, func(setting string) bool { return !slices.Contains(given, setting) })
 }
 
@@ -160,6 +186,10 @@ func (s *MaskinportenSettings) holdsAnother(setting string, keys []*Key) bool {
 
 // keysIn makes the keys that one setting holds.
 func (s *MaskinportenSettings) keysIn(setting string, c *keyChoice, now time.Time) (keys []*Key, err error) {
+	if setting == vaultKeySetting {
+		return nil, fmt.Errorf("%s names a key that stays in its vault: give fxmodule.Module the option KeyVaultKey, or NewTokenSource the option WithKeySource with keys of package vaultkey",
+			s.name(setting))
+	}
 	if isCertificate(setting) {
 		key, err := s.certificateKey(setting, now)
 		if err != nil {

@@ -52,9 +52,9 @@ func newMaskinporten(s *source, settings *MaskinportenSettings, p plan, clock to
 	}
 	m.keys = newKeyring(p.keys, keyUser{clientID: p.clientID, log: s.log, guards: &s.guards}, clock)
 	m.expiry.clientID = p.clientID
-	if fixed, ok := p.keys.(fixedKeys); ok {
+	if len(p.held) > 0 {
 		now := clock().Time()
-		m.expiry.note(context.Background(), s.log, fixed.first(now), now)
+		m.expiry.note(context.Background(), s.log, p.held.first(now), now)
 	}
 	return m
 }

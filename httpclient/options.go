@@ -167,7 +167,8 @@ func isHostName(host string) bool {
 }
 
 // WithKeySource signs with the keys that source gives. The settings must not hold
-// a key then. NewTokenSource returns an error about a nil source.
+// a key then, except beside one of [ReloadingKeys]. NewTokenSource returns an error about
+// a nil source.
 func WithKeySource(source KeySource) Option {
 	return func(o *options) {
 		if isNil(source) {

@@ -25,7 +25,8 @@ import (
 //
 // [KeysFromSettings] makes a read function for keys that settings hold.
 //
-//   - The first fetch of a token waits for the first reading.
+//   - The first fetch of a token waits for the first reading, unless the settings hold
+//     keys. [NewTokenSource] checks those, and they are the first.
 //   - Later ones use the keys that are known. If the last reading is older than every, a
 //     fetch starts another one in the background. Zero means 60 seconds, which suits a
 //     file. For a vault, take 5 minutes. There is no timer: an idle service reads nothing.
@@ -91,6 +92,15 @@ func (r *reloadingKeys) Keys(ctx context.Context) ([]*Key, error) {
 		return slices.Clone(wait.keys), wait.err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("waiting for the keys to be read: %w", context.Cause(ctx))
+	}
+}
+
+// begin takes the keys of the settings for the first reading, unless there was one.
+func (r *reloadingKeys) begin(keys []*Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.keys == nil {
+		r.keys, r.due = slices.Clone(keys), r.clock().Add(r.every)
 	}
 }
 

@@ -63,6 +63,10 @@ type MaskinportenSettings struct {
 	// CertificateStoreThumbprint names a certificate in Windows' store, which
 	// Go cannot read. The setting is refused, and the error says what to do.
 	CertificateStoreThumbprint string
+	// KeyVaultKey is the name or the address of a key that never leaves its Key Vault.
+	// Settings cannot sign with it: package fxmodule does so if it is told to, and other
+	// programs give [WithKeySource] the keys of package vaultkey.
+	KeyVaultKey string
 	// KeyID [Kid] replaces the key id that the JWK carries. Several keys each carry
 	// their own.
 	KeyID string
@@ -258,6 +262,7 @@ var settingFields = []settingField{
 	text(maxText, func(s *MaskinportenSettings) *string { return &s.CertificatePKCS12Path }, "CertificatePkcs12Path"),
 	password(func(s *MaskinportenSettings) *Secret { return &s.CertificatePKCS12Password }, "CertificatePkcs12Password"),
 	text(maxName, func(s *MaskinportenSettings) *string { return &s.CertificateStoreThumbprint }, "CertificateStoreThumbprint"),
+	text(maxAddress, func(s *MaskinportenSettings) *string { return &s.KeyVaultKey }, "KeyVaultKey"),
 	text(maxName, func(s *MaskinportenSettings) *string { return &s.KeyID }, "Kid"),
 	flag(func(s *MaskinportenSettings) *bool { return &s.ExchangeToAltinnToken }, "ExhangeToAltinnToken", "ExchangeToAltinnToken"),
 	text(maxAddress, func(s *MaskinportenSettings) *string { return &s.TokenExchangeEnvironment }, "TokenExchangeEnvironment"),

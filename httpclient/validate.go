@@ -31,6 +31,7 @@ type plan struct {
 	clientID    string // empty if only Texas knows it
 	texas       string // the address of Texas's endpoint; empty without it
 	keys        KeySource
+	held        fixedKeys     // the settings' own; a source that reads keys again begins with them
 	mixed       string        // why client and key may not belong together; empty if they seem to
 	request     tokenRequest  // its scope may be empty
 	noScope     error         // of a request without any scope
@@ -102,16 +103,21 @@ func (s *MaskinportenSettings) check(now time.Time, keys KeySource) (p plan, wro
 		if s.KeyID != "" {
 			p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect beside Texas", s.name("Kid")))
 		}
-	case keys != nil:
+	case keys != nil && !s.areFirstOf(keys):
 		add(s.besideKeySource(), s.checkThumbprint())
-		if s.KeyID != "" {
+		if s.KeyID != "" && s.KeyVaultKey == "" { // which may be registered as Kid
 			p.warnings = append(p.warnings, fmt.Sprintf("%s has no effect beside a key source", s.name("Kid")))
 		}
 	default:
 		choice, errs := s.chooseKeys(now)
 		add(errs...)
 		if len(errs) == 0 {
-			p.keys = fixedKeys(choice.keys)
+			p.held = choice.keys
+			p.keys = p.held
+			if reloading, ok := keys.(*reloadingKeys); ok {
+				reloading.begin(choice.keys)
+				p.keys = reloading
+			}
 			p.warnings = append(p.warnings, choice.warnings...)
 			if p.mixed = s.mixedIdentity(choice); p.mixed != "" {
 				p.warnings = append(p.warnings, "check "+p.mixed)
@@ -144,9 +150,16 @@ func (s *MaskinportenSettings) check(now time.Time, keys KeySource) (p plan, wro
 	return p, wrong
 }
 
+// areFirstOf reports whether the settings hold the first keys of a source that reads keys
+// again.
+func (s *MaskinportenSettings) areFirstOf(keys KeySource) bool {
+	_, reloading := keys.(*reloadingKeys)
+	return reloading && len(s.heldKeys()) > 0
+}
+
 // besideKeySource refuses a key in the settings beside a key source.
 func (s *MaskinportenSettings) besideKeySource() error {
-	if given := s.keysGiven(); len(given) > 0 {
+	if given := s.heldKeys(); len(given) > 0 {
 		return fmt.Errorf("%s: a key source is given beside this key: keep one of them", s.all(given))
 	}
 	return nil
