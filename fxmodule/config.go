@@ -71,13 +71,18 @@ type configResult struct {
 
 	Koanf   *koanf.Koanf
 	Origins *provider.Origins
+	Sources *sources
+}
+
+// sources is where the settings were read from, for what reads them again.
+type sources struct {
+	app   provider.AppConfig
+	vault provider.ConnectConfig
 }
 
 func newKoanf(p configParams) (configResult, error) {
 	app, vault := p.settings()
-	if vault.Credential == nil && isZero(vault.CredentialOptions) && !isNil(p.Credential) {
-		vault.Credential = p.Credential.GetToken
-	}
+	vault = withCredential(vault, p.Credential)
 	if app.Logger == nil {
 		app.Logger = p.Roster.Logger
 	}
@@ -94,7 +99,16 @@ func newKoanf(p configParams) (configResult, error) {
 	if err != nil {
 		return configResult{}, p.Roster.failed(&startError{cause: err})
 	}
-	return configResult{Koanf: k, Origins: app.Origins}, nil
+	vault.Origins = app.Origins
+	return configResult{Koanf: k, Origins: app.Origins, Sources: &sources{app, vault}}, nil
+}
+
+// withCredential is vault with the graph's credential, unless it says otherwise.
+func withCredential(vault provider.ConnectConfig, credential azcore.TokenCredential) provider.ConnectConfig {
+	if vault.Credential == nil && isZero(vault.CredentialOptions) && !isNil(credential) {
+		vault.Credential = credential.GetToken
+	}
+	return vault
 }
 
 // settings are the options' with what the graph adds. Of two fields that exclude one

@@ -33,6 +33,17 @@
 // Stopping the application closes the token sources. An application that was stopped
 // does not start again: make it anew.
 //
+// # Keys
+//
+// The key of the settings is the one that the application starts with. [ReloadKeys] lets
+// it take over a new one without a restart, from a mounted file or from Key Vault. With
+// [KeyVaultKey], the private key never leaves the vault.
+//
+// # Readiness
+//
+// [ReadinessCheck] provides a [*Readiness], which tells Kubernetes whether each client has
+// a token that can be used now.
+//
 // # When it does not start
 //
 // One record at level Error says why, in one line: the setting and what to do first,

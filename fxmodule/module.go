@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/knadh/koanf/v2"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -77,9 +79,14 @@ type moduleParams struct {
 	Lifecycle fx.Lifecycle
 	Koanf     *koanf.Koanf
 	Origins   *provider.Origins    `optional:"true"`
+	Sources   *sources             `optional:"true"`
 	Tracers   trace.TracerProvider `optional:"true"`
 	Meters    metric.MeterProvider `optional:"true"`
 	Options   []httpclient.Option  `group:"portnokkel"`
+
+	// How a vault is reached, if Sources does not say.
+	Vault      provider.ConnectConfig `optional:"true"`
+	Credential azcore.TokenCredential `optional:"true"`
 }
 
 // instance is what a module's named values share. It has a type of its own so
@@ -93,18 +100,24 @@ type instance struct {
 // no hooks.
 func newInstance(p moduleParams) (instance, error) {
 	m := p.Module
-	settings, err := m.settings(p)
+	settings, err := m.settings(p.Koanf, p.Origins)
 	if err != nil {
 		return instance{}, p.Roster.failed(m.explain(p, err))
 	}
 	opts := []httpclient.Option{ // nil is the default
 		httpclient.WithLogger(p.Roster.Logger), httpclient.WithTracerProvider(p.Tracers), httpclient.WithMeterProvider(p.Meters),
 	}
-	source, err := httpclient.NewTokenSource(settings, append(append(opts, p.Options...), m.client...)...)
+	keys, closeKeys, err := m.keys(p, settings)
 	if err != nil {
 		return instance{}, p.Roster.failed(m.explain(p, err))
 	}
-	p.Lifecycle.Append(m.hook(p.Roster, source))
+	source, err := httpclient.NewTokenSource(settings, slices.Concat(opts, keys, p.Options, m.client)...)
+	if err != nil {
+		closeKeys()
+		return instance{}, p.Roster.failed(m.explain(p, err))
+	}
+	p.Roster.serves(m.name, &served{source, settings.Scope == ""})
+	p.Lifecycle.Append(m.hook(p.Roster, source, closeKeys))
 	i := instance{source: source}
 	if m.timeout != nil {
 		i.timeout = *m.timeout
@@ -120,27 +133,28 @@ func newClient(i instance) *http.Client {
 
 func newTokenSource(i instance) *httpclient.TokenSource { return i.source }
 
-func (m module) settings(p moduleParams) (httpclient.MaskinportenSettings, error) {
-	if p.Koanf == nil {
+// settings are those of the client's section.
+func (m module) settings(k *koanf.Koanf, origins *provider.Origins) (httpclient.MaskinportenSettings, error) {
+	if k == nil {
 		return httpclient.MaskinportenSettings{}, errors.New("fxmodule: provide a *koanf.Koanf that is not nil, or add fxmodule.Config() - the graph's is nil")
 	}
 	path := m.section
-	if delim := p.Koanf.Delim(); delim != "" {
+	if delim := k.Delim(); delim != "" {
 		path = strings.ReplaceAll(path, delim, ":") // as Origins writes paths
 	}
-	section, err := provider.Section(p.Koanf, m.section)
+	section, err := provider.Section(k, m.section)
 	switch {
 	case errors.Is(err, provider.ErrNoSection) && len(m.edits) == 0:
 		return httpclient.MaskinportenSettings{}, noSection(err)
 	case err != nil && !errors.Is(err, provider.ErrNoSection):
-		if source := p.Origins.Of(path).Source; source != "" {
+		if source := origins.Of(path).Source; source != "" {
 			err = fmt.Errorf("%w (%s)", err, source)
 		}
 		return httpclient.MaskinportenSettings{}, err
 	}
 	settings := httpclient.MaskinportenSettings{
-		BaseDir: p.Origins.Directory(path + ":CertificatePkcs12Path"),
-		Origin:  func(key string) httpclient.Origin { return httpclient.Origin(p.Origins.Of(path + ":" + key)) },
+		BaseDir: origins.Directory(path + ":CertificatePkcs12Path"),
+		Origin:  func(key string) httpclient.Origin { return httpclient.Origin(origins.Of(path + ":" + key)) },
 	}
 	if err := settings.Parse(section); err != nil {
 		return httpclient.MaskinportenSettings{}, err
@@ -171,7 +185,7 @@ func (m module) explain(p moduleParams, err error) *startError {
 }
 
 // hook begins and ends a source's life with the application's.
-func (m module) hook(r roster, source *httpclient.TokenSource) fx.Hook {
+func (m module) hook(r roster, source *httpclient.TokenSource, closeKeys func()) fx.Hook {
 	var stopped atomic.Bool
 	return fx.Hook{
 		OnStart: func(ctx context.Context) error {
@@ -191,6 +205,7 @@ func (m module) hook(r roster, source *httpclient.TokenSource) fx.Hook {
 		OnStop: func(context.Context) error {
 			stopped.Store(true)
 			source.Close()
+			closeKeys()
 			return nil
 		},
 	}

@@ -31,7 +31,11 @@ type module struct {
 	client  []httpclient.Option
 	edits   []func(*httpclient.MaskinportenSettings)
 	warmUp  bool
-	timeout *time.Duration // nil: no limit
+	reload  bool
+	// vaultKey makes a source of the key in a vault that the settings name, or nil if they
+	// name none. Only [KeyVaultKey] sets it, so that what it calls is linked only then.
+	vaultKey func(moduleParams, httpclient.MaskinportenSettings) (*keySource, error)
+	timeout  *time.Duration // nil: no limit
 }
 
 // Section names the section of the configuration to read, in any case. A path in

@@ -24,6 +24,7 @@ type member struct {
 type enrolled struct {
 	member
 	recorded atomic.Bool
+	served   atomic.Pointer[served] // nil until the client is made
 }
 
 // roster is what an application's graph knows about its modules.
@@ -135,6 +136,15 @@ func (r roster) problem() error {
 		}
 	}
 	return problems.Join(found...)
+}
+
+// serves notes that a client was made.
+func (r roster) serves(name string, s *served) {
+	for _, m := range r.Members {
+		if m.client == name {
+			m.served.Store(s)
+		}
+	}
 }
 
 // names is the clients' names.

@@ -78,6 +78,12 @@
 //   - Secrets that have expired or are not valid yet are loaded with a warning.
 //   - Secrets behind certificates are loaded.
 //
+// # After the load
+//
+// A service may read the vault again while it runs. [VaultConfig] gives the vault that
+// kvSetting names. [Vault.Watch] tells which of its secrets have changed, and
+// [Vault.Versions] reads the newest versions of one.
+//
 // # Errors and secrets
 //
 // A failed load returns an [*Error] that says which vault, which step, how far it
