@@ -22,13 +22,11 @@ type guards struct {
 // or end its goroutine. What goes on after that is left behind. A panic is logged with
 // its stack, but without its value, which may be a secret.
 func guard[T any](ctx context.Context, g *guards, what string, call func() (T, error)) (T, error) {
-	return guardWith(ctx, g, what, call, func(stack string) {
-		g.log.fail(ctx, what+" panicked", slog.String("stack", stack))
-	})
+	return guardWith(ctx, g, what, call, nil)
 }
 
-// guardWith is guard with another report of a panic.
-func guardWith[T any](ctx context.Context, g *guards, what string, call func() (T, error), report func(stack string)) (T, error) {
+// guardWith is guard, except that a panic is only logged if mayLog says so. Nil says so.
+func guardWith[T any](ctx context.Context, g *guards, what string, call func() (T, error), mayLog func() bool) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -39,7 +37,9 @@ func guardWith[T any](ctx context.Context, g *guards, what string, call func() (
 		r := result{err: &misbehaved{what, "ended its goroutine"}}
 		defer func() {
 			if recover() != nil {
-				report(string(debug.Stack()))
+				if mayLog == nil || mayLog() {
+					g.log.fail(ctx, what+" panicked", slog.String("stack", string(debug.Stack())))
+				}
 				r.err = &misbehaved{what, "panicked: the log has its stack"}
 			}
 			g.leave()

@@ -77,8 +77,8 @@ func (r *keyring) keys(ctx context.Context, user *keyUser) ([]*Key, error) {
 	if r.own {
 		return r.source.Keys(ctx)
 	}
-	ctx = contextWithKeyUser(ctx, user)
-	keys, err := guard(ctx, user.guards, "the key source", func() ([]*Key, error) { return r.source.Keys(ctx) })
+	known := contextWithKeyUser(ctx, user)
+	keys, err := guard(ctx, user.guards, "the key source", func() ([]*Key, error) { return r.source.Keys(known) })
 	switch {
 	case err == nil && len(keys) == 0:
 		err = errNoKeys

@@ -134,20 +134,14 @@ func (r *reloadingKeys) start(ctx context.Context, user *keyUser) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 		defer cancel()
 		defer context.AfterFunc(user.life, cancel)()
-		keys, err := guardWith(ctx, user.guards, reader, func() ([]*Key, error) { return r.once(ctx) }, func(stack string) {
-			if r.tells("panic") {
-				user.log.fail(ctx, reader+" panicked", slog.String("stack", stack))
-			}
-		})
+		keys, err := guardWith(ctx, user.guards, "the function that reads keys", func() ([]*Key, error) { return r.once(ctx) },
+			func() bool { return r.tells("panic") })
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) && err != nil {
 			err = fmt.Errorf("reading takes longer than %v: %w", readTimeout, err)
 		}
 		r.end(ctx, user, current, keys, err)
 	}()
 }
-
-// reader is what the log calls the function.
-const reader = "the function that reads keys"
 
 var errReadings = fmt.Errorf("%d earlier readings have not returned", maxReadings)
 
