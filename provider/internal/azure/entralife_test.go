@@ -88,7 +88,8 @@ func TestTriesAtEntraCountApart(t *testing.T) {
 				l, client := lasting(t, cred, vault, policy.RetryOptions{})
 				for range 3 {
 					tries = 0
-					s, err := open(t, cred, vault), error(nil)
+					s := open(t, cred, vault)
+					var err error
 					if c.lasts {
 						s, err = read(t.Context(), l, client)
 					} else {
