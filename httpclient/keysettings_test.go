@@ -54,6 +54,7 @@ func TestJwksShapes(t *testing.T) {
 		"beside the same Jwk":  {"Jwks": object(t, set), "Jwk": object(t, newest)},
 		"beside all the same":  {"Jwks": object(t, set), "Jwk": object(t, newest), "EncodedJwk": encoded(previous)},
 		"beside no key":        {"Jwks": object(t, set), "Jwk": "{}"},
+		"beside an EC key":     {"Jwks": object(t, set), "Jwk": keyFile(t, "ec.jwk.json")},
 		"beside an empty Jwk":  {"Jwks": object(t, set), "Jwk": map[string]any{}},
 		"empty, beside a key":  {"Jwks": map[string]any{}, "EncodedJwk": encoded(previous)},
 		"an empty list":        {"Jwks": []any{}, "EncodedJwk": encoded(previous)},
@@ -303,6 +304,29 @@ func TestKeysOfSeveralSources(t *testing.T) {
 	s.JWK, s.JWKS = httpclient.Secret{}, httpclient.NewSecret("["+one+","+two+"]")
 	if err := s.Validate(); message(err) != "httpclient: Jwks (a, b) holds parts of several sources: keep the keys whole in one of them" {
 		t.Errorf("got %v, want a refusal of keys of several sources", err)
+	}
+}
+
+// A key that has ended is tried last, though the settings have it first.
+func TestEndedKeyOfTheSettingsIsTriedLast(t *testing.T) {
+	t.Parallel()
+	ended := jwkWith(t, map[string]any{"kid": "ended", "exp": time.Now().Add(-time.Minute).Unix()})
+	last := jwkWith(t, map[string]any{"kid": "last", "exp": time.Now().Add(time.Minute).Unix()})
+	var kids []any
+	s := httpclient.MaskinportenSettings{Environment: "test", ClientID: "id", Scope: "s", JWKS: httpclient.NewSecret("[" + ended + "," + keyFile(t, "other.jwk.json") + "," + last + "]")}
+	source, err := httpclient.NewTokenSource(s, httpclient.WithLogger(slog.New(slog.DiscardHandler)), httpclient.WithTokenTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		kids = append(kids, assertionPart(t, r, 0)["kid"])
+		return body(http.StatusBadRequest, `{"error":"invalid_grant","error_description":"Unknown key identifier (kid) for client"}`, nil), nil
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	if _, err := source.Token(t.Context()); err == nil {
+		t.Error("got a token, want a refusal")
+	}
+	if got := fmt.Sprint(kids); got != "[other-for-tests-only last ended]" {
+		t.Errorf("got assertions by %s, want by the ended key last", got)
 	}
 }
 
