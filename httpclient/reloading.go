@@ -104,6 +104,9 @@ func (r *reloadingKeys) begin(keys []*Key) {
 	}
 }
 
+// Format implements [fmt.Formatter]: no verb looks at the keys, which may be changing.
+func (r *reloadingKeys) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "httpclient.ReloadingKeys") }
+
 // ask gives the keys that are known, or the reading to wait for. It starts one if it is
 // time for that.
 func (r *reloadingKeys) ask(ctx context.Context, user *keyUser) (known []*Key, wait *reading) {

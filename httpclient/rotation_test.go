@@ -47,6 +47,7 @@ type rotation struct {
 	place        place
 	every        time.Duration
 	at           timeline
+	refused      int // token requests, at least: without any, the test plays nothing
 
 	requests, failed, readings atomic.Int64
 }
@@ -113,8 +114,8 @@ func (r *rotation) run(t *testing.T) {
 	if i := slices.Index(kids, r.newer.KeyID); len(kids) == 0 || kids[0] != r.older.KeyID || i < 0 || kids[len(kids)-1] != r.newer.KeyID {
 		t.Errorf("got token requests with %q, want them to go over from the older to the newer key", kids)
 	}
-	if stats.Refused == 0 || stats.Refused > 20 {
-		t.Errorf("got %d refusals, want some, and few", stats.Refused)
+	if stats.Refused < r.refused || stats.Refused > 20 {
+		t.Errorf("got %d refusals, want %d at least, and few", stats.Refused, r.refused)
 	}
 }
 
@@ -242,7 +243,7 @@ func TestRotationUnderLoad(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				vault := vaulttest.NewPipe()
 				defer vault.Close()
-				r := &rotation{older: older, newer: newer, every: c.every, at: timeline{
+				r := &rotation{older: older, newer: newer, every: c.every, refused: 1, at: timeline{
 					add: 30 * time.Second, register: 90 * time.Second, known: 2 * time.Minute,
 					forget: 270 * time.Second, drop: 5 * time.Minute, end: 6 * time.Minute,
 				}}
@@ -257,7 +258,8 @@ func TestRotationUnderLoad(t *testing.T) {
 	}
 }
 
-// The same over sockets and TLS, in the time of this machine.
+// The same over sockets and TLS, in the time of this machine. Whether a fetch meets the
+// newer key before it is known depends on how busy the machine is.
 func TestRotationOverSockets(t *testing.T) {
 	t.Parallel()
 	older, newer := clientKey(t), newerKey(t)
@@ -271,8 +273,8 @@ func TestRotationOverSockets(t *testing.T) {
 			vault := vaulttest.NewServer()
 			defer vault.Close()
 			r := &rotation{older: older, newer: newer, every: 300 * time.Millisecond, at: timeline{
-				add: time.Second, register: 2 * time.Second, known: time.Second,
-				forget: 4 * time.Second, drop: 5 * time.Second, end: 6 * time.Second,
+				add: time.Second, register: 2 * time.Second, known: 3 * time.Second,
+				forget: 6 * time.Second, drop: 7 * time.Second, end: 8 * time.Second,
 			}}
 			r.srv = newDouble(t, maskinportentest.WithTokenLifetime(2*time.Second), maskinportentest.WithKey(older))
 			r.api = r.srv.Transport()
