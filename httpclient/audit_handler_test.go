@@ -47,7 +47,7 @@ func TestAuditHandlerThatFails(t *testing.T) {
 				defer srv.Close()
 				var taken int
 				var ordinary logs
-				source := sourceOf(t, srv, nil, httpclient.WithLogger(ordinary.logger(0)), httpclient.WithAuditLog(slog.New(&badHandler{func(slog.Record) error {
+				source := sourceOf(t, srv, nil, httpclient.WithLogger(ordinary.logger(slog.LevelWarn)), httpclient.WithAuditLog(slog.New(&badHandler{func(slog.Record) error {
 					if taken++; taken == 2 {
 						return tc.fail()
 					}
@@ -88,7 +88,7 @@ func TestAuditHandlerThatHangs(t *testing.T) {
 		defer srv.Close()
 		release := make(chan struct{})
 		var ordinary logs
-		source := sourceOf(t, srv, nil, httpclient.WithLogger(ordinary.logger(0)),
+		source := sourceOf(t, srv, nil, httpclient.WithLogger(ordinary.logger(slog.LevelWarn)),
 			httpclient.WithAuditLog(slog.New(&badHandler{func(slog.Record) error { <-release; return nil }})))
 		start := time.Now()
 		for i := range 10 {
