@@ -216,25 +216,30 @@ func TestKeyVaultKeyErrors(t *testing.T) {
 		want     string
 	}{
 		"no option": {
-			map[string]any{"KeyVaultKey": vaultKeyName}, nil,
+			map[string]any{"KeyVaultKey": vaultKeyName},
+			nil,
 			"httpclient: KeyVaultKey (appsettings.Production.json) names a key that stays in its vault: give fxmodule.Module the option KeyVaultKey, or NewTokenSource",
 		},
 		"reloading only": {map[string]any{"KeyVaultKey": vaultKeyName}, fxmodule.ReloadKeys(), "give fxmodule.Module the option KeyVaultKey"},
 		"not a name":     {map[string]any{"KeyVaultKey": "a key"}, fxmodule.KeyVaultKey(vaultkey.Config{}), "fxmodule: check KeyVaultKey (appsettings.Production.json) - vaultkey: Key is not a key's name"},
 		"a secret's address": {
-			map[string]any{"KeyVaultKey": "https://my-vault.vault.azure.net/secrets/x"}, fxmodule.KeyVaultKey(vaultkey.Config{}),
+			map[string]any{"KeyVaultKey": "https://my-vault.vault.azure.net/secrets/x"},
+			fxmodule.KeyVaultKey(vaultkey.Config{}),
 			"fxmodule: check KeyVaultKey (appsettings.Production.json) - vaultkey: Key is the address of one of the vault's secrets",
 		},
 		"an id for every version": {
-			map[string]any{"KeyVaultKey": vaultKeyName, "Kid": "mine"}, fxmodule.KeyVaultKey(vaultkey.Config{}),
+			map[string]any{"KeyVaultKey": vaultKeyName, "Kid": "mine"},
+			fxmodule.KeyVaultKey(vaultkey.Config{}),
 			"fxmodule: remove Kid (appsettings.Production.json), or name a version in KeyVaultKey (appsettings.Production.json) - each version",
 		},
 		"an id that is none": {
-			map[string]any{"KeyVaultKey": vaultKeyName + "/" + version, "Kid": "mi ne"}, fxmodule.KeyVaultKey(vaultkey.Config{}),
+			map[string]any{"KeyVaultKey": vaultKeyName + "/" + version, "Kid": "mi ne"},
+			fxmodule.KeyVaultKey(vaultkey.Config{}),
 			"fxmodule: check KeyVaultKey (appsettings.Production.json) and Kid (appsettings.Production.json) - vaultkey: KeyID",
 		},
 		"the program's key beside one": {
-			map[string]any{"EncodedJwk": testKey().EncodedJWK()}, fxmodule.KeyVaultKey(vaultkey.Config{Key: vaultKeyName}),
+			map[string]any{"EncodedJwk": testKey().EncodedJWK()},
+			fxmodule.KeyVaultKey(vaultkey.Config{Key: vaultKeyName}),
 			"fxmodule: remove EncodedJwk (appsettings.Production.json), or Key of vaultkey.Config: each is a key",
 		},
 		"the program's key is wrong": {map[string]any{}, fxmodule.KeyVaultKey(vaultkey.Config{Key: "a key"}), "fxmodule: check Key of vaultkey.Config - vaultkey: Key"},
