@@ -32,12 +32,13 @@ func inExample(vault *vaulttest.Server, porten *maskinportentest.Server, section
 	)
 }
 
-// run starts and stops an application.
-func run(opts ...fx.Option) {
+// run starts an application, does something, and stops it.
+func run(do func(), opts ...fx.Option) {
 	app := fx.New(append(opts, fxmodule.Quiet())...)
 	if err := app.Start(context.Background()); err != nil {
 		fmt.Println(err)
 	}
+	do()
 	if err := app.Stop(context.Background()); err != nil {
 		fmt.Println(err)
 	}
@@ -51,10 +52,20 @@ func ExampleReadinessCheck() {
 	porten := maskinportentest.NewServer()
 	defer porten.Close()
 
-	run(
+	mux := http.NewServeMux()
+	check := func() {
+		answer := httptest.NewRecorder()
+		mux.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/ready", nil))
+		var report fxmodule.ReadinessReport
+		if err := json.Unmarshal(answer.Body.Bytes(), &report); err != nil {
+			fmt.Println(err)
+		}
+		fmt.Println(answer.Code, report.Ready, report.Clients["altinn"].State)
+	}
+	run(check,
 		inExample(vault, porten, porten.Section()),
 		fxmodule.Config(),
-		fxmodule.Module("altinn", fxmodule.ReloadKeys()),
+		fxmodule.Module("altinn", fxmodule.ReloadKeys(), fxmodule.WarmUp()),
 		fxmodule.ReadinessCheck(),
 		fx.Invoke(func(p struct {
 			fx.In
@@ -63,16 +74,7 @@ func ExampleReadinessCheck() {
 			Readiness *fxmodule.Readiness
 		},
 		) {
-			mux := http.NewServeMux()
 			mux.Handle("GET /ready", p.Readiness)
-
-			answer := httptest.NewRecorder()
-			mux.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/ready", nil))
-			var report fxmodule.ReadinessReport
-			if err := json.Unmarshal(answer.Body.Bytes(), &report); err != nil {
-				fmt.Println(err)
-			}
-			fmt.Println(answer.Code, report.Ready, report.Clients["altinn"].State)
 		}),
 	)
 	// Output: 200 true ready
@@ -93,12 +95,12 @@ func ExampleKeyVaultKey() {
 	delete(section, "EncodedJwk")
 	section["KeyVaultKey"] = "maskinporten"
 
-	run(
+	sign := func() { fmt.Println("signatures in the vault:", vault.Stats().Signs) }
+	run(sign,
 		inExample(vault, porten, section),
 		fxmodule.Config(),
 		fxmodule.Module("altinn", fxmodule.WarmUp(), fxmodule.KeyVaultKey(vaultkey.Config{})),
 		fx.Invoke(fx.Annotate(func(*http.Client) {}, fx.ParamTags(`name:"altinn"`))),
 	)
-	fmt.Println("signatures in the vault:", vault.Stats().Signs)
 	// Output: signatures in the vault: 1
 }

@@ -97,23 +97,24 @@ func TestMissing(t *testing.T) {
 		},
 	}
 	for _, c := range cases {
-		for logger, opt := range map[string]fx.Option{"none": fx.NopLogger, "Quiet": fxmodule.Quiet()} {
-			t.Run(c.name+", "+logger, func(t *testing.T) {
-				t.Parallel()
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			// One after the other: a hook knows the last application that has its Option.
+			for logger, opt := range map[string]fx.Option{"none": fx.NopLogger, "Quiet": fxmodule.Quiet()} {
 				var log logtest.Buffer
 				app := fx.New(opt, fx.Supply(log.Logger()), c.opts)
 				if err := app.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "missing type") {
-					t.Errorf("got %v, want fx's error", err)
+					t.Errorf("%s: got %v, want fx's error", logger, err)
 				}
 				got := errorsOf(t, log.String())
 				for i := range got {
 					got[i] = who.ReplaceAllString(got[i], "WHO")
 				}
 				if diff := cmp.Diff([]string{c.want}, got); diff != "" {
-					t.Error(diff)
+					t.Errorf("%s: %s", logger, diff)
 				}
-			})
-		}
+			}
+		})
 	}
 }
 

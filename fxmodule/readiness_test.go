@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/fx"
@@ -55,49 +56,77 @@ func TestReadiness(t *testing.T) {
 		"one has no token to fetch": {[]string{"altinn", "noScope"}, 200, map[string]httpclient.State{"altinn": httpclient.StateReady, "noScope": httpclient.StateUnknown}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			var readiness *fxmodule.Readiness
-			opts := []fx.Option{
-				w.config(), fxmodule.ReadinessCheck(), fx.Populate(&readiness),
-				fxmodule.Module("altinn", w.servers()),
-				fxmodule.Module("refused", w.servers(), fxmodule.EditSettings(refused)),
-				fxmodule.Module("noScope", w.servers(), fxmodule.EditSettings(noScope)),
-			}
-			for _, client := range c.ask {
-				opts = append(opts, fx.Invoke(fx.Annotate(func(*http.Client) {}, fx.ParamTags(`name:"`+client+`"`))))
-			}
-			app := fxtest.New(t, w.app(opts...)...)
-			app.RequireStart()
-			code, report, body := ask(t, readiness, http.MethodGet)
-			if diff := cmp.Diff(c.all, states(report)); diff != "" || code != c.want || report.Ready != (c.want == 200) {
-				t.Errorf("got %d and ready %v, want %d; states (-want +got):\n%s", code, report.Ready, c.want, diff)
-			}
-			for _, secret := range []string{testKey().EncodedJWK(), w.vault.ClientSecret(), "eyJ"} {
-				if strings.Contains(body, secret) {
-					t.Errorf("got %s, want no secret in it", body)
+			inBubble(t, func(t *testing.T, b *bubble) {
+				b.section(t, map[string]any{"ClientId": b.porten.ClientID(), "EncodedJwk": olderKey().EncodedJWK()})
+				var readiness *fxmodule.Readiness
+				opts := []fx.Option{
+					fxmodule.ReadinessCheck(), fx.Populate(&readiness),
+					fxmodule.Module("altinn"),
+					fxmodule.Module("refused", fxmodule.EditSettings(refused)),
+					fxmodule.Module("noScope", fxmodule.EditSettings(noScope)),
 				}
-			}
-			app.RequireStop()
-			if code, _, _ := ask(t, readiness, http.MethodGet); len(c.ask) > 0 && code != 503 {
-				t.Errorf("got %d after the stop, want 503", code)
-			}
+				for _, client := range c.ask {
+					opts = append(opts, fx.Invoke(fx.Annotate(func(*http.Client) {}, fx.ParamTags(`name:"`+client+`"`))))
+				}
+				app := fxtest.New(t, b.graph(opts...)...)
+				app.RequireStart()
+				code, report, body := ask(t, readiness, http.MethodGet)
+				if diff := cmp.Diff(c.all, states(report)); diff != "" || code != c.want || report.Ready != (c.want == 200) {
+					t.Errorf("got %d and ready %v, want %d; states (-want +got):\n%s", code, report.Ready, c.want, diff)
+				}
+				for _, secret := range []string{olderKey().EncodedJWK(), b.vault.ClientSecret(), "eyJ"} {
+					if strings.Contains(body, secret) {
+						t.Errorf("got %s, want no secret in it", body)
+					}
+				}
+				app.RequireStop()
+				if code, _, _ := ask(t, readiness, http.MethodGet); len(c.ask) > 0 && code != 503 {
+					t.Errorf("got %d after the stop, want 503", code)
+				}
+			})
 		})
 	}
 }
 
 // With a good token, an outage of Maskinporten is no reason to stop the traffic.
 func TestReadinessOutlivesAnOutage(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	var readiness *fxmodule.Readiness
-	app := fxtest.New(t, w.app(w.config(), fxmodule.ReadinessCheck(), fxmodule.Module("altinn", w.servers(), fxmodule.WarmUp()), fx.Invoke(func(altinn) {}), fx.Populate(&readiness))...)
-	app.RequireStart()
-	defer app.RequireStop()
-	w.porten.Faults.Add(faulttest.Fault{Status: 503})
-	if code, report, _ := ask(t, readiness, http.MethodGet); code != 200 || !report.Clients["altinn"].Ready() {
-		t.Errorf("got %d and %+v, want 200", code, report)
-	}
+	inBubble(t, func(t *testing.T, b *bubble) {
+		b.section(t, map[string]any{"ClientId": b.porten.ClientID(), "EncodedJwk": olderKey().EncodedJWK()})
+		var readiness *fxmodule.Readiness
+		app := fxtest.New(t, b.graph(fxmodule.ReadinessCheck(), fxmodule.Module("altinn", fxmodule.WarmUp()), fx.Invoke(func(altinn) {}), fx.Populate(&readiness))...)
+		app.RequireStart()
+		defer app.RequireStop()
+		b.porten.Faults.Add(faulttest.Fault{Status: 503, Times: -1})
+		if code, report, _ := ask(t, readiness, http.MethodGet); code != 200 || !report.Clients["altinn"].Ready() {
+			t.Errorf("got %d and %+v, want 200", code, report)
+		}
+		<-time.After(time.Minute) // the token has ended
+		if code, report, _ := ask(t, readiness, http.MethodGet); code != 503 || report.Clients["altinn"].Ready() {
+			t.Errorf("got %d and %+v, want 503", code, report)
+		}
+	})
+}
+
+// A check does not wait longer than Kubernetes does, though Maskinporten hangs.
+func TestReadinessIsBounded(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		b.section(t, map[string]any{"ClientId": b.porten.ClientID(), "EncodedJwk": olderKey().EncodedJWK()})
+		var readiness *fxmodule.Readiness
+		app := fxtest.New(t, b.graph(fxmodule.ReadinessCheck(), fxmodule.Module("altinn"), fxmodule.Module("second"), fx.Invoke(func(altinn, struct {
+			fx.In
+
+			Second *http.Client `name:"second"`
+		},
+		) {
+		}), fx.Populate(&readiness))...)
+		app.RequireStart()
+		defer app.RequireStop()
+		b.porten.Faults.Add(faulttest.Fault{Hang: true, Times: -1})
+		start := time.Now()
+		if code, report, _ := ask(t, readiness, http.MethodGet); code != 503 || len(report.Clients) != 2 || time.Since(start) != 500*time.Millisecond {
+			t.Errorf("got %d of %d clients after %v, want 503 of 2 after 500ms", code, len(report.Clients), time.Since(start))
+		}
+	})
 }
 
 func TestReadinessIsRead(t *testing.T) {

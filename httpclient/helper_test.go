@@ -308,7 +308,7 @@ func jwkWith(t testing.TB, changes map[string]any) string {
 // lasting changes the settings to a key whose end is known and far away.
 func lasting(t testing.TB) map[string]any {
 	t.Helper()
-	return map[string]any{"EncodedJwk": encoded(jwkWith(t, map[string]any{"exp": 4102444800}))}
+	return map[string]any{"EncodedJwk": encoded(jwkWith(t, map[string]any{"exp": int64(4102444800)}))}
 }
 
 func compact(t testing.TB, text string) string {

@@ -88,11 +88,12 @@ func TestTriesAtEntraCountApart(t *testing.T) {
 				l, client := lasting(t, cred, vault, policy.RetryOptions{})
 				for range 3 {
 					tries = 0
-					s := open(t, cred, vault)
+					var s *Session
 					var err error
 					if c.lasts {
 						s, err = read(t.Context(), l, client)
 					} else {
+						s = open(t, cred, vault)
 						_, err = s.Get(t.Context(), "A", "")
 					}
 					if d := s.Diagnose(t.Context(), StepGet, err); tries != 4 || d.Step != StepAuthenticate {
