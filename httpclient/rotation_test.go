@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -47,7 +48,8 @@ type rotation struct {
 	place        place
 	every        time.Duration
 	at           timeline
-	refused      int // token requests, at least: without any, the test plays nothing
+	refused      int  // token requests, at least: without any, the test plays nothing
+	byClock      bool // of this machine, on which a token may expire on its way
 
 	requests, failed, readings atomic.Int64
 }
@@ -106,7 +108,9 @@ func (r *rotation) run(t *testing.T) {
 	t.Logf("%d requests, %d failed; %d token requests, %d refused; %d readings", r.requests.Load(), r.failed.Load(),
 		stats.TokenRequests, stats.Refused, r.readings.Load())
 	for _, refusal := range r.srv.Refusals() {
-		if !strings.HasSuffix(refusal, "Unknown key identifier (kid) for client") {
+		if r.byClock && strings.HasSuffix(refusal, "token expired") {
+			stats.Refused-- // it was replaced
+		} else if !strings.HasSuffix(refusal, "Unknown key identifier (kid) for client") {
 			t.Errorf("got the refusal %s, want only unknown keys refused", refusal)
 		}
 	}
@@ -258,10 +262,13 @@ func TestRotationUnderLoad(t *testing.T) {
 	}
 }
 
-// The same over sockets and TLS, in the time of this machine. Whether a fetch meets the
-// newer key before it is known depends on how busy the machine is.
+// The same over sockets and TLS, in the time of this machine: only with SOAK, as it
+// depends on how busy the machine is.
 func TestRotationOverSockets(t *testing.T) {
 	t.Parallel()
+	if os.Getenv("SOAK") == "" {
+		t.Skip("SOAK is not set to a duration")
+	}
 	older, newer := clientKey(t), newerKey(t)
 	for name, keep := range map[string]func(*testing.T, *rotation, *vaulttest.Server){
 		"file":         func(t *testing.T, r *rotation, _ *vaulttest.Server) { r.inFile(newMount(t, "")) },
@@ -272,7 +279,7 @@ func TestRotationOverSockets(t *testing.T) {
 			t.Parallel()
 			vault := vaulttest.NewServer()
 			defer vault.Close()
-			r := &rotation{older: older, newer: newer, every: 300 * time.Millisecond, at: timeline{
+			r := &rotation{older: older, newer: newer, byClock: true, every: 300 * time.Millisecond, at: timeline{
 				add: time.Second, register: 2 * time.Second, known: 3 * time.Second,
 				forget: 6 * time.Second, drop: 7 * time.Second, end: 8 * time.Second,
 			}}
