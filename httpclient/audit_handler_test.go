@@ -200,3 +200,36 @@ func TestAuditHandlerThatUsesTheSource(t *testing.T) {
 		}
 	})
 }
+
+// lateHandler takes a record when it is released, and tells what its context says.
+type lateHandler struct {
+	slog.Handler
+	release chan struct{}
+	err     error
+}
+
+func (h *lateHandler) Handle(ctx context.Context, _ slog.Record) error {
+	<-h.release
+	h.err = ctx.Err()
+	return nil
+}
+
+// A record's context does not end with the fetch.
+func TestAuditHandlerThatIsLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := newPipe(t, builtIn)
+		defer srv.Close()
+		handler := &lateHandler{slog.DiscardHandler, make(chan struct{}), errors.New("no record")}
+		source := sourceOf(t, srv, nil, httpclient.WithAuditLog(slog.New(handler)))
+		if _, err := source.Token(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		close(handler.release)
+		source.Close()
+		if handler.err != nil {
+			t.Errorf("got the context's error %v, want none", handler.err)
+		}
+	})
+}

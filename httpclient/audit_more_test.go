@@ -103,8 +103,9 @@ func TestAuditOfTexas(t *testing.T) {
 	if len(got) != 2 || got[0]["exchange"] != false || got[1]["exchange"] != true {
 		t.Fatalf("got %v, want a request and an exchange", got)
 	}
-	if got[0]["url"] != texas.TokenURL() || got[0]["outcome"] != "received" || got[0]["jti"] != nil || got[0]["key_id"] != nil {
-		t.Errorf("got %v, want a token received from %s, without key and assertion", got[0], texas.TokenURL())
+	if got[0]["url"] != texas.TokenURL() || got[0]["outcome"] != "received" || got[0]["jti"] != nil || got[0]["key_id"] != nil ||
+		got[0]["scope"] != scope || got[1]["scope"] != scope {
+		t.Errorf("got %v, want a token received from %s for its scope, without key and assertion", got, texas.TokenURL())
 	}
 }
 

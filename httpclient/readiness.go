@@ -12,7 +12,7 @@ import (
 //
 // If the settings name no scope, there is no such token, and it is as Status.
 func (s *TokenSource) Readiness(ctx context.Context) Status {
-	if open := s.open(); open != nil {
+	if open := s.open(); open != nil && open.request.scope != "" {
 		_, _, _ = open.own.Get(ctx) // the status tells what became of it
 	}
 	return s.Status()
