@@ -2,6 +2,7 @@ package httpclient_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
@@ -270,6 +271,11 @@ func TestEndIsToldInWords(t *testing.T) {
 			want: `tell when the key in EncodedJwk (a file) ends, by the member \"exp\" of its JWK or by an expiry date of its secret in Key Vault - ` +
 				"the end of key for-tests-only (RSA 2048) is not known; Maskinporten ends a key after a year at most",
 		},
+		"no end, of a signer's": {
+			source: signersKey(t),
+			want: "tell when the key in the key source ends, by an expiry date of the key, if a vault signs, or by Key.WithLife - " +
+				"the end of key for-tests-only (RSA 2048) is not known; Maskinporten ends a key after a year at most",
+		},
 		"no end, from a source": {
 			source: signingKey(t),
 			want: `tell when the key in the key source ends, by the member \"exp\" of its JWK or by Key.WithLife - ` +
@@ -295,4 +301,14 @@ func TestEndIsToldInWords(t *testing.T) {
 			}
 		})
 	}
+}
+
+// signersKey is the tests' key of a signer that is not this program's.
+func signersKey(t *testing.T) *httpclient.Key {
+	t.Helper()
+	key, err := httpclient.NewKey(struct{ crypto.Signer }{clientKey(t).Signer()}, clientKey(t).KeyID, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }

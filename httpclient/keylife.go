@@ -142,11 +142,14 @@ func (s keyStage) level() slog.Level {
 // notice tells what to do about a key at a stage, and why.
 func (k *Key) notice(stage keyStage, now time.Time) string {
 	if stage == stageUnknown {
-		means := "an expiry date of its secret in Key Vault"
-		if k.setting == keySourceName {
-			means = "Key.WithLife"
+		means := `the member "exp" of its JWK or by an expiry date of its secret in Key Vault`
+		switch {
+		case k.verify != nil:
+			means = "an expiry date of the key, if a vault signs, or by Key.WithLife"
+		case k.setting == keySourceName:
+			means = `the member "exp" of its JWK or by Key.WithLife`
 		}
-		return fmt.Sprintf(`tell when the key in %s ends, by the member "exp" of its JWK or by %s - the end of %s is not known; Maskinporten ends a key after a year at most`,
+		return fmt.Sprintf(`tell when the key in %s ends, by %s - the end of %s is not known; Maskinporten ends a key after a year at most`,
 			k.setting, means, k.named(false))
 	}
 	cure, what, says := "make a new key for "+k.setting+" and register it", k.named(false), ", as "+k.life.says+" says"
