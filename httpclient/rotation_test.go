@@ -47,7 +47,7 @@ type rotation struct {
 	place        place
 	every        time.Duration
 	at           timeline
-	refused      int // token requests, at least: without any, the test plays nothing
+	simulated    bool // its time
 
 	requests, failed, readings atomic.Int64
 }
@@ -102,20 +102,25 @@ func (r *rotation) run(t *testing.T) {
 	}
 	callers.Wait()
 
-	stats := r.srv.Stats()
-	t.Logf("%d requests, %d failed; %d token requests, %d refused; %d readings", r.requests.Load(), r.failed.Load(),
-		stats.TokenRequests, stats.Refused, r.readings.Load())
+	refused := 0
 	for _, refusal := range r.srv.Refusals() {
-		if !strings.HasSuffix(refusal, "Unknown key identifier (kid) for client") {
+		switch {
+		case strings.HasSuffix(refusal, "Unknown key identifier (kid) for client"):
+			refused++
+		case refusal == "api: 401 token expired" && !r.simulated:
+			// It ended on the way, on a busy machine. The request is sent once more.
+		default:
 			t.Errorf("got the refusal %s, want only unknown keys refused", refusal)
 		}
 	}
+	t.Logf("%d requests, %d failed; %d token requests, %d refused; %d readings", r.requests.Load(), r.failed.Load(),
+		r.srv.Stats().TokenRequests, refused, r.readings.Load())
 	kids := notes.take()
 	if i := slices.Index(kids, r.newer.KeyID); len(kids) == 0 || kids[0] != r.older.KeyID || i < 0 || kids[len(kids)-1] != r.newer.KeyID {
 		t.Errorf("got token requests with %q, want them to go over from the older to the newer key", kids)
 	}
-	if stats.Refused < r.refused || stats.Refused > 20 {
-		t.Errorf("got %d refusals, want %d at least, and few", stats.Refused, r.refused)
+	if refused > 20 || r.simulated && refused == 0 {
+		t.Errorf("got %d refusals, want some, and few", refused)
 	}
 }
 
@@ -243,7 +248,7 @@ func TestRotationUnderLoad(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				vault := vaulttest.NewPipe()
 				defer vault.Close()
-				r := &rotation{older: older, newer: newer, every: c.every, refused: 1, at: timeline{
+				r := &rotation{older: older, newer: newer, every: c.every, simulated: true, at: timeline{
 					add: 30 * time.Second, register: 90 * time.Second, known: 2 * time.Minute,
 					forget: 270 * time.Second, drop: 5 * time.Minute, end: 6 * time.Minute,
 				}}
