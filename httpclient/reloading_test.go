@@ -384,7 +384,7 @@ func TestReloadingKeysPrintNothing(t *testing.T) {
 	if strings.Contains(prints(source), secret[:40]) {
 		t.Error("got the private key in print, want it hidden")
 	}
-	if got, want := fmt.Sprintf("%v %+v", source, source), "httpclient.ReloadingKeys httpclient.ReloadingKeys"; got != want {
+	if got, want := fmt.Sprintf("%+v", source), "httpclient.ReloadingKeys"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
