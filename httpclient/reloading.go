@@ -43,23 +43,31 @@ import (
 // The source may be shared by several token sources of one client. A nil read and a
 // negative every are errors, of [NewTokenSource] too.
 func ReloadingKeys(read func(context.Context) ([]*Key, error), every time.Duration) KeySource {
-	r := &reloadingKeys{read: read, every: every, clock: tokencache.System()}
+	reader := &keyReader{read: read, every: every, clock: tokencache.System()}
+	r := &reloadingKeys{reader: func() *keyReader { return reader }}
 	switch {
 	case read == nil:
 		r.wrong = errors.New("httpclient: give ReloadingKeys a function that reads keys - it is nil")
 	case every < 0:
 		r.wrong = fmt.Errorf("httpclient: give ReloadingKeys the time between two readings, or 0 for %v - it is %v", defaultReload, every)
 	case every == 0:
-		r.every = defaultReload
+		reader.every = defaultReload
 	}
 	return r
 }
 
 type reloadingKeys struct {
+	wrong error // with the arguments of ReloadingKeys
+	// reader is a function, because reflection reads fields and calls nothing. What
+	// changes would be read while it changes.
+	reader func() *keyReader
+}
+
+// keyReader reads keys and keeps them.
+type keyReader struct {
 	read  func(context.Context) ([]*Key, error)
 	every time.Duration
 	clock tokencache.Clock
-	wrong error // with the arguments of ReloadingKeys
 
 	mu      sync.Mutex
 	keys    []*Key             // of the last good reading; nil before it
@@ -83,7 +91,7 @@ func (r *reloadingKeys) Keys(ctx context.Context) ([]*Key, error) {
 		return nil, r.wrong
 	}
 	user := keyUserOf(ctx)
-	known, wait := r.ask(ctx, user)
+	known, wait := r.reader().ask(ctx, user)
 	if wait == nil {
 		return known, nil
 	}
@@ -97,19 +105,20 @@ func (r *reloadingKeys) Keys(ctx context.Context) ([]*Key, error) {
 
 // begin takes the keys of the settings for the first reading, unless there was one.
 func (r *reloadingKeys) begin(keys []*Key) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.keys == nil {
-		r.keys, r.due = slices.Clone(keys), r.clock().Add(r.every)
+	reader := r.reader()
+	reader.mu.Lock()
+	defer reader.mu.Unlock()
+	if reader.keys == nil {
+		reader.keys, reader.due = slices.Clone(keys), reader.clock().Add(reader.every)
 	}
 }
 
-// Format implements [fmt.Formatter]: no verb looks at the keys, which may be changing.
+// Format implements [fmt.Formatter]: every verb prints the name only.
 func (r *reloadingKeys) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "httpclient.ReloadingKeys") }
 
 // ask gives the keys that are known, or the reading to wait for. It starts one if it is
 // time for that.
-func (r *reloadingKeys) ask(ctx context.Context, user *keyUser) (known []*Key, wait *reading) {
+func (r *keyReader) ask(ctx context.Context, user *keyUser) (known []*Key, wait *reading) {
 	now := r.clock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -128,7 +137,7 @@ func (r *reloadingKeys) ask(ctx context.Context, user *keyUser) (known []*Key, w
 }
 
 // start begins a reading, which belongs to no caller. r.mu is held.
-func (r *reloadingKeys) start(ctx context.Context, user *keyUser) {
+func (r *keyReader) start(ctx context.Context, user *keyUser) {
 	current := &reading{done: make(chan struct{})}
 	r.current = current
 	user.guards.enter()
@@ -149,7 +158,7 @@ func (r *reloadingKeys) start(ctx context.Context, user *keyUser) {
 var errReadings = fmt.Errorf("%d earlier readings have not returned", maxReadings)
 
 // once calls the function, unless it has been left behind too often.
-func (r *reloadingKeys) once(ctx context.Context) ([]*Key, error) {
+func (r *keyReader) once(ctx context.Context) ([]*Key, error) {
 	if !r.count(1) {
 		return nil, errReadings
 	}
@@ -167,7 +176,7 @@ func (r *reloadingKeys) once(ctx context.Context) ([]*Key, error) {
 }
 
 // count counts the calls that have not returned, and reports whether one more may begin.
-func (r *reloadingKeys) count(n int) bool {
+func (r *keyReader) count(n int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.running+n > maxReadings {
@@ -178,7 +187,7 @@ func (r *reloadingKeys) count(n int) bool {
 }
 
 // end keeps the result of a reading and tells the log what it has not been told yet.
-func (r *reloadingKeys) end(ctx context.Context, user *keyUser, current *reading, keys []*Key, err error) {
+func (r *keyReader) end(ctx context.Context, user *keyUser, current *reading, keys []*Key, err error) {
 	client := slog.String("client_id", user.clientID)
 	var unread *unreadError
 	var cure string // failures differ by it, if it is known
@@ -208,13 +217,13 @@ func (r *reloadingKeys) end(ctx context.Context, user *keyUser, current *reading
 
 // tells reports whether the log is to be told of a failure. It is told of each kind once
 // between two good readings.
-func (r *reloadingKeys) tells(what string) bool {
+func (r *keyReader) tells(what string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.isNews(what)
 }
 
-func (r *reloadingKeys) isNews(what string) bool {
+func (r *keyReader) isNews(what string) bool {
 	if r.told[what] {
 		return false
 	}

@@ -48,8 +48,7 @@ type rotation struct {
 	place        place
 	every        time.Duration
 	at           timeline
-	refused      int  // token requests, at least: without any, the test plays nothing
-	byClock      bool // of this machine, on which a token may expire on its way
+	crowd        bool // one request in fifty is for a customer of its own, whose token is fetched
 
 	requests, failed, readings atomic.Int64
 }
@@ -92,34 +91,41 @@ func (r *rotation) run(t *testing.T) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	var callers sync.WaitGroup
+	sent := 0
 	for time.Since(start) < r.at.end {
 		for len(steps) > 0 && time.Since(start) >= steps[0].at {
 			steps[0].do()
 			steps = steps[1:]
 		}
 		for i := range perTick {
-			callers.Go(func() { r.request(t, client, i%4, time.Since(start)) })
+			number := i % 4
+			if r.crowd && sent%50 == 0 {
+				number = 4 + sent
+			}
+			sent++
+			callers.Go(func() { r.request(t, client, number, time.Since(start)) })
 		}
 		<-ticker.C
 	}
 	callers.Wait()
 
-	stats := r.srv.Stats()
-	t.Logf("%d requests, %d failed; %d token requests, %d refused; %d readings", r.requests.Load(), r.failed.Load(),
-		stats.TokenRequests, stats.Refused, r.readings.Load())
+	refused := 0
 	for _, refusal := range r.srv.Refusals() {
-		if r.byClock && strings.HasSuffix(refusal, "token expired") {
-			stats.Refused-- // it was replaced
-		} else if !strings.HasSuffix(refusal, "Unknown key identifier (kid) for client") {
+		switch {
+		case strings.HasSuffix(refusal, "Unknown key identifier (kid) for client"):
+			refused++
+		default:
 			t.Errorf("got the refusal %s, want only unknown keys refused", refusal)
 		}
 	}
+	t.Logf("%d requests, %d failed; %d token requests, %d refused; %d readings", r.requests.Load(), r.failed.Load(),
+		r.srv.Stats().TokenRequests, refused, r.readings.Load())
 	kids := notes.take()
 	if i := slices.Index(kids, r.newer.KeyID); len(kids) == 0 || kids[0] != r.older.KeyID || i < 0 || kids[len(kids)-1] != r.newer.KeyID {
 		t.Errorf("got token requests with %q, want them to go over from the older to the newer key", kids)
 	}
-	if stats.Refused < r.refused || stats.Refused > 20 {
-		t.Errorf("got %d refusals, want %d at least, and few", stats.Refused, r.refused)
+	if refused > 20 || refused == 0 {
+		t.Errorf("got %d refusals, want some, and few", refused)
 	}
 }
 
@@ -137,11 +143,11 @@ func inProcess(srv *maskinportentest.Server) http.RoundTripper {
 	})
 }
 
-// request sends one to the API, for one of the customers or for nobody.
-func (r *rotation) request(t *testing.T, client *http.Client, customers int, after time.Duration) {
+// request sends one to the API, for a customer or, if that is 0, for nobody.
+func (r *rotation) request(t *testing.T, client *http.Client, number int, after time.Duration) {
 	ctx := t.Context()
-	if customers > 0 {
-		ctx = customer(t, customers)
+	if number > 0 {
+		ctx = customer(t, number)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.srv.PlatformURL()+"/api", nil)
 	if err != nil {
@@ -247,7 +253,7 @@ func TestRotationUnderLoad(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				vault := vaulttest.NewPipe()
 				defer vault.Close()
-				r := &rotation{older: older, newer: newer, every: c.every, refused: 1, at: timeline{
+				r := &rotation{older: older, newer: newer, every: c.every, at: timeline{
 					add: 30 * time.Second, register: 90 * time.Second, known: 2 * time.Minute,
 					forget: 270 * time.Second, drop: 5 * time.Minute, end: 6 * time.Minute,
 				}}
@@ -262,28 +268,27 @@ func TestRotationUnderLoad(t *testing.T) {
 	}
 }
 
-// The same over sockets and TLS, in the time of this machine: only with SOAK, as it
-// depends on how busy the machine is.
+// The same over sockets and TLS, in the time of this machine. Its tokens live longer than
+// the test, so that a busy machine ends none. New customers have tokens fetched.
 func TestRotationOverSockets(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("SOAK") == "" {
-		t.Skip("SOAK is not set to a duration")
+		t.Skip("SOAK is not set to a duration: this takes its time from the machine's clock")
 	}
 	older, newer := clientKey(t), newerKey(t)
 	for name, keep := range map[string]func(*testing.T, *rotation, *vaulttest.Server){
-		"file":         func(t *testing.T, r *rotation, _ *vaulttest.Server) { r.inFile(newMount(t, "")) },
-		"vault":        func(t *testing.T, r *rotation, srv *vaulttest.Server) { r.inVault(t, srv) },
-		"vault's keys": func(t *testing.T, r *rotation, srv *vaulttest.Server) { r.asVaultKey(t, srv) },
+		"file":  func(t *testing.T, r *rotation, _ *vaulttest.Server) { r.inFile(newMount(t, "")) },
+		"vault": func(t *testing.T, r *rotation, srv *vaulttest.Server) { r.inVault(t, srv) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			vault := vaulttest.NewServer()
 			defer vault.Close()
-			r := &rotation{older: older, newer: newer, byClock: true, every: 300 * time.Millisecond, at: timeline{
-				add: time.Second, register: 2 * time.Second, known: 3 * time.Second,
-				forget: 6 * time.Second, drop: 7 * time.Second, end: 8 * time.Second,
+			r := &rotation{older: older, newer: newer, every: 300 * time.Millisecond, crowd: true, at: timeline{
+				add: time.Second, register: 2 * time.Second, known: time.Second,
+				forget: 4 * time.Second, drop: 5 * time.Second, end: 6 * time.Second,
 			}}
-			r.srv = newDouble(t, maskinportentest.WithTokenLifetime(2*time.Second), maskinportentest.WithKey(older))
+			r.srv = newDouble(t, maskinportentest.WithKey(older))
 			r.api = r.srv.Transport()
 			keep(t, r, vault)
 			r.srv.AddKey(r.srv.ClientID(), r.older)
