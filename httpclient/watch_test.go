@@ -199,8 +199,8 @@ func (w *watch) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "error" {
 			cause = "other: " + a.Value.String()
-			for _, known := range []string{"waiting for a token", "token request", "token exchange", replaced} {
-				if strings.HasPrefix(a.Value.String(), "httpclient: "+known) {
+			for _, known := range []string{"waiting for a token of client", "token request of client", "token exchange of client", replaced} {
+				if strings.Contains(a.Value.String(), known) {
 					cause = known
 				}
 			}
