@@ -33,8 +33,8 @@ func dir(t *testing.T, files map[string]string) string {
 	return path
 }
 
-// launch runs the program, and gives its exit code and what it prints.
-func launch(t *testing.T, in invocation) (code int, out, errs string) {
+// outcomeOf runs the program, and gives its exit code and what it prints.
+func outcomeOf(t *testing.T, in invocation) (code int, out, errs string) {
 	t.Helper()
 	var outBuffer, errBuffer logtest.Buffer
 	in.out, in.errors = &outBuffer, &startLog{out: &errBuffer}
@@ -52,7 +52,7 @@ var port = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	// PATH and the like are in every environment, and configure nothing.
-	code, out, errs := launch(t, invocation{environ: []string{"PATH=/bin", "HOME=/"}})
+	code, out, errs := outcomeOf(t, invocation{environ: []string{"PATH=/bin", "HOME=/"}})
 	const want = `DEMO: nothing is configured. Settings are built in, and test servers on this machine play Key Vault, Entra, Maskinporten, Altinn and the API.
 settings  appsettings.json read
 settings  appsettings.Development.json missing
@@ -74,7 +74,7 @@ API       GET https://platform.tt02.altinn.no/storage/api/v1/instances answered 
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	_, out, _ := launch(t, invocation{args: []string{"-explain"}, environ: []string{"PATH=/bin"}})
+	_, out, _ := outcomeOf(t, invocation{args: []string{"-explain"}, environ: []string{"PATH=/bin"}})
 	var got []string
 	for line := range strings.Lines(port.ReplaceAllString(out, "127.0.0.1:PORT")) {
 		if explained, ok := strings.CutPrefix(line, "explain   "); ok {
@@ -99,7 +99,7 @@ func TestExplain(t *testing.T) {
 	}
 
 	// It is wanted most when what follows fails.
-	code, out, _ := launch(t, invocation{args: []string{"-explain"}, environ: []string{"ExampleApp__ApiUrl=x"}})
+	code, out, _ := outcomeOf(t, invocation{args: []string{"-explain"}, environ: []string{"ExampleApp__ApiUrl=x"}})
 	if want := "explain   ExampleApp:ApiUrl is from environment variable ExampleApp__ApiUrl\n"; code != 1 || out != want {
 		t.Errorf("got %d, %q, want 1, %q", code, out, want)
 	}
@@ -150,7 +150,7 @@ func TestNoDemoWithAnyConfiguration(t *testing.T) {
 			if c.want == "" {
 				c.want = missing
 			}
-			code, out, errs := launch(t, c.in) // it would serve if it did not fail
+			code, out, errs := outcomeOf(t, c.in) // it would serve if it did not fail
 			first, rest, _ := strings.Cut(errs, "\n")
 			if code != 1 || !strings.Contains(first, ` level=ERROR msg="`+c.want) || strings.Contains(rest, "level=ERROR") || strings.Count("\n"+errs, "\napp: ") != min(1, len(c.signs)) {
 				t.Errorf("got %d and\n%s\nwant 1 and the cause %q in the first line only", code, errs, c.want)
@@ -174,7 +174,7 @@ func TestNoDemoWithADanglingLink(t *testing.T) {
 		t.Skip(err)
 	}
 	for _, dir := range []string{path, filepath.Join(path, "gone")} {
-		if code, out, errs := launch(t, invocation{dir: dir, environ: []string{}}); code != 1 || out != "" || errs == "" {
+		if code, out, errs := outcomeOf(t, invocation{dir: dir, environ: []string{}}); code != 1 || out != "" || errs == "" {
 			t.Errorf("got %d, printed %s and %s, want only an error", code, out, errs)
 		}
 	}
@@ -229,17 +229,17 @@ func TestArguments(t *testing.T) {
 		"-- --A:B CANARY --C:D":         "app: argument 4 is unexpected: flags begin with a dash, and " + after,
 		"-- --A:B=CANARY CANARY=CANARY": "app: argument 3 is unexpected: flags begin with a dash, and " + after,
 	} {
-		code, out, errs := launch(t, invocation{args: strings.Split(args, " "), environ: []string{}})
+		code, out, errs := outcomeOf(t, invocation{args: strings.Split(args, " "), environ: []string{}})
 		if code != 1 || out != "" || errs != want {
 			t.Errorf("%s: got %d, %q, %q\nwant %q", args, code, out, errs, want)
 		}
 	}
 	// These are settings: what is missing is another.
-	code, _, errs := launch(t, invocation{args: []string{"--", "--MaskinportenSettings:Environment=test", "--MaskinportenSettings:Scope", "a:b", "/MaskinportenSettings:Resource=c", "MaskinportenSettings:Kid=d"}, environ: []string{}})
+	code, _, errs := outcomeOf(t, invocation{args: []string{"--", "--MaskinportenSettings:Environment=test", "--MaskinportenSettings:Scope", "a:b", "/MaskinportenSettings:Resource=c", "MaskinportenSettings:Kid=d"}, environ: []string{}})
 	if code != 1 || !strings.Contains(errs, "ClientId is missing") || strings.Contains(errs, "Environment is missing") {
 		t.Errorf("got %d, %s, want the ClientId missing", code, errs)
 	}
-	if code, out, errs := launch(t, invocation{args: []string{"-h"}}); code != 0 || out != "" || !strings.HasPrefix(errs, "Usage of app") {
+	if code, out, errs := outcomeOf(t, invocation{args: []string{"-h"}}); code != 0 || out != "" || !strings.HasPrefix(errs, "Usage of app") {
 		t.Errorf("got %d, %s, %s, want the usage", code, out, errs)
 	}
 }
